@@ -1,0 +1,4 @@
+package rules
+
+// Condition is a compiled yes/no expression. It is immutable and safe for concurrent use.
+type Condition struct{}

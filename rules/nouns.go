@@ -1,0 +1,146 @@
+// Package rules compiles the rules that business users write against the typed feature schema,
+// applies a set of them to candidates, and says why. It does no I/O and reads no clock; it is the
+// only importer of expr.
+package rules
+
+import (
+	"time"
+
+	"github.com/sartorhq/sartor/features"
+)
+
+// Env is everything a rule may look at in one request besides the candidate itself. The engine
+// never changes it.
+type Env struct {
+	// Now is read once per request, rounded to the millisecond, and is the same for every rule.
+	Now     time.Time
+	User    *features.User
+	Request Request
+	// Context holds the request's context fields by schema name (country, language, device, ...).
+	Context map[string]any
+}
+
+// Request is the part of a recommendation request that rules may name as request.*.
+type Request struct {
+	Scenario   string
+	Placement  string
+	Channel    string
+	Query      string
+	SourceItem string
+	Count      int
+}
+
+// Source names where a candidate came from. The engine knows the names; the caller fetches.
+type Source string
+
+// The sources that rules can name. A list of the set itself is "list:NAME".
+const (
+	SourceModel    Source = "model"
+	SourceHot      Source = "hot"      // units sold in a window, optionally by a context field
+	SourceTrending Source = "trending" // rising against its own past
+	SourceNew      Source = "new"      // newest created_at first
+	SourcePopular  Source = "popular"  // all-time units and views
+)
+
+// Fetch asks the caller for candidates of one source.
+type Fetch struct {
+	Source Source
+	Window string // "1h", "24h", "7d", ...; "" = the source's own default
+	By     string // context field name ("country"), "" = everywhere
+	Value  string // value of that field in this request
+	Count  int
+	// Match, when not nil, is the condition the items must meet.
+	Match *Condition
+	// Score is the base score given to the items: "source" (the source's own, the default), a
+	// fixed number in [0, 1], or a percentile such as "p90" of the model's candidates.
+	Score string
+	Rule  string // id of the rule that asked
+}
+
+// Plan is the outcome of the stages that run before retrieval: route and inject.
+type Plan struct {
+	// Replace, when not nil, is the strategy that takes the model's place; KeepModel is the share
+	// (0 to 1) of the list that stays the model's.
+	Replace   *Fetch
+	KeepModel float64
+	// Model is the model name or version that a rule chose, "" = the default.
+	Model string
+	// Inject lists what to fetch beside the model's candidates, in rule priority order.
+	Inject []Fetch
+	// Items lists item ids that rules pin by id and that must therefore be among the candidates.
+	Items []string
+	// Fill lists the strategies that complete a short list, in order; never empty.
+	Fill []Fetch
+	// Fired lists the rules that acted so far.
+	Fired []Fired
+	state any // what Apply needs to know of Plan's evaluation
+}
+
+// Candidate is one item on its way through the rules.
+type Candidate struct {
+	Item *features.Item
+	// Base is the model's score scaled to [0, 1] over the request's candidates, or the source's.
+	Base    float64
+	Sources []Source
+	// Rank is the 1-based position before rules.
+	Rank int
+}
+
+// Ranked is a candidate that was kept, in its final place.
+type Ranked struct {
+	Candidate
+	Score    float64 // base after multipliers and additions
+	Position int     // 1-based
+	Reasons  []string
+	Badges   []string
+	Notes    map[string]string
+}
+
+// Fired says that a rule acted: on how many items, and with which effect.
+type Fired struct {
+	Rule   string `json:"rule"`
+	Action string `json:"action"`
+	Items  int    `json:"items,omitempty"`
+	Detail string `json:"detail,omitempty"` // a plain sentence
+}
+
+// Effect is what one rule did to one item.
+type Effect struct {
+	Rule     string  `json:"rule"`
+	Action   string  `json:"action"`
+	Multiply float64 `json:"multiply,omitempty"`
+	Add      float64 `json:"add,omitempty"`
+	Detail   string  `json:"detail,omitempty"`
+	Error    string  `json:"error,omitempty"`
+}
+
+// ItemTrace is everything that happened to one candidate.
+type ItemTrace struct {
+	ItemID  string   `json:"item_id"`
+	Sources []Source `json:"sources"`
+	Rank    int      `json:"rank"` // before rules
+	Base    float64  `json:"base"`
+	Score   float64  `json:"score"`
+	// Position is the final place; 0 = not in the list.
+	Position int      `json:"position"`
+	Removed  string   `json:"removed,omitempty"` // id of the rule that removed it
+	Effects  []Effect `json:"effects,omitempty"`
+}
+
+// Trace is the explanation of one application of a set.
+type Trace struct {
+	Fired      []Fired           `json:"fired"`
+	Superseded []Fired           `json:"superseded,omitempty"`
+	Strategy   string            `json:"strategy,omitempty"`
+	Removed    map[string]string `json:"removed,omitempty"` // item id -> rule id
+	Items      []ItemTrace       `json:"items,omitempty"`   // filled only when explaining
+	Errors     []Effect          `json:"errors,omitempty"`
+	Params     map[string]any    `json:"params,omitempty"`
+}
+
+// Result is what Apply returns: the list, and the story of how it came to be.
+type Result struct {
+	Items    []Ranked
+	Trace    Trace
+	Degraded []string // e.g. "rules_budget"
+}
