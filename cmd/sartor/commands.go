@@ -1,0 +1,11 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands lists the subcommands in the order in which help shows them.
+func commands(a *app) []*cobra.Command {
+	return []*cobra.Command{
+		newConfigCommand(a),
+		newVersionCommand(a),
+	}
+}

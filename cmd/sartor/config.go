@@ -1,0 +1,131 @@
+package main
+
+import "time"
+
+// Config is everything an operator can set, with its keys as koanf tags. Values come from flags,
+// SARTOR_* variables, the YAML file and defaultConfig, in that order. Only this package knows it:
+// wire.go turns it into the small Options of each package.
+//
+// A field tagged secret is taken from the environment or from the file that its *_file sibling
+// names, never from a flag or from the YAML file, and is never printed.
+type Config struct {
+	Profile string       `koanf:"profile" doc:"development, or production: refuses embedded servers"`
+	Log     LogConfig    `koanf:"log"`
+	HTTP    HTTPConfig   `koanf:"http"`
+	Kafka   KafkaConfig  `koanf:"kafka"`
+	Redis   RedisConfig  `koanf:"redis"`
+	Schema  SchemaConfig `koanf:"schema"`
+	Rules   RulesConfig  `koanf:"rules"`
+	Models  ModelsConfig `koanf:"models"`
+	Data    DataConfig   `koanf:"data"`
+}
+
+// LogConfig says what is logged and how.
+type LogConfig struct {
+	Level  string `koanf:"level" doc:"debug, info, warn or error"`
+	Format string `koanf:"format" doc:"auto (text on a terminal, else json), text or json"`
+}
+
+// HTTPConfig is the API's listener.
+type HTTPConfig struct {
+	Addr            string        `koanf:"addr" doc:"host:port to listen on"`
+	BodyLimit       int           `koanf:"body_limit" doc:"largest request body in bytes"`
+	ReadTimeout     time.Duration `koanf:"read_timeout" doc:"longest time to read a request"`
+	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" doc:"time given to running requests when stopping"`
+}
+
+// KafkaConfig is the broker, the topics and the consumer group.
+type KafkaConfig struct {
+	Brokers     []string     `koanf:"brokers" doc:"host:port list; empty = no Kafka (serve) or embedded (dev)"`
+	ClientID    string       `koanf:"client_id" doc:"name shown in the broker's logs"`
+	Group       string       `koanf:"group" doc:"consumer group of 'sartor ingest'"`
+	BatchEvents int          `koanf:"batch_events" doc:"most events applied to Redis at once"`
+	Partitions  int          `koanf:"partitions" doc:"partitions of topics that are created"`
+	Replication int          `koanf:"replication" doc:"replicas of topics that are created"`
+	Create      bool         `koanf:"create_topics" doc:"create missing topics at start"`
+	Topics      TopicsConfig `koanf:"topics"`
+	TLS         TLSConfig    `koanf:"tls"`
+	SASL        SASLConfig   `koanf:"sasl"`
+}
+
+// TopicsConfig maps the streams to the names of their topics.
+type TopicsConfig struct {
+	Orders      string `koanf:"orders" doc:"orders and returns"`
+	Behavior    string `koanf:"behavior" doc:"views, clicks, carts, searches, wishlists, ratings"`
+	Catalog     string `koanf:"catalog" doc:"items (compacted)"`
+	Users       string `koanf:"users" doc:"user attributes (compacted)"`
+	Exposures   string `koanf:"exposures" doc:"what was shown"`
+	DeadLetters string `koanf:"dead_letters" doc:"messages that could not be used, with the reason"`
+}
+
+// TLSConfig is the client side of a TLS connection.
+type TLSConfig struct {
+	Enabled    bool   `koanf:"enabled" doc:"connect with TLS"`
+	CAFile     string `koanf:"ca_file" doc:"PEM file of trusted authorities; empty = the system's"`
+	CertFile   string `koanf:"cert_file" doc:"PEM file of the client certificate"`
+	KeyFile    string `koanf:"key_file" doc:"PEM file of the client key"`
+	ServerName string `koanf:"server_name" doc:"name to verify; empty = the host"`
+}
+
+// SASLConfig is how the Kafka client signs in.
+type SASLConfig struct {
+	Mechanism    string `koanf:"mechanism" doc:"plain, scram-sha-256, scram-sha-512; empty = none"`
+	User         string `koanf:"user" doc:"user name"`
+	Password     string `koanf:"password" secret:"true" doc:"by environment only"`
+	PasswordFile string `koanf:"password_file" doc:"file that holds the password"`
+}
+
+// RedisConfig is the feature store.
+type RedisConfig struct {
+	Addrs        []string      `koanf:"addrs" doc:"host:port list, or one path of a unix socket; empty = none (serve) or embedded (dev)"`
+	Username     string        `koanf:"username" doc:"ACL user"`
+	Password     string        `koanf:"password" secret:"true" doc:"by environment only"`
+	PasswordFile string        `koanf:"password_file" doc:"file that holds the password"`
+	DB           int           `koanf:"db" doc:"database number; 0 on a cluster"`
+	MasterName   string        `koanf:"master_name" doc:"Sentinel master name; addrs are then the sentinels"`
+	Cluster      bool          `koanf:"cluster" doc:"addrs are nodes of a Redis Cluster"`
+	Prefix       string        `koanf:"prefix" doc:"put before every key"`
+	Shards       int           `koanf:"shards" doc:"virtual shards; fixed once data is stored"`
+	ReadTimeout  time.Duration `koanf:"read_timeout" doc:"longest wait for a user's features"`
+	TLS          TLSConfig     `koanf:"tls"`
+}
+
+// SchemaConfig names the feature schema.
+type SchemaConfig struct {
+	File string `koanf:"file" doc:"schema.yaml; empty = the built-in schema"`
+}
+
+// RulesConfig is where rule files live.
+type RulesConfig struct {
+	Dir    string                    `koanf:"dir" doc:"folder of rule files, watched; empty = no rules"`
+	Poll   time.Duration             `koanf:"poll" doc:"how often the folder is looked at"`
+	Params map[string]map[string]any `koanf:"params" doc:"params by rule set: {home: {hot_spend: 50000}}"`
+}
+
+// ModelsConfig is where models live.
+type ModelsConfig struct {
+	Dir  string        `koanf:"dir" doc:"registry folder, watched; empty = no model"`
+	Poll time.Duration `koanf:"poll" doc:"how often the registry is looked at"`
+}
+
+// DataConfig is the local folder of 'sartor dev'.
+type DataConfig struct {
+	Dir string `koanf:"dir" doc:"data folder of 'sartor dev'"`
+}
+
+func defaultConfig() Config {
+	return Config{
+		Profile: "development",
+		Log:     LogConfig{Level: "info", Format: "auto"},
+		HTTP: HTTPConfig{Addr: "127.0.0.1:8080", BodyLimit: 4 << 20,
+			ReadTimeout: 10 * time.Second, ShutdownTimeout: 5 * time.Second},
+		Kafka: KafkaConfig{Brokers: []string{}, ClientID: "sartor", Group: "sartor-features", BatchEvents: 500,
+			Partitions: 8, Replication: 1, Create: true,
+			Topics: TopicsConfig{Orders: "orders", Behavior: "behavior", Catalog: "catalog", Users: "users",
+				Exposures: "exposures", DeadLetters: "dead-letters"}},
+		Redis:  RedisConfig{Addrs: []string{}, Shards: 256, ReadTimeout: 50 * time.Millisecond},
+		Rules:  RulesConfig{Poll: time.Second, Params: map[string]map[string]any{}},
+		Models: ModelsConfig{Poll: time.Second},
+		Data:   DataConfig{Dir: "sartor-data"},
+	}
+}

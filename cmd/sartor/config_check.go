@@ -1,0 +1,124 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// validate returns what is wrong with the values themselves; it reads secret files and nothing else.
+// A secret that came from a file is put in place of the empty value.
+func (c *Config) validate() configProblems {
+	var p configProblems
+	bad := func(key, format string, args ...any) { p = append(p, key+": "+fmt.Sprintf(format, args...)) }
+	oneOf := func(key, value string, allowed ...string) {
+		if !slices.Contains(allowed, value) {
+			bad(key, "%q is not one of %s", value, strings.Join(allowed, ", "))
+		}
+	}
+	positive := func(key string, value int64) {
+		if value <= 0 {
+			bad(key, "must be greater than zero")
+		}
+	}
+	oneOf("profile", c.Profile, "development", "production")
+	var level slog.Level
+	if level.UnmarshalText([]byte(c.Log.Level)) != nil {
+		bad("log.level", "%q is not one of debug, info, warn, error", c.Log.Level)
+	}
+	oneOf("log.format", c.Log.Format, "auto", "text", "json")
+	if !isHostPort(c.HTTP.Addr) {
+		bad("http.addr", "%q is not host:port", c.HTTP.Addr)
+	}
+	positive("http.body_limit", int64(c.HTTP.BodyLimit))
+	positive("http.read_timeout", int64(c.HTTP.ReadTimeout))
+	positive("http.shutdown_timeout", int64(c.HTTP.ShutdownTimeout))
+	c.validateKafka(bad, oneOf, positive)
+	c.validateRedis(bad, positive)
+	positive("rules.poll", int64(c.Rules.Poll))
+	positive("models.poll", int64(c.Models.Poll))
+	if c.Data.Dir == "" {
+		bad("data.dir", "must name a folder")
+	}
+	return p
+}
+
+type report = func(key, format string, args ...any)
+
+func (c *Config) validateKafka(bad report, oneOf func(key, value string, allowed ...string), positive func(string, int64)) {
+	k := &c.Kafka
+	for _, b := range k.Brokers {
+		if !isHostPort(b) {
+			bad("kafka.brokers", "%q is not host:port", b)
+		}
+	}
+	if k.Group == "" {
+		bad("kafka.group", "must not be empty")
+	}
+	positive("kafka.batch_events", int64(k.BatchEvents))
+	positive("kafka.partitions", int64(k.Partitions))
+	positive("kafka.replication", int64(k.Replication))
+	seen := map[string]string{}
+	for _, t := range []struct{ key, name string }{
+		{"orders", k.Topics.Orders}, {"behavior", k.Topics.Behavior}, {"catalog", k.Topics.Catalog},
+		{"users", k.Topics.Users}, {"exposures", k.Topics.Exposures}, {"dead_letters", k.Topics.DeadLetters}} {
+		switch {
+		case t.name == "":
+			bad("kafka.topics."+t.key, "must not be empty")
+		case seen[t.name] != "":
+			bad("kafka.topics."+t.key, "%q is already the topic of %s", t.name, seen[t.name])
+		default:
+			seen[t.name] = t.key
+		}
+	}
+	oneOf("kafka.sasl.mechanism", k.SASL.Mechanism, "", "plain", "scram-sha-256", "scram-sha-512")
+	secret, err := readSecret(k.SASL.Password, k.SASL.PasswordFile)
+	if err != nil {
+		bad("kafka.sasl.password", "%v", err)
+	}
+	k.SASL.Password = secret
+	if k.SASL.Mechanism != "" && (k.SASL.User == "" || secret == "") {
+		bad("kafka.sasl", "mechanism %s needs user and a password (SARTOR_KAFKA_SASL_PASSWORD or password_file)", k.SASL.Mechanism)
+	}
+	k.TLS.validate("kafka.tls", bad)
+}
+
+func (c *Config) validateRedis(bad report, positive func(string, int64)) {
+	r := &c.Redis
+	for _, addr := range r.Addrs {
+		if !filepath.IsAbs(addr) && !isHostPort(addr) {
+			bad("redis.addrs", "%q is neither host:port nor the path of a unix socket", addr)
+		}
+	}
+	if r.DB < 0 {
+		bad("redis.db", "must not be negative")
+	}
+	if r.Cluster && r.DB != 0 {
+		bad("redis.db", "must be 0 on a cluster")
+	}
+	positive("redis.shards", int64(r.Shards))
+	positive("redis.read_timeout", int64(r.ReadTimeout))
+	secret, err := readSecret(r.Password, r.PasswordFile)
+	if err != nil {
+		bad("redis.password", "%v", err)
+	}
+	r.Password = secret
+	r.TLS.validate("redis.tls", bad)
+}
+
+func (t *TLSConfig) validate(section string, bad report) {
+	if (t.CertFile == "") != (t.KeyFile == "") {
+		bad(section, "cert_file and key_file go together")
+	}
+	if !t.Enabled && (t.CAFile != "" || t.CertFile != "") {
+		bad(section+".enabled", "is false, yet files are named: set it to true")
+	}
+}
+
+func isHostPort(addr string) bool {
+	_, port, err := net.SplitHostPort(addr)
+	return err == nil && port != ""
+}
