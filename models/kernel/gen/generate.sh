@@ -1,0 +1,12 @@
+#!/bin/sh
+# Writes ../kernels_amd64.s and its Go declarations. Called by 'go generate ./models/kernel'.
+set -e
+cd "$(dirname "$0")"
+go run . -out ../kernels_amd64.s -stubs ../stubs_amd64.go -pkg kernel
+# Without noescape every pointer argument would move its array to the heap.
+sed -i 's#^func #//go:noescape\nfunc #' ../stubs_amd64.go
+gofmt -w ../stubs_amd64.go
+if grep -qE '\b[YX](1[6-9]|2[0-9]|3[01])\b|Z[0-9]' ../kernels_amd64.s; then
+	echo "gen: the output uses AVX-512 registers" >&2
+	exit 1
+fi
