@@ -1,0 +1,150 @@
+// Package index finds the item vectors with the largest inner product with a query: exactly, within an
+// allowed set of rows. It holds no ids and computes no vector.
+package index
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+	"sync"
+
+	"github.com/sartorhq/sartor/models/kernel"
+)
+
+// Hit is one row that was found.
+type Hit struct {
+	Row   int
+	Score float32
+}
+
+// chunk is how many rows are scored before the scores are looked at: they stay in the first-level
+// cache. It is a multiple of 64, so that a chunk has whole words of a Bitmap.
+const chunk = 1024
+
+// Flat is an exact index: it scores every allowed row. It is immutable and safe for concurrent use.
+type Flat struct {
+	dim     int
+	rows    int
+	vectors []float32
+	scratch sync.Pool // of *search
+}
+
+// Check returns an error unless vectors is a whole number of rows of dim floats, all finite, few
+// enough to be numbered by an int32.
+func Check(dim int, vectors []float32) error {
+	switch {
+	case dim < 1:
+		return fmt.Errorf("index vectors: the dimension is %d, need at least 1", dim)
+	case len(vectors)%dim != 0:
+		return fmt.Errorf("index vectors: %d floats are no whole number of rows of %d", len(vectors), dim)
+	case len(vectors)/dim > math.MaxInt32:
+		return fmt.Errorf("index vectors: %d rows are too many", len(vectors)/dim)
+	case kernel.Finite(vectors):
+		return nil
+	}
+	at := slices.IndexFunc(vectors, func(v float32) bool { return v-v != 0 })
+	return fmt.Errorf("index vectors: row %d holds %v: train the model again or repair its file", at/dim, vectors[at])
+}
+
+// NewFlat returns an index over the row-major vectors, which it keeps and which must not change. It
+// panics where Check returns an error: models.Load and models/train have refused such vectors already;
+// vectors from elsewhere are for the caller to Check.
+func NewFlat(dim int, vectors []float32) *Flat {
+	if err := Check(dim, vectors); err != nil {
+		panic(err)
+	}
+	return &Flat{dim: dim, rows: len(vectors) / dim, vectors: vectors}
+}
+
+// Len returns the number of rows.
+func (x *Flat) Len() int { return x.rows }
+
+// Search returns the at most k allowed rows with the largest inner product with q, best first, equal
+// scores by row. A nil allowed set allows every row; rows beyond its end are not allowed. It returns
+// fewer than k hits only when fewer rows are allowed: a filter never starves the list. A row whose
+// score is not a number, because q is not finite, is never found.
+func (x *Flat) Search(q []float32, k int, allowed Bitmap) []Hit {
+	return x.AppendSearch(nil, q, k, allowed)
+}
+
+// AppendSearch appends what Search returns to dst: with enough capacity it allocates nothing.
+func (x *Flat) AppendSearch(dst []Hit, q []float32, k int, allowed Bitmap) []Hit {
+	if len(q) != x.dim {
+		panic(fmt.Sprintf("index: a query of %d dimensions for rows of %d", len(q), x.dim))
+	}
+	k = min(k, x.rows)
+	if k <= 0 {
+		return dst
+	}
+	s, _ := x.scratch.Get().(*search)
+	if s == nil {
+		s = &search{scores: make([]float32, chunk), ids: make([]int32, chunk)}
+	}
+	s.best.reset(k)
+	for first := 0; first < x.rows; first += chunk {
+		n := min(chunk, x.rows-first)
+		if allowed == nil {
+			x.scoreAll(s, q, first, n)
+		} else {
+			x.scoreAllowed(s, q, first, n, allowed)
+		}
+	}
+	dst = append(dst, s.best.sorted()...)
+	x.scratch.Put(s)
+	return dst
+}
+
+// search is the work space of one query.
+type search struct {
+	scores []float32
+	ids    []int32
+	best   top
+}
+
+// scoreAll offers the rows first..first+n-1.
+func (x *Flat) scoreAll(s *search, q []float32, first, n int) {
+	scores := s.scores[:n]
+	kernel.Rows(scores, q, x.vectors[first*x.dim:(first+n)*x.dim])
+	s.offer(scores, func(i int) int { return first + i })
+}
+
+// scoreAllowed offers the allowed rows of a chunk. It scans the whole chunk when most rows are
+// allowed, because reading in order is cheapest, and picks rows one by one otherwise, so that a
+// narrow filter costs what it lets through.
+func (x *Flat) scoreAllowed(s *search, q []float32, first, n int, allowed Bitmap) {
+	lo, hi := min(first/64, len(allowed)), min((first+n+63)/64, len(allowed))
+	words := allowed[lo:hi]
+	ids := s.ids[:0]
+	for w, word := range words {
+		for base := first + w*64; word != 0; word &= word - 1 {
+			ids = append(ids, int32(base+bits.TrailingZeros64(word)))
+		}
+	}
+	for len(ids) > 0 && int(ids[len(ids)-1]) >= first+n {
+		ids = ids[:len(ids)-1] // bits beyond the last row
+	}
+	switch {
+	case len(ids) == 0:
+	case len(ids) == n:
+		x.scoreAll(s, q, first, n)
+	case len(ids) >= n-n/8:
+		all := s.scores[:n]
+		kernel.Rows(all, q, x.vectors[first*x.dim:(first+n)*x.dim])
+		// ids ascend, so that a score moves down only over scores that were moved or are not wanted.
+		for i, id := range ids {
+			all[i] = all[int(id)-first]
+		}
+		s.offer(all[:len(ids)], func(i int) int { return int(ids[i]) })
+	default:
+		kernel.RowsAt(s.scores[:len(ids)], q, x.vectors, ids)
+		s.offer(s.scores[:len(ids)], func(i int) int { return int(ids[i]) })
+	}
+}
+
+// offer gives the scores that can still matter to the list of the best.
+func (s *search) offer(scores []float32, row func(int) int) {
+	for i := kernel.NextAbove(scores, 0, s.best.floor); i < len(scores); i = kernel.NextAbove(scores, i+1, s.best.floor) {
+		s.best.add(Hit{Row: row(i), Score: scores[i]})
+	}
+}
