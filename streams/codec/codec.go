@@ -1,0 +1,157 @@
+// Package codec turns bytes into events and events into bytes: the native JSON form of streams.Event.
+// It rejects what it does not understand and never guesses, repairs or fills in what a producer may
+// have meant. It does no I/O and keeps no state; all functions are safe for concurrent use.
+package codec
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sartorhq/sartor/streams"
+)
+
+// The limits of one event. They bound what a hostile or broken producer can make a consumer do.
+const (
+	MaxBytes     = 256 << 10 // of the encoded event
+	MaxDepth     = 16        // of nested objects and arrays, the event itself being the first
+	MaxIDBytes   = 128       // of every id, of scenario and of an attribute's name
+	MaxTextBytes = 1024      // of query; country has 64
+	MaxLines     = 2000      // items of one event
+	MaxQuantity  = 1_000_000
+	MaxPrice     = 1_000_000_000_000     // minor units of one unit
+	MaxAmount    = 1_000_000_000_000_000 // minor units of a whole event
+	MaxPosition  = 1_000_000
+)
+
+// ErrMalformed is what every error of Decode, DecodeRecord and Encode is, by errors.Is.
+var ErrMalformed = errors.New("malformed event")
+
+// Problem is one thing that is wrong with an event.
+type Problem struct {
+	// Field is the path of the JSON field, like "items[2].price"; "" for the event as a whole.
+	Field string
+	// Message says what is wrong and what to do. It never repeats ids or free text.
+	Message string
+}
+
+// String returns "field: message".
+func (p Problem) String() string {
+	if p.Field == "" {
+		return p.Message
+	}
+	return p.Field + ": " + p.Message
+}
+
+// Error holds all problems of one event, in the order of the bytes, then of the rules.
+type Error struct{ Problems []Problem }
+
+// Error returns the problems on one line, separated by semicolons.
+func (e *Error) Error() string {
+	parts := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		parts[i] = p.String()
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Is reports that every Error is ErrMalformed.
+func (e *Error) Is(target error) bool { return target == ErrMalformed }
+
+// Decode reads one event in native JSON. The error is an *Error with all problems at once. The event
+// shares no memory with data. Time is kept in UTC and cut to whole milliseconds; an empty attributes
+// object is kept as nil.
+func Decode(data []byte) (streams.Event, error) {
+	if len(data) > MaxBytes {
+		return streams.Event{}, &Error{[]Problem{{"", fmt.Sprintf(
+			"the event has %d bytes; the limit is %d", len(data), MaxBytes)}}}
+	}
+	d := decoder{parser: parser{data: data}}
+	d.decode()
+	if len(d.problems) == 0 {
+		d.problems = Validate(&d.event)
+	} else if !d.broken {
+		d.problems = merge(d.problems, Validate(&d.event))
+	}
+	if len(d.problems) == 0 {
+		return d.event, nil
+	}
+	if d.unnoted > 0 {
+		d.problems = append(d.problems, Problem{"", fmt.Sprintf("and %d more problems", d.unnoted)})
+	}
+	return streams.Event{}, &Error{d.problems}
+}
+
+// DecodeRecord reads one message of a stream: the value as Decode does, with what the log adds. On
+// the compacted streams a null value (nil, not empty) deletes the item or user that the key names,
+// at time ts, and the key of any other message must name the same entity as the event, because
+// compaction goes by the key. The event's type must belong to the stream.
+func DecodeRecord(stream streams.Stream, key, value []byte, ts time.Time) (streams.Event, error) {
+	if stream.Compacted() && value == nil {
+		return tombstone(stream, key, ts)
+	}
+	e, err := Decode(value)
+	if err != nil {
+		return e, err
+	}
+	if got := e.Type.Stream(); got != stream {
+		return streams.Event{}, &Error{[]Problem{{"type", fmt.Sprintf(
+			"%s belongs on the %s stream, not on %s", e.Type, got, stream)}}}
+	}
+	if stream.Compacted() && string(key) != e.Key() {
+		return streams.Event{}, &Error{[]Problem{{"", fmt.Sprintf(
+			"the message key must be the id in the event, because the %s stream is compacted by key", stream)}}}
+	}
+	return e, nil
+}
+
+// tombstone makes the delete event of a null value.
+func tombstone(stream streams.Stream, key []byte, ts time.Time) (streams.Event, error) {
+	e := streams.Event{Time: time.UnixMilli(ts.UnixMilli()).UTC()}
+	if stream == streams.Catalog {
+		e.Type = streams.ItemDelete
+		e.Items = []streams.Line{{ItemID: string(key)}}
+	} else {
+		e.Type = streams.UserDelete
+		id := string(key)
+		if streams.IsAnonymous(id) {
+			e.AnonymousID = strings.TrimPrefix(id, streams.AnonymousSubject(""))
+		} else {
+			e.UserID = id
+		}
+	}
+	if problems := Validate(&e); len(problems) > 0 {
+		return streams.Event{}, &Error{append([]Problem{{"",
+			"a message without a value deletes what its key names"}}, problems...)}
+	}
+	return e, nil
+}
+
+// merge appends the rule problems of fields that the decoder has not already complained about.
+func merge(decoded, rules []Problem) []Problem {
+	known := make(map[string]bool, len(decoded))
+	for _, p := range decoded {
+		known[root(p.Field)] = true
+	}
+	for _, p := range rules {
+		if !known[root(p.Field)] {
+			decoded = append(decoded, p)
+		}
+	}
+	return decoded
+}
+
+// root returns the top-level field of a path; fields of which one stands for the other share a root.
+func root(field string) string {
+	if i := strings.IndexAny(field, ".["); i >= 0 {
+		field = field[:i]
+	}
+	switch field {
+	case "item_id":
+		return "items"
+	case "anonymous_id":
+		return "user_id"
+	}
+	return field
+}
