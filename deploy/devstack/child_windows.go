@@ -1,0 +1,5 @@
+package devstack
+
+import "syscall"
+
+func childAttributes() *syscall.SysProcAttr { return nil }
