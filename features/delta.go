@@ -22,13 +22,14 @@ type OpCode byte
 
 // The operations. All but Put and Remove commute; Put and Remove carry the event's time and the
 // larger (time, Remove before Put) wins, so that replays and reordering end in the same state.
+// Every Op carries the event's time: an erasure covers what happened up to its own time.
 const (
 	Add    OpCode = iota // counter[Field] += Value
 	Min                  // counter[Field] = min(counter[Field], Value), absent counts as +inf
 	Max                  // counter[Field] = max(counter[Field], Value), absent counts as -inf
 	Push                 // list[Field] gains the entry Text with score Time; bounded by the schema
 	Put                  // document = Text (JSON object) if Time >= document time
-	Remove               // everything stored goes; a tombstone with Time stays
+	Remove               // everything stored goes, a tombstone with Time stays; with Field = DocumentField only the document goes
 )
 
 // Op is one change of one entity.

@@ -1,0 +1,77 @@
+package features
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"time"
+)
+
+// listValue returns the items of a stored list, or of a list without those that other events took
+// out of it again.
+func (v *view) listValue(f *field) (any, bool) {
+	if v.st == nil {
+		return nil, false
+	}
+	name := cmp.Or(f.From, f.Name)
+	gone := map[string]int64{}
+	if len(f.Minus) > 0 {
+		for _, e := range v.st.Lists[historyList] {
+			if slices.Contains(f.Minus, e.Type) {
+				gone[e.ItemID] = max(gone[e.ItemID], e.Time)
+			}
+		}
+	}
+	out := make([]string, 0, min(len(v.st.Lists[name]), f.Max))
+	for _, e := range v.st.Lists[name] {
+		if t, ok := gone[e.ItemID]; (!ok || t < e.Time) && len(out) < f.Max {
+			out = append(out, e.ItemID)
+		}
+	}
+	return out, len(out) > 0
+}
+
+// topValue returns the strongest values of an item field over what the user did. It is computed
+// here, from history and catalogue, and not stored: so it does not matter whether an item's
+// document came before or after the event, and a corrected category corrects the past.
+func (v *view) topValue(f *field) (any, bool) {
+	if v.st == nil || v.items == nil {
+		return nil, false
+	}
+	seen := map[Entry]bool{}
+	newest := int64(math.MinInt64)
+	take := func(e Entry) {
+		if f.Weights[e.Type] > 0 && e.ItemID != "" {
+			seen[e] = true
+			newest = max(newest, e.Time)
+		}
+	}
+	for _, e := range v.st.Lists[historyList] {
+		take(e)
+	}
+	for _, l := range v.schema.lists[1:] { // reach further back than the history
+		if len(l.Events) == 1 {
+			for _, e := range v.st.Lists[l.Name] {
+				take(e)
+			}
+		}
+	}
+	scores := map[string]float64{}
+	entries := slices.SortedFunc(maps.Keys(seen), CompareEntries) // sums of floats depend on the order
+	for _, e := range entries {
+		it := v.items(e.ItemID)
+		if it == nil {
+			continue
+		}
+		if name, ok := it.Env[f.Of].(string); ok && name != "" {
+			halfLives := float64(newest-e.Time) / float64(f.Window/time.Millisecond)
+			scores[name] += f.Weights[e.Type] * math.Exp2(-halfLives)
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(scores), func(a, b string) int {
+		return cmp.Or(cmp.Compare(scores[b], scores[a]), cmp.Compare(a, b))
+	})
+	names = names[:min(len(names), f.Max)]
+	return names, len(names) > 0
+}
