@@ -1,0 +1,61 @@
+package rulefile
+
+import "slices"
+
+// The keys of each part of a rule file, in canonical order.
+var (
+	fileKeys     = []string{"apiVersion", "kind", "name", "description", "owner", "tags", "scope", "timezone", "params", "lists", "rules"}
+	scopeKeys    = []string{"scenarios", "placements"}
+	paramKeys    = []string{"type", "default", "min", "max", "description"}
+	listKeys     = []string{"values", "file", "description"}
+	ruleKeys     = []string{"id", "description", "priority", "hard", "group", "stop", "disabled", "when", "match", "schedule", "rollout", "then"}
+	scheduleKeys = []string{"from", "until", "days", "hours"}
+	rolloutKeys  = []string{"percent", "by"}
+)
+
+// actionFields lists the actions and the fields that each can have.
+var actionFields = map[string][]string{
+	"exclude": {"reason"},
+	"keep":    {"reason"},
+	"boost":   {"multiply", "add", "decay"},
+	"bury":    {"multiply", "add", "to", "decay"},
+	"pin":     {"position", "order_by", "max", "items"},
+	"cap":     {"by", "max", "within", "relax"},
+	"quota":   {"match", "min", "within"},
+	"dedupe":  {"by"},
+	"inject":  {"source", "count", "window", "by", "score", "match"},
+	"replace": {"strategy", "window", "by", "keep_model"},
+	"fill":    {"strategy", "window", "by"},
+	"model":   {"name", "version"},
+	"badge":   {"text"},
+	"note":    {"key", "text"},
+}
+
+// Actions returns the names of the actions, sorted.
+func Actions() []string {
+	names := make([]string, 0, len(actionFields))
+	for name := range actionFields {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// isExpressionKey tells whether values of key are expressions rather than texts.
+func isExpressionKey(key string) bool {
+	return key == "when" || key == "match" || key == "multiply" || key == "add" || key == "order_by"
+}
+
+func isKnownKey(key string) bool {
+	for _, keys := range [][]string{fileKeys, scopeKeys, paramKeys, listKeys, ruleKeys, scheduleKeys, rolloutKeys} {
+		if slices.Contains(keys, key) {
+			return true
+		}
+	}
+	for _, fields := range actionFields {
+		if slices.Contains(fields, key) {
+			return true
+		}
+	}
+	return actionFields[key] != nil
+}
