@@ -1,0 +1,79 @@
+package recommender
+
+import (
+	"strings"
+	"time"
+
+	"github.com/sartorhq/sartor/recommender/decision"
+	"github.com/sartorhq/sartor/rules"
+)
+
+// compiledFilter is the outcome of compiling a request's filter, good or bad.
+type compiledFilter struct {
+	condition *rules.Condition
+	problems  []Problem
+}
+
+// check validates a request and compiles what it holds. It reports all problems at once.
+func (r *Recommender) check(q Request) (*checked, error) {
+	var p problems
+	q.shape(&p)
+	c := &checked{Request: q, now: r.opts.Now().UTC().Truncate(time.Millisecond)}
+	c.subject = decision.Subject(q.UserID, q.AnonymousID)
+	values, wrong := r.schema.Context(q.Context)
+	c.context = values
+	for _, w := range wrong {
+		p.add(contextField(w.Field), "%s", w.Message)
+	}
+	if q.Filter != "" && len(q.Filter) <= MaxFilterBytes {
+		f := r.compile(q.Filter)
+		c.filter = f.condition
+		p = append(p, f.problems...)
+	}
+	if len(p) > 0 {
+		return nil, &InvalidError{Problems: p}
+	}
+	if len(q.Exclude) > 0 {
+		c.exclude = make(map[string]bool, len(q.Exclude))
+		for _, id := range q.Exclude {
+			c.exclude[id] = true
+		}
+	}
+	return c, nil
+}
+
+func contextField(name string) string {
+	if strings.HasPrefix(name, "context") {
+		return name
+	}
+	return "context." + name
+}
+
+// compile returns the compiled filter, from the cache when it was seen before. Broken filters are
+// remembered too, so that repeating one costs nothing.
+func (r *Recommender) compile(src string) *compiledFilter {
+	if f, ok := r.filters.get(src); ok {
+		return f
+	}
+	cond, wrong := rules.CompileFilter(src, r.schema)
+	f := &compiledFilter{condition: cond}
+	for _, w := range wrong {
+		if w.Severity == rules.SeverityWarning {
+			continue
+		}
+		f.problems = append(f.problems, Problem{Field: "filter", Message: filterMessage(w)})
+	}
+	if cond == nil && len(f.problems) == 0 {
+		f.problems = []Problem{{Field: "filter", Message: "is not a condition"}}
+	}
+	r.filters.put(src, f)
+	return f
+}
+
+func filterMessage(p rules.Problem) string {
+	msg := p.Message
+	if p.Hint != "" {
+		msg += "; " + p.Hint
+	}
+	return msg
+}

@@ -1,0 +1,82 @@
+package recommender
+
+import (
+	"context"
+
+	"github.com/sartorhq/sartor/models/index"
+	"github.com/sartorhq/sartor/rules"
+)
+
+// gate decides which rows may be candidates of one request. What depends on the item alone is a
+// bitmap that restricts the search itself, so that a filter never starves a list; the rest is asked
+// row by row.
+type gate struct {
+	ctx     context.Context
+	cat     *catalog
+	static  *mask
+	bits    index.Bitmap // static and item-only filter; not to be changed
+	exclude map[string]bool
+	mixed   *rules.Condition // a filter that looks at user or context too
+	env     *rules.Env
+	asked   int
+	// overBudget is true once the mixed filter ran out of time: it then keeps nothing more.
+	overBudget bool
+}
+
+func (s *snapshot) gate(ctx context.Context, env *rules.Env, q *checked) *gate {
+	g := &gate{ctx: ctx, cat: s.cat, exclude: q.exclude, env: env, static: s.allowed(env.Request.Scenario)}
+	g.bits = g.static.bits
+	switch {
+	case q.filter == nil:
+	case q.filter.ItemOnly():
+		g.bits = g.bits.Clone()
+		g.bits.And(s.filtered(q.Filter, q.filter).bits)
+	default:
+		g.mixed = q.filter
+	}
+	return g
+}
+
+// open tells whether the row may be a candidate.
+func (g *gate) open(row int32) bool { return g.bits.Has(int(row)) && g.late(row) }
+
+// late tells what the bitmap cannot: the exclude list and a mixed filter.
+func (g *gate) late(row int32) bool {
+	it := g.cat.rows[row].item
+	if g.exclude[it.ID] {
+		return false
+	}
+	if g.mixed == nil {
+		return true
+	}
+	if g.asked++; g.asked%256 == 0 && g.ctx.Err() != nil {
+		g.overBudget = true
+	}
+	if g.overBudget {
+		return false
+	}
+	ok, err := g.mixed.Match(g.env, it)
+	return ok && err == nil
+}
+
+// search returns the best k open rows by <query, vector>. Rows that only late can refuse are
+// searched for again with a larger k, until the list is full or everything was seen.
+func (g *gate) search(x *index.Flat, query []float32, k int) []index.Hit {
+	vectors := x.Len()
+	for ask := k + len(g.exclude); ; ask *= 8 {
+		ask = min(ask, vectors)
+		hits := x.Search(query, ask, g.bits)
+		kept := make([]index.Hit, 0, min(k, len(hits)))
+		for _, h := range hits {
+			if len(kept) == k {
+				break
+			}
+			if g.late(int32(h.Row)) {
+				kept = append(kept, h)
+			}
+		}
+		if len(kept) == k || len(hits) < ask || ask >= vectors || g.overBudget {
+			return kept
+		}
+	}
+}

@@ -1,0 +1,257 @@
+package recommender
+
+import (
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/rules"
+)
+
+// sourcePin marks a candidate that is there because a rule pins it by id.
+const sourcePin rules.Source = "pin"
+
+// searchDepth is how many of the model's candidates the rules choose from.
+func searchDepth(count int) int { return min(max(200, 10*count), 1000) }
+
+// pool collects the candidates of one request, each item once.
+type pool struct {
+	cat  *catalog
+	at   map[int32]int // row -> index in list
+	list []rules.Candidate
+}
+
+func newPool(c *catalog, size int) *pool {
+	return &pool{cat: c, at: make(map[int32]int, size), list: make([]rules.Candidate, 0, size)}
+}
+
+// add offers a row from a source. An item that is offered twice keeps its higher base score and
+// lists both sources, the one with that score first.
+func (p *pool) add(row int32, base float64, src rules.Source) {
+	i, ok := p.at[row]
+	if !ok {
+		p.at[row] = len(p.list)
+		p.list = append(p.list, rules.Candidate{Item: p.cat.rows[row].item, Base: base, Sources: []rules.Source{src}})
+		return
+	}
+	c := &p.list[i]
+	if base > c.Base {
+		c.Base = base
+		c.Sources = slices.DeleteFunc(c.Sources, func(s rules.Source) bool { return s == src })
+		c.Sources = slices.Insert(c.Sources, 0, src)
+		return
+	}
+	if !slices.Contains(c.Sources, src) {
+		c.Sources = append(c.Sources, src)
+	}
+}
+
+func (p *pool) has(row int32) bool {
+	_, ok := p.at[row]
+	return ok
+}
+
+// ranked returns the candidates in the order before rules, numbered from 1: by base score, ties by
+// item id.
+func (p *pool) ranked() []rules.Candidate {
+	out := slices.Clone(p.list)
+	slices.SortFunc(out, func(a, b rules.Candidate) int {
+		switch {
+		case a.Base > b.Base:
+			return -1
+		case a.Base < b.Base:
+			return 1
+		}
+		return strings.Compare(a.Item.ID, b.Item.ID)
+	})
+	for i := range out {
+		out[i].Rank = i + 1
+	}
+	return out
+}
+
+// lowest returns the smallest base score in the pool, 1 for an empty pool.
+func (p *pool) lowest() float64 {
+	low := 1.0
+	for i := range p.list {
+		low = min(low, p.list[i].Base)
+	}
+	return low
+}
+
+// gather collects candidates: the model's or those of the strategy that a rule put in its place,
+// what rules inject, and what they pin by id.
+func (w *work) gather() {
+	depth := searchDepth(w.q.Count)
+	w.pool = newPool(w.s.cat, depth+64)
+	model := w.fromModel(depth)
+	switch {
+	case w.plan.Replace != nil:
+		f := *w.plan.Replace
+		w.offer(f, w.drawn(f, max(f.Count, depth)), nil)
+	case w.modelled == 0:
+		f := w.contextual()
+		w.offer(f, w.drawn(f, depth), nil)
+	}
+	for _, f := range w.plan.Inject {
+		w.offer(f, w.drawn(f, f.Count), model.bases)
+	}
+	w.pins(model)
+}
+
+// modelScores is how the model's candidates were scored, so that a pinned item that is not among
+// them can be scored alike.
+type modelScores struct {
+	vec         []float32
+	bases       []float64
+	top, bottom float64
+}
+
+// fromModel adds the model's candidates: all of them, or the share that a replacing rule leaves.
+func (w *work) fromModel(depth int) (out modelScores) {
+	if w.s.model == nil || w.s.index.Len() == 0 {
+		return out
+	}
+	vec, ok := w.s.model.Encode(w.user, w.q.now)
+	if !ok || len(vec) != w.s.model.Items().Dim {
+		w.trail.noVector()
+		return out
+	}
+	hits := w.gate.search(w.s.index, vec, depth)
+	if len(hits) == 0 {
+		return out
+	}
+	out = modelScores{vec: vec, bases: scale(hits, w.scaling())}
+	out.top, out.bottom = float64(hits[0].Score), float64(hits[len(hits)-1].Score)
+	keep := len(hits)
+	if w.plan.Replace != nil {
+		keep = min(keep, int(math.Ceil(w.plan.KeepModel*float64(w.q.Count))))
+	}
+	for i, h := range hits[:keep] {
+		w.pool.add(int32(h.Row), out.bases[i], rules.SourceModel)
+	}
+	w.modelled = keep
+	w.trail.model(w, len(hits), keep)
+	return out
+}
+
+// contextual is what takes the model's place when there is nothing to encode or no model: hot in
+// the country of the visit, else of the user, else everywhere.
+func (w *work) contextual() rules.Fetch {
+	country, _ := w.q.context["country"].(string)
+	if country == "" {
+		country, _ = w.user.Env["country"].(string)
+	}
+	f := rules.Fetch{Source: rules.SourceHot, Window: defaultHotWindow}
+	if country != "" {
+		f.By, f.Value = "country", country
+	}
+	return f
+}
+
+// drawn takes up to n open rows that a fetch asks for.
+func (w *work) drawn(f rules.Fetch, n int) []sourced {
+	rows, used := w.s.draw(w.s.chain(f), n, w.passes(f))
+	w.trail.source(f, len(rows), used)
+	return rows
+}
+
+// passes tells which rows a fetch may take.
+func (w *work) passes(f rules.Fetch) func(int32) bool {
+	if f.Match == nil {
+		return w.gate.open
+	}
+	return func(row int32) bool {
+		if !w.gate.open(row) {
+			return false
+		}
+		ok, err := f.Match.Match(w.env, w.s.cat.rows[row].item)
+		return ok && err == nil
+	}
+}
+
+// offer adds the rows of a fetch to the pool under the score that the fetch asks for.
+func (w *work) offer(f rules.Fetch, rows []sourced, model []float64) {
+	fixed, ok := fetchScore(f.Score, model)
+	for _, r := range rows {
+		base := r.base
+		if ok {
+			base = fixed
+		}
+		w.pool.add(r.row, base, f.Source)
+	}
+}
+
+// pins adds the items that rules pin by id, with the score that the model gives them.
+func (w *work) pins(model modelScores) {
+	for _, id := range w.plan.Items {
+		row, ok := w.s.cat.find(id)
+		if !ok || w.pool.has(row) || !w.gate.open(row) {
+			continue
+		}
+		base := 0.0
+		if model.vec != nil && int(row) < w.s.cat.vectors {
+			base = w.scoreRow(model, row)
+		}
+		w.pool.add(row, base, sourcePin)
+	}
+}
+
+func (w *work) scoreRow(m modelScores, row int32) float64 {
+	items := w.s.model.Items()
+	score := float64(dot(m.vec, items.Vectors[int(row)*items.Dim:(int(row)+1)*items.Dim]))
+	n := len(m.bases)
+	return scaleOne(score, n, n+1, m.top, m.bottom, w.scaling())
+}
+
+// rank applies the rules, and fills a list that they left short.
+func (w *work) rank() {
+	w.apply()
+	for want := 2 * w.q.Count; len(w.result.Items) < w.q.Count; want *= 8 {
+		before := len(w.pool.list)
+		exhausted := w.fill(want)
+		if len(w.pool.list) == before && exhausted {
+			break
+		}
+		w.apply()
+		if exhausted || w.ctx.Err() != nil {
+			break
+		}
+	}
+	w.trail.ranked(w)
+}
+
+func (w *work) apply() {
+	w.result = w.s.rules.Apply(w.env, w.plan, w.pool.ranked(), w.q.Count, w.q.Explain)
+}
+
+// fill adds up to want new candidates from the fill strategies in order, all below the candidates
+// that are there already. It tells whether there is nothing more to add.
+func (w *work) fill(want int) (exhausted bool) {
+	ceiling := max(w.pool.lowest()/2, math.SmallestNonzeroFloat32)
+	strategies := append(slices.Clone(w.plan.Fill), w.contextual())
+	for i, f := range strategies {
+		pass := w.passes(f)
+		open := func(row int32) bool { return !w.pool.has(row) && pass(row) }
+		chain := w.s.chain(f)
+		if i == len(strategies)-1 {
+			chain = append(chain, everything())
+		}
+		rows, used := w.s.draw(chain, want, open)
+		if len(rows) == 0 {
+			continue
+		}
+		for _, r := range rows {
+			w.pool.add(r.row, ceiling*r.base, f.Source)
+		}
+		w.trail.filled(f, len(rows), used)
+		ceiling *= rows[len(rows)-1].base * 0.99
+		if want -= len(rows); want <= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *work) scaling() models.Scaling { return w.s.model.Meta().Scaling }

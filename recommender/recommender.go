@@ -1,0 +1,208 @@
+// Package recommender is the read path: a Request goes in, a Response and a Decision come out. It
+// holds the snapshot of model, catalogue view and rules that a request is answered from. It knows no
+// HTTP, no Redis and no Kafka: whoever wires it hands it a UserReader and an ItemSource.
+package recommender
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sartorhq/sartor/features"
+	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/recommender/decision"
+	"github.com/sartorhq/sartor/rules"
+)
+
+// UserReader reads what is stored about one subject in one round trip. It returns nil, nil when
+// nothing is stored, and must return soon after ctx is done.
+type UserReader interface {
+	User(ctx context.Context, subject string) (*features.State, error)
+}
+
+// ItemSource tells which items changed since a cursor. A nil cursor asks for all items; next is the
+// cursor of the following call.
+type ItemSource interface {
+	ChangedItems(ctx context.Context, cursor []int64) (changed []features.ItemState, next []int64, err error)
+}
+
+// Options are what a Recommender needs. Only Schema is required.
+type Options struct {
+	Schema *features.Schema
+	// Users reads user features; nil means that there are none.
+	Users UserReader
+	// Now is the clock of features, rules and decisions; nil = time.Now.
+	Now func() time.Time
+	// NewID makes recommendation ids; nil = 16 random bytes in hex.
+	NewID func() string
+	// Decided is told every decision; it must not block. nil = nobody listens.
+	Decided func(*decision.Decision)
+	// Logger and Registerer are nil for discard.
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+
+	// Budget is the time one request may take in all; 0 = 60 ms.
+	Budget time.Duration
+	// UserTimeout is the part of the budget that the user read may take; 0 = 25 ms.
+	UserTimeout time.Duration
+	// UserCache is how many users' states are kept for the time when they cannot be read; 0 = 10,000,
+	// negative = none. A state is used for at most UserCacheAge; 0 = 5 min.
+	UserCache    int
+	UserCacheAge time.Duration
+	// StaleAfter is the age at which a catalogue that could not be refreshed counts as stale; 0 = 30 s.
+	StaleAfter time.Duration
+	// AgeRows is how many items a refresh recomputes when an hour has turned; 0 = 20,000.
+	AgeRows int
+	// Filters is how many request filters are kept per snapshot as bitmaps; 0 = 256.
+	Filters int
+}
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = randomID
+	}
+	if o.Decided == nil {
+		o.Decided = func(*decision.Decision) {}
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	o.Budget = orDefault(o.Budget, 60*time.Millisecond)
+	o.UserTimeout = min(orDefault(o.UserTimeout, 25*time.Millisecond), o.Budget)
+	o.UserCache = orDefault(o.UserCache, 10_000)
+	o.UserCacheAge = orDefault(o.UserCacheAge, 5*time.Minute)
+	o.StaleAfter = orDefault(o.StaleAfter, 30*time.Second)
+	o.AgeRows = orDefault(o.AgeRows, 20_000)
+	o.Filters = orDefault(o.Filters, 256)
+	return o
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func randomID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails since Go 1.24
+	return hex.EncodeToString(b[:])
+}
+
+// Recommender answers requests. All methods are safe for concurrent use; requests never wait for
+// the methods that change the snapshot.
+type Recommender struct {
+	opts    Options
+	schema  *features.Schema
+	users   *userState
+	metrics *metrics
+	// filters holds compiled request filters by text; the schema never changes under them.
+	filters *lru[string, *compiledFilter]
+
+	current atomic.Pointer[snapshot]
+	// refreshedAt is when an item source last answered, in Unix milliseconds; 0 = never.
+	refreshedAt atomic.Int64
+	// attempted is true once an item source was asked, whatever it answered.
+	attempted atomic.Bool
+
+	write  sync.Mutex // serialises whoever builds the next snapshot
+	cursor []int64    // of the item source; guarded by write
+}
+
+// New returns a recommender with an empty snapshot, which answers every request with an empty list.
+func New(opts Options) *Recommender {
+	opts = opts.withDefaults()
+	r := &Recommender{
+		opts:    opts,
+		schema:  opts.Schema,
+		users:   newUserState(opts),
+		filters: newLRU[string, *compiledFilter](2 * opts.Filters),
+	}
+	set := rules.Empty()
+	s := &snapshot{
+		cat:      &catalog{},
+		lists:    &lists{},
+		rules:    set,
+		origin:   originNone,
+		versions: Versions{Rules: set.Version(), Schema: opts.Schema.Version()},
+		builtAt:  opts.Now(),
+		masks:    newMaskCache(),
+		filters:  newLRU[string, *mask](opts.Filters),
+	}
+	s.listsOf = s.cat
+	r.current.Store(s)
+	r.metrics = newMetrics(r, opts.Registerer)
+	return r
+}
+
+// ErrModel is returned by SetModel for a model that must not serve.
+var ErrModel = errors.New("model cannot serve")
+
+// SetModel builds the indexes of a model (nil takes the model away) and swaps it in. On an error the
+// old model keeps serving. The vectors of m must not change afterwards.
+func (r *Recommender) SetModel(m models.Model) error {
+	if m != nil {
+		if err := checkModel(m); err != nil {
+			return fmt.Errorf("%w: %w", ErrModel, err)
+		}
+	}
+	r.write.Lock()
+	defer r.write.Unlock()
+	r.current.Store(r.current.Load().withModel(m, r.schema, r.opts.Now()))
+	r.metrics.swapped("model")
+	return nil
+}
+
+// SetRules swaps a compiled rule set in; nil takes all rules away.
+func (r *Recommender) SetRules(set *rules.Set) {
+	given := set != nil
+	if !given {
+		set = rules.Empty()
+	}
+	r.write.Lock()
+	defer r.write.Unlock()
+	r.current.Store(r.current.Load().withRules(set, given, r.opts.Now()))
+	r.metrics.swapped("rules")
+}
+
+// Refresh brings the catalogue view up to date with the source: the first call reads every item,
+// later calls what changed. Call it every few hundred milliseconds. On an error the old view keeps
+// serving, and counts as stale after a while.
+func (r *Recommender) Refresh(ctx context.Context, src ItemSource) error {
+	r.write.Lock()
+	defer r.write.Unlock()
+	defer r.attempted.Store(true)
+	items, next, err := src.ChangedItems(ctx, r.cursor)
+	if err != nil {
+		return fmt.Errorf("refresh the catalogue: %w", err)
+	}
+	now := r.opts.Now()
+	s := r.current.Load()
+	cat, changed := s.cat.update(items, r.schema, now, r.opts.AgeRows)
+	if cat != s.cat || s.listsOf != s.cat || s.origin != originLive {
+		r.current.Store(s.withItems(cat, changed, originLive, now, listsMinAge))
+		r.metrics.swapped("catalogue")
+	}
+	r.cursor = next
+	r.refreshedAt.Store(now.UnixMilli())
+	return nil
+}
+
+// listsMinAge bounds how often the precomputed lists are computed while events stream in.
+const listsMinAge = time.Second
+
+// Forget drops what is kept in memory of a user, after the user was deleted.
+func (r *Recommender) Forget(subject string) { r.users.forget(subject) }

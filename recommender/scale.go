@@ -1,0 +1,125 @@
+package recommender
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/models/index"
+)
+
+// floorBase is the least base score of a model's candidate: above 0, so that multipliers act on it
+// and there is room for fillers below it.
+const floorBase = 0.01
+
+// scale turns the raw scores of a request's candidates, best first, into base scores in
+// [floorBase, 1]. It keeps their order.
+func scale(hits []index.Hit, how models.Scaling) []float64 {
+	out := make([]float64, len(hits))
+	if len(hits) == 0 {
+		return out
+	}
+	top, bottom := float64(hits[0].Score), float64(hits[len(hits)-1].Score)
+	for i, h := range hits {
+		out[i] = scaleOne(float64(h.Score), i, len(hits), top, bottom, how)
+	}
+	return out
+}
+
+// scaleOne scales one score that stands (or would stand) at index i of n. It is never outside
+// [floorBase, 1] and never NaN.
+func scaleOne(score float64, i, n int, top, bottom float64, how models.Scaling) float64 {
+	var unit float64
+	switch how {
+	case models.Sigmoid:
+		unit = 1 / (1 + math.Exp(-score))
+	case models.Rank:
+		unit = 1 - float64(i)/float64(n)
+	default: // models.MinMax
+		unit = 1
+		if top > bottom {
+			unit = (score - bottom) / (top - bottom)
+		}
+	}
+	if math.IsNaN(unit) {
+		unit = 0
+	}
+	return floorBase + (1-floorBase)*min(max(unit, 0), 1)
+}
+
+// percentile returns the p-th percentile (nearest rank) of the base scores, false for none.
+func percentile(bases []float64, p float64) (float64, bool) {
+	if len(bases) == 0 {
+		return 0, false
+	}
+	sorted := slices.Sorted(slices.Values(bases))
+	i := int(math.Ceil(p/100*float64(len(sorted)))) - 1
+	return sorted[min(max(i, 0), len(sorted)-1)], true
+}
+
+// fetchScore reads Fetch.Score: fixed is the one score for all items of the source, ok is false when
+// the source's own scores stand.
+func fetchScore(score string, model []float64) (fixed float64, ok bool) {
+	if p, isPercentile := strings.CutPrefix(score, "p"); isPercentile {
+		if v, err := strconv.ParseFloat(p, 64); err == nil {
+			return percentile(model, v)
+		}
+	}
+	v, err := strconv.ParseFloat(score, 64)
+	if err != nil || math.IsNaN(v) {
+		return 0, false
+	}
+	return min(max(v, 0), 1), true
+}
+
+// unitRows returns the item vectors at length 1; a zero vector stays zero.
+func unitRows(items models.Items) []float32 {
+	out := make([]float32, len(items.Vectors))
+	for i := range items.IDs {
+		src := items.Vectors[i*items.Dim : (i+1)*items.Dim]
+		var sum float64
+		for _, v := range src {
+			sum += float64(v) * float64(v)
+		}
+		if sum == 0 {
+			continue
+		}
+		inv := float32(1 / math.Sqrt(sum))
+		for j, v := range src {
+			out[i*items.Dim+j] = v * inv
+		}
+	}
+	return out
+}
+
+// checkModel refuses a model that would break the read path.
+func checkModel(m models.Model) error {
+	items := m.Items()
+	if err := index.Check(items.Dim, items.Vectors); err != nil {
+		return err
+	}
+	if len(items.Vectors) != len(items.IDs)*items.Dim {
+		return fmt.Errorf("%d values for %d items of dimension %d", len(items.Vectors), len(items.IDs), items.Dim)
+	}
+	seen := make(map[string]bool, len(items.IDs))
+	for _, id := range items.IDs {
+		if seen[id] {
+			return fmt.Errorf("item %q has two vectors", id)
+		}
+		seen[id] = true
+	}
+	return nil
+}
+
+func dot(a, b []float32) float32 {
+	var sum float32
+	for i, v := range a {
+		sum += v * b[i]
+	}
+	return sum
+}
+
+func length(v []float32) float64 { return math.Sqrt(float64(dot(v, v))) }

@@ -1,0 +1,107 @@
+package recommender
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/sartorhq/sartor/rules"
+)
+
+// DefaultSimilarScenario is the scenario whose rules apply to similar items when none is named.
+const DefaultSimilarScenario = "product-page"
+
+// SimilarRequest asks for items like another one.
+type SimilarRequest struct {
+	ItemID   string
+	Scenario string // "" = DefaultSimilarScenario
+	Count    int    // 1 ... MaxCount; 0 = DefaultCount
+	Context  map[string]any
+	Exclude  []string
+	Filter   string
+	Explain  bool
+}
+
+// DegradedNoVector says that the item of a Similar request has no vector.
+const DegradedNoVector = "no_item_vector"
+
+// Similar lists items like the one named, by the angle between item vectors, under the rules of the
+// scenario. Without a vector it lists what is popular in the item's category, and says so in
+// ServedBy and Degraded; for an item that nobody knows, what is popular at all.
+func (r *Recommender) Similar(ctx context.Context, q SimilarRequest) (*Response, error) {
+	start := time.Now()
+	full := Request{
+		Scenario: q.Scenario, SourceItem: q.ItemID, Count: q.Count, Context: q.Context,
+		Exclude: append(slices.Clone(q.Exclude), q.ItemID), Filter: q.Filter, Explain: q.Explain,
+	}
+	if full.Scenario == "" {
+		full.Scenario = DefaultSimilarScenario
+	}
+	c, err := r.check(full)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Budget)
+	defer cancel()
+	w := r.newWork(ctx, c)
+	w.timed(stageUser, w.readUser) // without a subject: nothing is read
+	w.timed(stagePlan, w.route)
+	by := ServedBySimilar
+	w.timed(stageCandidates, func() { by = w.gatherSimilar(q.ItemID) })
+	w.timed(stageRules, w.rank)
+	if len(w.result.Items) == 0 {
+		by = ServedByNone
+	}
+	resp := w.respond(by)
+	r.metrics.count("similar", resp, time.Since(start))
+	return resp, nil
+}
+
+// gatherSimilar collects the neighbours of an item, or what stands in for them.
+func (w *work) gatherSimilar(id string) ServedBy {
+	depth := searchDepth(w.q.Count)
+	w.pool = newPool(w.s.cat, depth)
+	row, known := w.s.cat.find(id)
+	if known && int(row) < w.s.cat.vectors && w.neighbours(row, depth) {
+		return ServedBySimilar
+	}
+	w.lose(DegradedNoVector)
+	category := ""
+	if known {
+		category, _ = w.s.cat.rows[row].item.Env["category"].(string)
+	}
+	if category == "" {
+		w.offer(w.contextual(), w.drawn(w.contextual(), depth), nil)
+		return ServedByPopular
+	}
+	same := func(row int32) bool {
+		c, _ := w.s.cat.rows[row].item.Env["category"].(string)
+		return c == category && w.gate.open(row)
+	}
+	f := rules.Fetch{Source: rules.SourcePopular}
+	rows, used := w.s.draw(append(w.s.hot(defaultHotWindow), everything()), depth, same)
+	w.trail.source(f, len(rows), append([]string{"the same category"}, used...))
+	w.offer(f, rows, nil)
+	if len(rows) == 0 {
+		return ServedByPopular
+	}
+	return ServedByCategory
+}
+
+// sourceSimilar marks a candidate that is near the source item.
+const sourceSimilar rules.Source = "similar"
+
+// neighbours adds the items at the smallest angle to the one in row. It is false for an item whose
+// vector says nothing.
+func (w *work) neighbours(row int32, depth int) bool {
+	items := w.s.model.Items()
+	vec := items.Vectors[int(row)*items.Dim : (int(row)+1)*items.Dim]
+	if dot(vec, vec) == 0 {
+		return false
+	}
+	for _, h := range w.gate.search(w.s.cosine, vec, depth) {
+		cosine := float64(h.Score) / length(vec)
+		w.pool.add(int32(h.Row), min(max((1+cosine)/2, 0), 1), sourceSimilar)
+	}
+	return true
+}

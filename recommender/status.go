@@ -1,0 +1,107 @@
+package recommender
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/sartorhq/sartor/recommender/decision"
+)
+
+// Status is what a Recommender answers from at the moment.
+type Status struct {
+	Versions Versions
+	// BuiltAt is when the current snapshot was built, RefreshedAt when an item source last answered
+	// (zero = never).
+	BuiltAt, RefreshedAt time.Time
+	// Catalogue is where the items come from: "none", "live" or "disk".
+	Catalogue string
+	Items     int // that may be recommended
+	Vectors   int // items of the model
+	Model     ModelStatus
+	// UsersReachable is false while user reads are refused after failures.
+	UsersReachable bool
+	// Degraded names what an answer given now would lack, apart from its user.
+	Degraded []string
+}
+
+// ModelStatus is the manifest of the model in short; all zero without a model.
+type ModelStatus struct {
+	Kind           string
+	Dim            int
+	CreatedAt      time.Time
+	TrainedThrough time.Time
+	Metrics        map[string]float64
+}
+
+// Status tells what requests are answered from.
+func (r *Recommender) Status() Status {
+	s := r.current.Load()
+	out := Status{
+		Versions: s.versions, BuiltAt: s.builtAt, Catalogue: string(s.origin),
+		Items: s.cat.live, Vectors: s.cat.vectors, UsersReachable: !r.users.breaker.isOpen(),
+	}
+	if ms := r.refreshedAt.Load(); ms != 0 {
+		out.RefreshedAt = time.UnixMilli(ms).UTC()
+	}
+	if s.model != nil {
+		m := s.model.Meta()
+		out.Model = ModelStatus{Kind: m.Kind, Dim: m.Dim, CreatedAt: m.CreatedAt, TrainedThrough: m.TrainedThrough, Metrics: m.Metrics}
+	} else {
+		out.Degraded = append(out.Degraded, DegradedNoModel)
+	}
+	if lost := r.catalogueLoss(s, r.opts.Now()); lost != "" {
+		out.Degraded = append(out.Degraded, lost)
+	}
+	if !s.ruled {
+		out.Degraded = append(out.Degraded, DegradedNoRules)
+	}
+	return out
+}
+
+// Ready tells whether answers are as good as they will get without help: an item source was asked
+// once, or there is something to list. A degraded service is ready.
+func (r *Recommender) Ready() bool {
+	return r.attempted.Load() || r.current.Load().cat.live > 0
+}
+
+// catalogueLoss names what is wrong with the catalogue view, "" for nothing.
+func (r *Recommender) catalogueLoss(s *snapshot, now time.Time) string {
+	switch {
+	case s.origin == originDisk:
+		return DegradedCatalogueDisk
+	case s.origin == originNone || s.cat.known == 0:
+		return DegradedNoCatalogue
+	case now.Sub(time.UnixMilli(r.refreshedAt.Load())) > r.opts.StaleAfter:
+		return DegradedCatalogueStale
+	}
+	return ""
+}
+
+// decision is the record of an answer.
+func (w *work) decision(resp *Response, took time.Duration) *decision.Decision {
+	d := &decision.Decision{
+		Format: decision.Format, ID: resp.RecommendationID, Time: w.q.now,
+		UserID: w.q.UserID, AnonymousID: w.q.AnonymousID,
+		Scenario: w.q.Scenario, Placement: w.q.Placement,
+		ServedBy: string(resp.ServedBy), Degraded: resp.Degraded,
+		Model: resp.Versions.Model, Rules: resp.Versions.Rules, Schema: resp.Versions.Schema,
+		Fired: w.result.Trace.Fired, Took: took,
+		Items: make([]decision.Shown, len(resp.Items)),
+	}
+	d.Country, _ = w.q.context["country"].(string)
+	for i := range resp.Items {
+		it := &resp.Items[i]
+		d.Items[i] = decision.Shown{ItemID: it.ItemID, Score: it.Score, Source: it.Source, Reasons: it.Reasons}
+	}
+	return d
+}
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
+	keys := make([]K, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}

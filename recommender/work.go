@@ -1,0 +1,172 @@
+package recommender
+
+import (
+	"context"
+	"time"
+
+	"github.com/sartorhq/sartor/features"
+	"github.com/sartorhq/sartor/rules"
+)
+
+// stage is a timed part of a request.
+type stage int
+
+const (
+	stageUser stage = iota
+	stagePlan
+	stageCandidates
+	stageRules
+	stages
+)
+
+// String returns the stage's name in metrics and explanations.
+func (s stage) String() string {
+	return [stages]string{"user", "plan", "candidates", "rules"}[s]
+}
+
+// work is one request on its way through the stages.
+type work struct {
+	r    *Recommender
+	s    *snapshot
+	q    *checked
+	ctx  context.Context
+	user *features.User
+	env  *rules.Env
+	plan *rules.Plan
+	gate *gate
+	pool *pool
+	// result is the outcome of the rules, after filling.
+	result rules.Result
+
+	modelled int // candidates that came from the model
+	degraded []string
+	took     [stages]time.Duration
+	trail    *trail // nil unless explaining
+}
+
+func (r *Recommender) newWork(ctx context.Context, q *checked) *work {
+	w := &work{r: r, s: r.current.Load(), q: q, ctx: ctx}
+	if q.Explain {
+		w.trail = &trail{}
+	}
+	return w
+}
+
+// timed runs a stage and notes how long it took.
+func (w *work) timed(s stage, run func()) {
+	start := time.Now()
+	run()
+	w.took[s] += time.Since(start)
+}
+
+func (w *work) lose(reason string) { w.degraded = append(w.degraded, reason) }
+
+// Recommend answers a request. The error is an *InvalidError for a request that cannot be answered,
+// and nil otherwise: whatever is missing or broken makes the answer poorer and is named in
+// Response.Degraded.
+func (r *Recommender) Recommend(ctx context.Context, q Request) (*Response, error) {
+	start := time.Now()
+	c, err := r.check(q)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.opts.Budget)
+	defer cancel()
+	w := r.newWork(ctx, c)
+	w.timed(stageUser, w.readUser)
+	w.timed(stagePlan, w.route)
+	w.timed(stageCandidates, w.gather)
+	w.timed(stageRules, w.rank)
+	resp := w.respond(w.servedBy())
+	r.metrics.answered(resp, w, time.Since(start))
+	r.opts.Decided(w.decision(resp, time.Since(start)))
+	return resp, nil
+}
+
+// readUser reads the user in one round trip; everything after it is in memory.
+func (w *work) readUser() {
+	st, lost := w.r.users.read(w.ctx, w.q.subject)
+	if lost != "" {
+		w.lose(lost)
+	}
+	w.user = w.r.schema.User(w.q.subject, st, w.s.cat.item, w.q.now)
+	w.env = &rules.Env{
+		Now:  w.q.now,
+		User: w.user,
+		Request: rules.Request{
+			Scenario: w.q.Scenario, Placement: w.q.Placement, Channel: w.q.Channel,
+			Query: w.q.Query, SourceItem: w.q.SourceItem, Count: w.q.Count,
+		},
+		Context: w.q.context,
+	}
+	w.trail.user(w, lost)
+}
+
+// route lets the rules choose the strategy, and names what the snapshot lacks.
+func (w *work) route() {
+	if w.s.model == nil {
+		w.lose(DegradedNoModel)
+	}
+	if lost := w.r.catalogueLoss(w.s, w.q.now); lost != "" {
+		w.lose(lost)
+	}
+	if !w.s.ruled {
+		w.lose(DegradedNoRules)
+	}
+	w.plan = w.s.rules.Plan(w.env)
+	w.gate = w.s.gate(w.ctx, w.env, w.q)
+	w.trail.plan(w)
+}
+
+// servedBy names the strategy that made the list.
+func (w *work) servedBy() ServedBy {
+	model := false
+	for i := range w.result.Items {
+		for _, src := range w.result.Items[i].Sources {
+			model = model || src == rules.SourceModel
+		}
+	}
+	switch {
+	case len(w.result.Items) == 0:
+		return ServedByNone
+	case w.plan.Replace != nil:
+		return ServedByRules
+	case model:
+		return ServedByModel
+	case w.s.origin == originDisk:
+		return ServedByStatic
+	}
+	return ServedByPopular
+}
+
+// respond makes the answer of the ranked list.
+func (w *work) respond(by ServedBy) *Response {
+	if w.gate != nil && w.gate.overBudget {
+		w.lose(DegradedFilterBudget)
+	}
+	resp := &Response{
+		RecommendationID: w.r.opts.NewID(),
+		Items:            make([]Item, len(w.result.Items)),
+		ServedBy:         by,
+		Degraded:         append(w.degraded, w.result.Degraded...),
+		Versions:         w.s.versions,
+	}
+	for i := range w.result.Items {
+		ranked := &w.result.Items[i]
+		resp.Items[i] = Item{
+			ItemID: ranked.Item.ID, Score: ranked.Score, Source: primary(ranked.Sources),
+			Reasons: ranked.Reasons, Badges: ranked.Badges, Notes: ranked.Notes,
+		}
+	}
+	if w.trail != nil {
+		resp.Explain = w.explain(resp)
+	}
+	return resp
+}
+
+func primary(sources []rules.Source) string {
+	if len(sources) == 0 {
+		return ""
+	}
+	return string(sources[0])
+}
