@@ -225,12 +225,13 @@ func (l *loader) add(in layer) {
 		}
 		k, known := l.keys[key]
 		switch {
-		case !known && l.isSection(key) && raw == nil: // "kafka:" with everything below it commented out
+		case !known && l.isSection(key) && isEmpty(raw): // "kafka:" with everything below it commented out
 		case !known && l.isSection(key):
 			l.problemf("%s: %s is a section: set %s", in.origin(key), key, strings.Join(l.under(key), ", "))
 		case !known:
-			l.problemf("%s: %s: unknown key%s", in.origin(key), key, suggest(key, l.names))
-		case k.open() && raw == nil:
+			l.problemf("%s: %s: unknown key%s", in.origin(key), key, suggest(key, append(l.sections(), l.names...)))
+		case k.open() && isEmpty(raw):
+			l.origins[key] = in.origin(key)
 		default:
 			value, err := k.decode(raw)
 			if err != nil {
@@ -254,6 +255,23 @@ func (l *loader) openPrefix(key string) string {
 		}
 	}
 	return ""
+}
+
+// isEmpty tells whether a section or an open key has nothing below it.
+func isEmpty(raw any) bool {
+	m, isMap := raw.(map[string]any)
+	return raw == nil || isMap && len(m) == 0
+}
+
+// sections lists the top sections.
+func (l *loader) sections() []string {
+	var names []string
+	for _, name := range l.names {
+		if section, _, ok := strings.Cut(name, "."); ok && !slices.Contains(names, section) {
+			names = append(names, section)
+		}
+	}
+	return names
 }
 
 func (l *loader) isSection(key string) bool { return len(l.under(key)) > 0 }
