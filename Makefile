@@ -1,0 +1,39 @@
+# One line each; 'make help' prints them. Only Go is needed for run, build, test, race, lint and fuzz.
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME   ?= 10s
+
+.DEFAULT_GOAL := help
+.PHONY: run build test race lint integration fuzz bench e2e soak help
+
+run:         ## everything in one process with a synthetic shop: http://127.0.0.1:8080
+	go run ./cmd/sartor dev $(ARGS)
+
+build:       ## bin/sartor
+	go build -trimpath -o bin/sartor ./cmd/sartor
+
+test:        ## all tests that need only Go
+	go test ./...
+
+race:        ## the same under the race detector
+	go test -race ./...
+
+lint:        ## gofmt, go vet and staticcheck
+	test -z "$$(gofmt -l . | tee /dev/stderr)" && go vet ./... && go run $(STATICCHECK) ./...
+
+integration: ## suites against real Kafka and real Redis (needs Java 17, Maven and redis-server)
+	./.ci/run integration
+
+fuzz:        ## every fuzz target for FUZZTIME (10s)
+	grep -rl --include=*_test.go '^func Fuzz' . | xargs -n1 dirname | sort -u | while read d; do for f in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$d/*_test.go | cut -c6-); do go test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$d || exit 1; done; done
+
+bench:       ## events/s, requests/s and latencies, each beside its limit of the same run
+	go run ./cmd/sartor bench $(ARGS)
+
+e2e:         ## the whole road in one process, with its figures
+	go test -count=1 -v -run '^TestE2E' ./cmd/sartor
+
+soak:        ## the race detector, ten times over, on the packages with goroutines
+	go test -race -count=10 ./streams/... ./features/... ./recommender/... ./rules/rulestore/... ./deploy/...
+
+help:        ## this list
+	@grep -E '^[a-z0-9]+: +##' Makefile | sed -E 's/: +## /\t/' | expand -t 14
