@@ -27,6 +27,9 @@ type Items struct {
 	IDs     []string
 	Dim     int
 	Vectors []float32 // len(IDs) x Dim, row-major
+	// Taste is how many of the Dim dimensions, counted from the first, say what an item is like: two
+	// items are compared by these. The rest carry terms of the score, such as popularity, and padding.
+	Taste int
 }
 
 // Scaling says how a request's raw scores become the base scores in [0, 1] that rules work on.
