@@ -1,0 +1,325 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/models/kernel"
+)
+
+// Options say how to train. The zero value of a field means its default.
+type Options struct {
+	Dim        int     // factors, a multiple of 8; default 64
+	Epochs     int     // default 16
+	Unobserved float64 // alpha0, weight of pairs without evidence; default 0.01
+	Lambda     float64 // ridge; default 0.05
+	Nu         float64 // exponent of the ridge's frequency scaling; default 1; negative = 0
+	Kappa      float64 // weight of log(1 + popularity) in the score; default 0
+	Signal     models.Signal
+	// PopularityHalfLife is how fast popularity fades; default 30 days, negative = never.
+	PopularityHalfLife time.Duration
+	Seed               uint64
+	Workers            int // goroutines; default GOMAXPROCS; no effect on the result
+	// Budget ends training after the last whole epoch that is expected to fit; 0 = no bound. The first
+	// epoch always runs.
+	Budget   time.Duration
+	Progress func(Progress) // called after each epoch, from the goroutine of the caller
+	Schema   string         // schema version, for the manifest
+	Now      func() time.Time
+}
+
+// Progress is where training stands after an epoch.
+type Progress struct {
+	Epoch, Epochs int
+	// Loss is the value of the objective per pair with evidence, after the epoch.
+	Loss    float64
+	Elapsed time.Duration
+	Left    time.Duration // expected
+}
+
+// Report is what training did.
+type Report struct {
+	Users, Items, Pairs int
+	Events              int64 // interactions that carried weight
+	Epochs              int   // that ran
+	Stopped             bool  // the budget ended training before the last epoch
+	Loss                []float64
+	Elapsed             time.Duration
+}
+
+// String says in one line what training did.
+func (r Report) String() string {
+	s := fmt.Sprintf("%d events, %d users, %d items, %d pairs: %d epochs in %.1f s", r.Events, r.Users, r.Items, r.Pairs,
+		r.Epochs, r.Elapsed.Seconds())
+	if r.Stopped {
+		s += " (stopped by the time budget)"
+	}
+	return s
+}
+
+// ErrTooLittle says that the log cannot teach a model.
+var ErrTooLittle = errors.New("not enough data")
+
+// minUsers and minItems are the least that can be factored: with one of either there is nothing to
+// compare.
+const minUsers, minItems = 2, 2
+
+// withDefaults fills in what is zero.
+func (o Options) withDefaults() Options {
+	o.Dim, o.Epochs = cmp.Or(o.Dim, 64), cmp.Or(o.Epochs, 16)
+	o.Unobserved, o.Lambda, o.Nu = cmp.Or(o.Unobserved, 0.01), cmp.Or(o.Lambda, 0.05), max(cmp.Or(o.Nu, 1), 0)
+	o.PopularityHalfLife = max(cmp.Or(o.PopularityHalfLife, 30*24*time.Hour), 0)
+	if o.Signal.Weights == nil {
+		o.Signal = models.DefaultSignal()
+	}
+	o.Workers = max(cmp.Or(o.Workers, runtime.GOMAXPROCS(0)), 1)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	return o
+}
+
+func (o Options) params() models.ALSParams {
+	return models.ALSParams{Factors: o.Dim, Unobserved: o.Unobserved, Lambda: o.Lambda, Nu: o.Nu, Kappa: o.Kappa, Signal: o.Signal}
+}
+
+// prepare checks options and weighs the log.
+func prepare(l *Log, o Options) (*problem, error) {
+	if err := o.params().Validate(); err != nil {
+		return nil, fmt.Errorf("train: %w", err)
+	}
+	if o.Epochs < 1 {
+		return nil, fmt.Errorf("train: %d epochs: need at least 1", o.Epochs)
+	}
+	p := newProblem(l, o.Signal, models.Signal{HalfLife: o.PopularityHalfLife})
+	if users, items := p.byUser.rows(), len(p.ids); users < minUsers || items < minItems {
+		return nil, fmt.Errorf("train: need at least %d users and %d items with events that carry weight, have %d and %d (%d events in the log): %w",
+			minUsers, minItems, users, items, l.Len(), ErrTooLittle)
+	}
+	return p, nil
+}
+
+// ALS trains an implicit ALS model on the log; "now" is its newest event. Cancelling ctx ends training
+// with its error. The log is not changed.
+func ALS(ctx context.Context, l *Log, o Options) (*models.ALS, Report, error) {
+	o = o.withDefaults()
+	start := o.Now()
+	p, err := prepare(l, o)
+	if err != nil {
+		return nil, Report{}, err
+	}
+	f := newFactorisation(p, o)
+	report := Report{Users: p.byUser.rows(), Items: len(p.ids), Pairs: len(p.byUser.cols), Events: p.events}
+	began := o.Now()
+	for epoch := 1; epoch <= o.Epochs; epoch++ {
+		loss, err := f.epoch(ctx)
+		if err != nil {
+			return nil, report, fmt.Errorf("train: epoch %d: %w", epoch, err)
+		}
+		report.Epochs, report.Loss = epoch, append(report.Loss, loss)
+		report.Elapsed = o.Now().Sub(start)
+		each := o.Now().Sub(began) / time.Duration(epoch)
+		o.Progress(Progress{Epoch: epoch, Epochs: o.Epochs, Loss: loss, Elapsed: report.Elapsed,
+			Left: each * time.Duration(o.Epochs-epoch)})
+		if o.Budget > 0 && epoch < o.Epochs && report.Elapsed+each > o.Budget {
+			report.Stopped = true
+			break
+		}
+	}
+	m, err := models.NewALS(meta(l, o, report), o.params(),
+		models.ItemTable{IDs: p.ids, Factors: f.items.Data, Popularity: p.popularity})
+	return m, report, err
+}
+
+// Popularity builds the baseline from the same log and options.
+func Popularity(l *Log, o Options) (*models.Popularity, error) {
+	o = o.withDefaults()
+	p, err := prepare(l, o)
+	if err != nil {
+		return nil, err
+	}
+	report := Report{Users: p.byUser.rows(), Events: p.events}
+	return models.NewPopularity(meta(l, o, report), p.ids, p.popularity)
+}
+
+func meta(l *Log, o Options, r Report) models.Meta {
+	return models.Meta{Users: r.Users, Events: r.Events, CreatedAt: o.Now().UTC().Truncate(time.Second),
+		TrainedThrough: l.Newest(), Schema: o.Schema, Seed: o.Seed}
+}
+
+// factorisation is the state of training: a factor row per user and per item.
+type factorisation struct {
+	p            *problem
+	o            Options
+	params       models.ALSParams
+	users, items kernel.Matrix
+	solvers      []*kernel.Solver // one per worker
+}
+
+func newFactorisation(p *problem, o Options) *factorisation {
+	f := &factorisation{p: p, o: o, params: o.params()}
+	f.users = kernel.Matrix{Data: make([]float32, p.byUser.rows()*o.Dim), Dim: o.Dim, Stride: o.Dim}
+	f.items = kernel.Matrix{Data: make([]float32, len(p.ids)*o.Dim), Dim: o.Dim, Stride: o.Dim}
+	// Only the item side needs a start: the first half-step solves for the users.
+	rng := rand.New(rand.NewPCG(o.Seed, 0x5a7705))
+	scale := 0.1 / math.Sqrt(float64(o.Dim))
+	for i := range f.items.Data {
+		f.items.Data[i] = float32(rng.NormFloat64() * scale)
+	}
+	for range o.Workers {
+		f.solvers = append(f.solvers, kernel.NewSolver(o.Dim))
+	}
+	return f
+}
+
+// epoch solves all users, then all items, and returns the loss per pair.
+func (f *factorisation) epoch(ctx context.Context) (float64, error) {
+	if err := f.half(ctx, f.p.byUser, f.users, f.items); err != nil {
+		return 0, fmt.Errorf("solve users: %w", err)
+	}
+	if err := f.half(ctx, f.p.byItem, f.items, f.users); err != nil {
+		return 0, fmt.Errorf("solve items: %w", err)
+	}
+	loss := f.loss()
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return 0, fmt.Errorf("the loss is %v: %w", loss, errUnstable)
+	}
+	return loss, nil
+}
+
+var errUnstable = errors.New("numerically unstable: raise lambda or lower the event weights")
+
+// half solves every row of x against the fixed y.
+func (f *factorisation) half(ctx context.Context, m *csr, x, y kernel.Matrix) error {
+	others := len(y.Data) / y.Stride
+	gram := f.gram(y)
+	for i := range gram {
+		gram[i] *= f.params.Unobserved
+	}
+	fixed := make([]float32, len(gram))
+	for i, v := range gram {
+		fixed[i] = float32(v)
+	}
+	var unstable atomic.Bool
+	f.parallel(m.rows(), 64, func(worker, lo, hi int) {
+		s := f.solvers[worker]
+		for r := lo; r < hi && ctx.Err() == nil; r++ {
+			cols, values := m.row(r)
+			s.Reset(fixed, f.params.Ridge(m.sums[r], others))
+			s.Add(y, cols, values)
+			if !s.Solve(x.Row(r)) {
+				unstable.Store(true)
+			}
+		}
+	})
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if unstable.Load() {
+		return errUnstable
+	}
+	return nil
+}
+
+// stripes is the fixed number of parts into which sums over rows are cut. Parts are added in order,
+// so that the sum does not depend on the number of workers.
+const stripes = 16
+
+// gram returns the Gramian of y, upper triangle.
+func (f *factorisation) gram(y kernel.Matrix) []float64 {
+	pad, rows := kernel.Pad(y.Dim), len(y.Data)/y.Stride
+	parts := make([][]float64, stripes)
+	f.parallel(stripes, 1, func(_, lo, hi int) {
+		for s := lo; s < hi; s++ {
+			parts[s] = make([]float64, pad*pad)
+			kernel.Gram(parts[s], y, rows*s/stripes, rows*(s+1)/stripes)
+		}
+	})
+	sum := parts[0]
+	for _, part := range parts[1:] {
+		for i, v := range part {
+			sum[i] += v
+		}
+	}
+	return sum
+}
+
+// loss is the objective per pair: c (1 - xy)^2 over the pairs, alpha0 (xy)^2 over all pairs of user
+// and item, and the ridge of both sides.
+func (f *factorisation) loss() float64 {
+	var parts [stripes]float64
+	f.parallel(stripes, 1, func(_, lo, hi int) {
+		for s := lo; s < hi; s++ {
+			n := f.p.byUser.rows()
+			parts[s] = f.pairLoss(n*s/stripes, n*(s+1)/stripes)
+		}
+	})
+	total := 0.0
+	for _, part := range parts {
+		total += part
+	}
+	a, b, pad := f.gram(f.users), f.gram(f.items), kernel.Pad(f.o.Dim)
+	all := 0.0
+	for i := range pad {
+		all += a[i*pad+i] * b[i*pad+i]
+		for j := i + 1; j < pad; j++ {
+			all += 2 * a[i*pad+j] * b[i*pad+j]
+		}
+	}
+	total += f.params.Unobserved*all + f.ridge(f.p.byUser, f.users, len(f.p.ids)) + f.ridge(f.p.byItem, f.items, f.p.byUser.rows())
+	return total / float64(len(f.p.byUser.cols))
+}
+
+func (f *factorisation) pairLoss(lo, hi int) float64 {
+	sum := 0.0
+	for u := lo; u < hi; u++ {
+		x := f.users.Row(u)
+		cols, values := f.p.byUser.row(u)
+		for k, c := range cols {
+			miss := 1 - float64(kernel.Dot(x, f.items.Row(int(c))))
+			sum += float64(values[k]) * miss * miss
+		}
+	}
+	return sum
+}
+
+func (f *factorisation) ridge(m *csr, x kernel.Matrix, others int) float64 {
+	sum := 0.0
+	for r, confidence := range m.sums {
+		row := x.Row(r)
+		sum += float64(f.params.Ridge(confidence, others)) * float64(kernel.Dot(row, row))
+	}
+	return sum
+}
+
+// parallel calls do for consecutive ranges of 0..n-1, each at most step long, from all workers, and
+// waits.
+func (f *factorisation) parallel(n, step int, do func(worker, lo, hi int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for worker := range f.o.Workers {
+		wg.Go(func() {
+			for {
+				hi := int(next.Add(int64(step)))
+				lo := hi - step
+				if lo >= n {
+					return
+				}
+				do(worker, lo, min(hi, n))
+			}
+		})
+	}
+	wg.Wait()
+}
