@@ -21,6 +21,8 @@ type Options struct {
 	Dir string
 	// Ephemeral uses a temporary folder that Close removes.
 	Ephemeral bool
+	// Prepare, when set, may tidy the folder before a server opens it; the folder is already locked.
+	Prepare func(dir string) error
 	// Production makes Start fail when a server would have to be embedded.
 	Production bool
 
@@ -98,6 +100,11 @@ func (s *Stack) start(ctx context.Context) error {
 	if err := s.openFolder(); err != nil {
 		return err
 	}
+	if s.opts.Prepare != nil {
+		if err := s.opts.Prepare(s.dir); err != nil {
+			return fmt.Errorf("prepare %s: %w", s.dir, err)
+		}
+	}
 	if len(s.opts.Brokers) == 0 {
 		b, err := startBroker(filepath.Join(s.dir, "kafka"), filepath.Join(s.dir, "broker.port"), s.opts)
 		if err != nil {
@@ -151,6 +158,19 @@ func (s *Stack) Brokers() []string {
 		return []string{s.broker.addr}
 	}
 	return s.opts.Brokers
+}
+
+// Ends returns the offset that the next record of each partition of a topic will get, by partition.
+// It is nil when the brokers are not embedded.
+func (s *Stack) Ends(topic string) []int64 {
+	if s.broker == nil {
+		return nil
+	}
+	var ends []int64
+	for _, p := range s.broker.cluster.PartitionInfos(topic) {
+		ends = append(ends, p.HighWatermark)
+	}
+	return ends
 }
 
 // RedisNetwork returns "tcp", or "unix" when the address is the path of a socket.

@@ -88,6 +88,9 @@ func TestSecondStartResumes(t *testing.T) {
 			if got := second.Brokers(); !slices.Equal(got, brokers) {
 				t.Errorf("brokers moved from %v to %v: clients that hold the old address break", brokers, got)
 			}
+			if ends := second.Ends("orders"); len(ends) != 2 || ends[0]+ends[1] != 2 {
+				t.Errorf("ends of orders = %v, want two partitions with two records in all", ends)
+			}
 			if got, want := consume(ctx, t, second, "orders"), []string{"one", "two"}; !slices.Equal(got, want) {
 				t.Errorf("log after a restart = %v, want %v", got, want)
 			}
@@ -143,6 +146,22 @@ func TestLockedFolder(t *testing.T) {
 	}
 	stop(t, first)
 	stop(t, start(t, opts)) // the lock went with its holder
+}
+
+func TestPrepareComesFirst(t *testing.T) {
+	opts := Options{Dir: t.TempDir(), NoRedisServer: true}
+	opts.Prepare = func(dir string) error {
+		if _, err := os.Stat(filepath.Join(dir, "kafka")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the broker was there first: %v", err)
+		}
+		if _, err := lockFolder(dir); err == nil {
+			t.Error("the folder is not locked yet")
+		}
+		return errors.New("not today")
+	}
+	if _, err := Start(testContext(t), opts); err == nil || !strings.Contains(err.Error(), "not today") {
+		t.Errorf("error = %v, want Prepare's", err)
+	}
 }
 
 func TestEphemeralLeavesNothing(t *testing.T) {
