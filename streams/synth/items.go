@@ -133,15 +133,12 @@ func (s *Shop) itemUpsert(it *item, version int) streams.Event {
 			"product_group": "p-" + strconv.Itoa(it.group+1),
 			"price":         float64(st.price),
 			"cost":          float64(it.cost),
-			"margin":        float64(st.price - it.cost),
 			"currency":      Currency,
 			"stock":         float64(st.stock),
 			"tags":          tags,
 			"created_at":    it.created.Format(time.RFC3339),
-			"attrs": map[string]any{
-				"colour": colours[it.colour],
-				"theme":  themes[it.theme],
-			},
+			"colour":        colours[it.colour],
+			"theme":         themes[it.theme],
 		},
 	}
 }
