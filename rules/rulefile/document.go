@@ -23,13 +23,14 @@ type Document struct {
 
 	rule     string // id of the rule being read, for Problem.Rule
 	muted    map[int]bool
+	meant    map[*yaml.Node][]string // known keys that unknown ones of this mapping were meant to be
 	problems []rules.Problem
 }
 
 // ReadDocument reads data as one strict YAML document: no anchors, aliases, tags, merge keys or
 // duplicate keys. It never fails; what is wrong is in Problems.
 func ReadDocument(path string, data []byte) *Document {
-	d := &Document{Path: path, muted: map[int]bool{}}
+	d := &Document{Path: path, muted: map[int]bool{}, meant: map[*yaml.Node][]string{}}
 	text, f := gate(data)
 	if f != nil {
 		d.Lines = splitLines(strings.ToValidUTF8(string(data[:min(len(data), MaxBytes)]), "\uFFFD"))
@@ -49,7 +50,7 @@ func ReadDocument(path string, data []byte) *Document {
 		return d
 	}
 	d.Root = root
-	d.checkTree(root)
+	d.checkTree("", root)
 	return d
 }
 
@@ -71,8 +72,12 @@ func decodeYAML(text string) (*yaml.Node, *yaml.Node, error) {
 }
 
 // checkTree reports what YAML offers and rule files refuse, everywhere in the tree.
-func (d *Document) checkTree(n *yaml.Node) {
+// key is the key whose value n is.
+func (d *Document) checkTree(key string, n *yaml.Node) {
 	switch {
+	case d.hasTag(n):
+		d.refuseTag(key, n)
+		return
 	case n.Kind == yaml.AliasNode:
 		d.At(n, CodeRefusedYAML, fmt.Sprintf("`*%s` refers to another part of the file, which rule files do not do", n.Value),
 			"write the value again, or name it once under `params:` or `lists:`; a text that starts with `*` needs quotes")
@@ -86,9 +91,35 @@ func (d *Document) checkTree(n *yaml.Node) {
 	if n.Kind == yaml.MappingNode {
 		d.checkDuplicates(n)
 	}
-	for _, c := range n.Content {
-		d.checkTree(c)
+	for i, c := range n.Content {
+		inner := key
+		if n.Kind == yaml.MappingNode && i%2 == 1 {
+			inner = n.Content[i-1].Value
+		}
+		d.checkTree(inner, c)
 	}
+}
+
+// hasTag tells whether the author wrote a "!" before the value. The parser drops a lone "!", so the
+// text is asked.
+func (d *Document) hasTag(n *yaml.Node) bool {
+	const quoted = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+	if n.Kind == yaml.AliasNode || n.Style&yaml.TaggedStyle == 0 && n.Style&quoted != 0 {
+		return false
+	}
+	text := d.line(n.Line)
+	return strings.HasPrefix(text[min(len(text), byteOffset(text, n.Column)):], "!")
+}
+
+func (d *Document) refuseTag(key string, n *yaml.Node) {
+	text := d.line(n.Line)
+	rest := strings.TrimLeft(cutComment(text[byteOffset(text, n.Column):]), "! ")
+	hint := "put the text in quotes"
+	if isExpressionKey(key) {
+		hint = "write `not " + rest + "`"
+	}
+	d.At(n, CodeRefusedYAML, "`!` starts a YAML tag here", hint)
+	d.muted[n.Line] = true
 }
 
 func (d *Document) checkDuplicates(n *yaml.Node) {

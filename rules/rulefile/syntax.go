@@ -166,8 +166,6 @@ func brokenValue(l line, next line) (at int, message, hint string) {
 		return 0, fmt.Sprintf("a value cannot start with `%c`", c), blockHint(l.key, v)
 	case '>', '|':
 		return 0, fmt.Sprintf("`%c` starts a block of text here", c), blockHint(l.key, v)
-	case '*', '&':
-		return 0, fmt.Sprintf("a value cannot start with `%c`", c), blockHint(l.key, v)
 	}
 	plain := cutComment(v)
 	if i := strings.Index(plain, ": "); i >= 0 && l.key != "" {

@@ -76,6 +76,7 @@ func (d *Document) unknownKey(parent, k, v *yaml.Node, what string, known []stri
 	case near != "":
 		message += fmt.Sprintf("; did you mean `%s`?", near)
 		hint = fmt.Sprintf("write `%s:`", near)
+		d.meant[parent] = append(d.meant[parent], near)
 	case strings.HasPrefix(k.Value, "-"):
 		hint = "put a space after the `-` that starts an entry"
 	case parent.Style&yaml.FlowStyle != 0 && isNull(v):
