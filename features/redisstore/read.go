@@ -1,0 +1,207 @@
+package redisstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sartorhq/sartor/features"
+)
+
+// Names of the hash fields that are no counters.
+const (
+	fieldDoc     = "doc"
+	fieldDocTime = "doct"
+	fieldGone    = "gone"
+)
+
+// User returns what is stored about the subject, in one round trip; nil when nothing is.
+func (s *Store) User(ctx context.Context, subject string) (*features.State, error) {
+	e := features.Entity{Kind: features.UserEntity, ID: subject}
+	tag := s.tag(s.shardOf(e))
+	lists := make([]*redis.ZSliceCmd, len(s.lists))
+	var hash *redis.MapStringStringCmd
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		hash = p.HGetAll(ctx, hashKey(tag, e))
+		for i, l := range s.lists {
+			lists[i] = p.ZRevRangeWithScores(ctx, listKey(tag, l.Name, subject), 0, int64(l.Max-1))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read a user: %w", err)
+	}
+	st, err := decodeHash(hash.Val())
+	if err != nil {
+		return nil, fmt.Errorf("read a user: %w", err)
+	}
+	for i := range lists {
+		entries, err := decodeList(&s.lists[i], lists[i].Val())
+		if err != nil {
+			return nil, fmt.Errorf("read a user: %w", err)
+		}
+		if len(entries) == 0 {
+			continue
+		}
+		if st == nil {
+			st = &features.State{}
+		}
+		if st.Lists == nil {
+			st.Lists = make(map[string][]features.Entry, len(s.lists))
+		}
+		st.Lists[s.lists[i].Name] = entries
+	}
+	return st, nil
+}
+
+// Item returns what is stored about the item; nil when nothing is.
+func (s *Store) Item(ctx context.Context, id string) (*features.State, error) {
+	e := features.Entity{Kind: features.ItemEntity, ID: id}
+	fields, err := s.client.HGetAll(ctx, hashKey(s.tag(s.shardOf(e)), e)).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read item %s: %w", id, err)
+	}
+	st, err := decodeHash(fields)
+	if err != nil {
+		return nil, fmt.Errorf("read item %s: %w", id, err)
+	}
+	return st, nil
+}
+
+// ChangedItems returns the items that changed since the cursor, and the next cursor. A nil cursor
+// returns all items. An item may be returned again although it did not change, but a change is
+// never missed. One round trip when nothing changed.
+func (s *Store) ChangedItems(ctx context.Context, cursor []int64) ([]features.ItemState, []int64, error) {
+	if cursor != nil && len(cursor) != s.opts.Shards {
+		return nil, nil, fmt.Errorf("read changed items: the cursor has %d shards, the store %d", len(cursor), s.opts.Shards)
+	}
+	next := make([]int64, s.opts.Shards)
+	copy(next, cursor)
+	ids, err := s.changedIDs(ctx, next)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read changed items: %w", err)
+	}
+	out := make([]features.ItemState, 0, len(ids))
+	for len(ids) > 0 {
+		n := min(len(ids), loadChunk)
+		if out, err = s.loadItems(ctx, ids[:n], out); err != nil {
+			return nil, nil, fmt.Errorf("read changed items: %w", err)
+		}
+		ids = ids[n:]
+	}
+	return out, next, nil
+}
+
+// changedIDs returns the ids of changed items by shard and moves the cursor on.
+func (s *Store) changedIDs(ctx context.Context, cursor []int64) ([]string, error) {
+	seqs := make([]*redis.StringCmd, len(cursor))
+	ranges := make([]*redis.ZSliceCmd, len(cursor))
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for v := range cursor {
+			seqs[v] = p.Get(ctx, s.tag(v)+"seq")
+			ranges[v] = p.ZRangeByScoreWithScores(ctx, s.tag(v)+"items", &redis.ZRangeBy{Min: "(" + strconv.FormatInt(cursor[v], 10), Max: "+inf"})
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	var ids []string
+	for v := range cursor {
+		entries := ranges[v].Val()
+		if seq, err := seqs[v].Int64(); cursor[v] > 0 && (err != nil || seq < cursor[v]) {
+			// Redis came back with older data: start this shard again.
+			entries, err = s.client.ZRangeWithScores(ctx, s.tag(v)+"items", 0, -1).Result()
+			if err != nil {
+				return nil, err
+			}
+			cursor[v] = 0
+		}
+		for _, z := range entries {
+			id, ok := z.Member.(string)
+			if !ok {
+				return nil, fmt.Errorf("shard %d: a changed item is a %T", v, z.Member)
+			}
+			ids = append(ids, id)
+			cursor[v] = max(cursor[v], int64(z.Score))
+		}
+	}
+	return ids, nil
+}
+
+func (s *Store) loadItems(ctx context.Context, ids []string, out []features.ItemState) ([]features.ItemState, error) {
+	cmds := make([]*redis.MapStringStringCmd, len(ids))
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, id := range ids {
+			e := features.Entity{Kind: features.ItemEntity, ID: id}
+			cmds[i] = p.HGetAll(ctx, hashKey(s.tag(s.shardOf(e)), e))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for i, id := range ids {
+		st, err := decodeHash(cmds[i].Val())
+		if err != nil {
+			return nil, fmt.Errorf("item %s: %w", id, err)
+		}
+		if st != nil {
+			out = append(out, features.ItemState{ID: id, State: st})
+		}
+	}
+	return out, nil
+}
+
+// decodeHash reads an entity's hash; nil when it is empty.
+func decodeHash(fields map[string]string) (*features.State, error) {
+	if len(fields) == 0 {
+		return nil, nil
+	}
+	st := &features.State{Counters: make(map[string]int64, len(fields))}
+	for name, text := range fields {
+		if name == fieldDoc {
+			st.Doc = text
+			continue
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			return nil, fmt.Errorf("the stored field %q holds no whole number", name)
+		}
+		switch name {
+		case fieldDocTime:
+			st.DocTime = n
+		case fieldGone:
+			st.RemovedAt = n
+		default:
+			st.Counters[name] = n
+		}
+	}
+	if len(st.Counters) == 0 {
+		st.Counters = nil
+	}
+	return st, nil
+}
+
+// decodeList reads a stored list, newest first.
+func decodeList(l *features.List, in []redis.Z) ([]features.Entry, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	out := make([]features.Entry, len(in))
+	for i, z := range in {
+		member, ok := z.Member.(string)
+		if !ok {
+			return nil, fmt.Errorf("list %s: an entry is a %T", l.Name, z.Member)
+		}
+		e, err := l.DecodeEntry(member, int64(z.Score))
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", l.Name, err)
+		}
+		out[i] = e
+	}
+	return out, nil
+}

@@ -1,0 +1,217 @@
+// Package redisstore keeps users' and items' features in Redis: it applies a batch of deltas once in
+// effect, reads a user in one round trip, and tells which items changed. It works on a single
+// server, a Sentinel group and a Cluster alike, and knows neither brokers nor models.
+package redisstore
+
+import (
+	"context"
+	"crypto/tls"
+	_ "embed"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/sartorhq/sartor/features"
+)
+
+//go:embed apply.lua
+var applyLua string
+
+const (
+	// DefaultShards is the number of virtual shards of a store that is not told otherwise.
+	DefaultShards = 256
+	// DefaultUserTTL is how long a user without events is remembered.
+	DefaultUserTTL = 180 * 24 * time.Hour
+
+	// layout is the version of the key layout; a store of another layout is refused.
+	layout = "1"
+	// loadChunk is how many items one pipeline reads.
+	loadChunk = 500
+)
+
+// ErrFenced says that the store no longer is where the Partition believed it to be: another owner
+// has written, or Redis lost its newest writes. The caller opens the partition again and resumes
+// from its Next.
+var ErrFenced = errors.New("fenced: the stored position is not the expected one")
+
+// Options configures a Store. Its zero value is a server on 127.0.0.1:6379.
+type Options struct {
+	// Addrs are host:port of the server, of the sentinels (with MasterName) or of cluster nodes; or
+	// the path of one unix socket.
+	Addrs []string
+	// Network is "tcp" or "unix"; "" = unix when the address starts with a slash.
+	Network            string
+	Username, Password string
+	SentinelUsername   string
+	SentinelPassword   string
+	DB                 int
+	MasterName         string
+	Cluster            bool // a cluster although only one address is given
+	TLS                *tls.Config
+	// Prefix goes before every key, for servers that are shared; it must not hold braces.
+	Prefix string
+	// Shards is the number of virtual shards, fixed when the store is first opened; 0 = 256.
+	Shards int
+	// UserTTL is how long after the last write a user is forgotten; 0 = 180 days, negative = never.
+	UserTTL time.Duration
+
+	DialTimeout  time.Duration // 0 = 1 s
+	ReadTimeout  time.Duration // 0 = 2 s; a context's deadline counts as well
+	WriteTimeout time.Duration // 0 = ReadTimeout
+	PoolSize     int           // 0 = 10 per CPU
+
+	Logger     *slog.Logger          // nil = discard
+	Registerer prometheus.Registerer // nil = no metrics
+}
+
+// Store reads and writes features. It is safe for concurrent use; a Partition is not.
+type Store struct {
+	opts    Options
+	schema  *features.Schema
+	lists   []features.List
+	client  redis.UniversalClient
+	script  *redis.Script
+	metrics *metrics
+	log     *slog.Logger
+	err     error // why the options cannot work
+}
+
+// New returns a Store for the schema. It does not connect; Open does.
+func New(opts Options, schema *features.Schema) *Store {
+	if opts.Shards == 0 {
+		opts.Shards = DefaultShards
+	}
+	if opts.UserTTL == 0 {
+		opts.UserTTL = DefaultUserTTL
+	}
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{
+		opts: opts, schema: schema, lists: schema.Lists(), log: opts.Logger,
+		script: redis.NewScript(applyLua), metrics: newMetrics(opts.Registerer),
+	}
+	switch {
+	case strings.ContainsAny(opts.Prefix, "{}"):
+		s.err = fmt.Errorf("redis prefix %q must not hold braces", opts.Prefix)
+	case opts.Shards < 1 || opts.Shards > 16384:
+		s.err = fmt.Errorf("redis shards must be from 1 to 16384, not %d", opts.Shards)
+	}
+	s.client = redis.NewUniversalClient(clientOptions(opts))
+	return s
+}
+
+func clientOptions(o Options) *redis.UniversalOptions {
+	addrs := make([]string, len(o.Addrs))
+	for i, a := range o.Addrs {
+		if o.Network == "unix" && !strings.HasPrefix(a, "/") {
+			if abs, err := filepath.Abs(a); err == nil {
+				a = abs
+			}
+		}
+		addrs[i] = a
+	}
+	timeout := func(d, def time.Duration) time.Duration {
+		if d > 0 {
+			return d
+		}
+		return def
+	}
+	read := timeout(o.ReadTimeout, 2*time.Second)
+	return &redis.UniversalOptions{
+		Addrs: addrs, Username: o.Username, Password: o.Password, DB: o.DB, MasterName: o.MasterName,
+		SentinelUsername: o.SentinelUsername, SentinelPassword: o.SentinelPassword,
+		IsClusterMode: o.Cluster, TLSConfig: o.TLS, PoolSize: o.PoolSize,
+		DialTimeout: timeout(o.DialTimeout, time.Second), ReadTimeout: read, WriteTimeout: timeout(o.WriteTimeout, read),
+		// A dead server must be noticed quickly: one retry, no repeated dialling.
+		MaxRetries: 1, DialerRetries: 1, ContextTimeoutEnabled: true,
+		DisableIdentity:          true,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}
+
+// Open connects, and writes the layout of a new store or checks that of an existing one.
+func (s *Store) Open(ctx context.Context) error {
+	if s.err != nil {
+		return s.err
+	}
+	key, want := s.opts.Prefix+"meta", strconv.Itoa(s.opts.Shards)
+	var shards, format, schema *redis.StringCmd
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.HSetNX(ctx, key, "shards", want)
+		p.HSetNX(ctx, key, "layout", layout)
+		p.HSetNX(ctx, key, "schema", s.schema.Version())
+		shards, format, schema = p.HGet(ctx, key, "shards"), p.HGet(ctx, key, "layout"), p.HGet(ctx, key, "schema")
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("open the feature store: %w", err)
+	}
+	if shards.Val() != want {
+		return fmt.Errorf("open the feature store: it was made with %s shards and is now configured with %s; "+
+			"set redis.shards to %s, or use another prefix and replay the log", shards.Val(), want, shards.Val())
+	}
+	if format.Val() != layout {
+		return fmt.Errorf("open the feature store: its key layout is %q and this version writes %q; use another prefix and replay the log", format.Val(), layout)
+	}
+	if schema.Val() != s.schema.Version() {
+		s.log.Warn("the feature schema changed: counters that it added start at zero unless the log is replayed into a new prefix",
+			"stored", schema.Val(), "now", s.schema.Version())
+		if err := s.client.HSet(ctx, key, "schema", s.schema.Version()).Err(); err != nil {
+			return fmt.Errorf("record the schema version: %w", err)
+		}
+	}
+	return nil
+}
+
+// Ping checks that the server answers.
+func (s *Store) Ping(ctx context.Context) error {
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		return fmt.Errorf("ping redis: %w", err)
+	}
+	return nil
+}
+
+// Close releases the connections.
+func (s *Store) Close() error {
+	if err := s.client.Close(); err != nil {
+		return fmt.Errorf("close redis: %w", err)
+	}
+	return nil
+}
+
+// Shards returns the number of virtual shards.
+func (s *Store) Shards() int { return s.opts.Shards }
+
+// tag returns the prefix that all keys of a virtual shard share; its braces put them into one
+// cluster slot.
+func (s *Store) tag(shard int) string {
+	return s.opts.Prefix + "{v" + strconv.Itoa(shard) + "}:"
+}
+
+// shardOf returns the virtual shard of an entity.
+func (s *Store) shardOf(e features.Entity) int {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte{byte(e.Kind), ':'})
+	_, _ = h.Write([]byte(e.ID))
+	v := h.Sum64()
+	v ^= v >> 33 // FNV's low bits alone are not even enough for a small modulus
+	v *= 0xff51afd7ed558ccd
+	v ^= v >> 33
+	return int(v % uint64(s.opts.Shards))
+}
+
+func hashKey(tag string, e features.Entity) string {
+	return tag + string(rune(e.Kind)) + ":" + e.ID
+}
+
+func listKey(tag, list, id string) string { return tag + "l:" + list + ":" + id }
