@@ -43,13 +43,13 @@ func startReal() (stop func(), err error) {
 		return func() {}, err
 	}
 	socket := filepath.Join(dir, "redis.sock")
-	stop, err = startServer(bin, dir, "unix", socket, "--port", "0", "--unixsocket", socket, "--appendonly", "yes")
+	kill, err := startServer(bin, dir, "unix", socket, "--port", "0", "--unixsocket", socket, "--appendonly", "yes")
 	if err != nil {
 		_ = os.RemoveAll(dir)
 		return func() {}, err
 	}
 	realServer = socket
-	return func() { stop(); _ = os.RemoveAll(dir) }, nil
+	return func() { kill(); _ = os.RemoveAll(dir) }, nil
 }
 
 // startServer starts one server and waits until it accepts connections.
