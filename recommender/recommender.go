@@ -118,8 +118,10 @@ type Recommender struct {
 	// attempted is true once an item source was asked, whatever it answered.
 	attempted atomic.Bool
 
-	write  sync.Mutex // serialises whoever builds the next snapshot
-	cursor []int64    // of the item source; guarded by write
+	write sync.Mutex // serialises whoever builds the next snapshot; held for no I/O
+	// refreshing serialises Refresh, which does I/O, and guards cursor, of the item source.
+	refreshing sync.Mutex
+	cursor     []int64
 }
 
 // New returns a recommender with an empty snapshot, which answers every request with an empty list.
@@ -182,13 +184,15 @@ func (r *Recommender) SetRules(set *rules.Set) {
 // later calls what changed. Call it every few hundred milliseconds. On an error the old view keeps
 // serving, and counts as stale after a while.
 func (r *Recommender) Refresh(ctx context.Context, src ItemSource) error {
-	r.write.Lock()
-	defer r.write.Unlock()
+	r.refreshing.Lock()
+	defer r.refreshing.Unlock()
 	defer r.attempted.Store(true)
 	items, next, err := src.ChangedItems(ctx, r.cursor)
 	if err != nil {
 		return fmt.Errorf("refresh the catalogue: %w", err)
 	}
+	r.write.Lock()
+	defer r.write.Unlock()
 	now := r.opts.Now()
 	s := r.current.Load()
 	cat, changed := s.cat.update(items, r.schema, now, r.opts.AgeRows)

@@ -1,0 +1,90 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// decode reads a JSON body into out, strictly. A good body is decoded once; a bad one is looked at
+// again under the document's schema, so that the answer names every field at once.
+func (d *document) decode(body []byte, schema *huma.Schema, out any) error {
+	if !utf8.Valid(body) {
+		return malformed("the body is not UTF-8")
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.DisallowUnknownFields()
+	err := dec.Decode(out)
+	if err == nil {
+		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+			return malformed("there is something after the JSON value")
+		}
+		return nil
+	}
+	var whole any
+	if synErr := json.Unmarshal(body, &whole); synErr != nil {
+		return syntax(synErr)
+	}
+	if found := d.validate(schema, whole); len(found) > 0 {
+		return invalid(found...)
+	}
+	return invalid(typeError(err))
+}
+
+// validate lists what in a decoded value is against the schema, without the values themselves.
+func (d *document) validate(schema *huma.Schema, value any) []fieldError {
+	var res huma.ValidateResult
+	huma.Validate(d.registry(), schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, value, &res)
+	out := make([]fieldError, 0, len(res.Errors))
+	for _, err := range res.Errors {
+		f := fieldError{Message: "is not valid"}
+		var detail *huma.ErrorDetail
+		if errors.As(err, &detail) {
+			f.Field, f.Message = detail.Location, detail.Message
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+func syntax(err error) error {
+	var at *json.SyntaxError
+	if errors.As(err, &at) {
+		return malformed(fmt.Sprintf("the body is not JSON: %s at byte %d", at.Error(), at.Offset))
+	}
+	return malformed("the body is not JSON")
+}
+
+// typeError names the field of an error of encoding/json.
+func typeError(err error) fieldError {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return fieldError{Field: wrong.Field, Message: "must be " + wrong.Type.String()}
+	}
+	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
+		return fieldError{Field: strings.Trim(name, `"`), Message: "unknown field"}
+	}
+	return fieldError{Message: "has a value of the wrong type"}
+}
+
+// decodeObject reads a JSON object as free attributes.
+func decodeObject(body []byte) (map[string]any, error) {
+	if !utf8.Valid(body) {
+		return nil, malformed("the body is not UTF-8")
+	}
+	var whole any
+	if err := json.Unmarshal(body, &whole); err != nil {
+		return nil, syntax(err)
+	}
+	object, ok := whole.(map[string]any)
+	if !ok {
+		return nil, invalid(fieldError{Message: "the body must be a JSON object"})
+	}
+	return object, nil
+}

@@ -1,0 +1,117 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// document is the OpenAPI 3.1 document, which is also what bad bodies are judged by.
+type document struct {
+	api       *huma.OpenAPI
+	recommend *huma.Schema // of recommendBody
+	problem   *huma.Schema
+	json      []byte
+}
+
+func newDocument(version string) document {
+	if version == "" {
+		version = "dev"
+	}
+	api := &huma.OpenAPI{
+		OpenAPI: "3.1.0",
+		Info: &huma.Info{
+			Title: "Sartor", Version: version,
+			Description: "Tailored recommendations from your Kafka streams. Every answer says what served it and what it lacks; every error is problem+json (RFC 9457).",
+		},
+		Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)},
+	}
+	d := document{api: api}
+	d.recommend = d.schema(recommendBody{})
+	d.problem = d.schema(problem{})
+	return d
+}
+
+// schemaName names a component after its Go type, in capitals: recommendBody -> RecommendBody.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	if name == "" {
+		return name
+	}
+	return string(name[0]&^0x20) + name[1:]
+}
+
+func (d *document) registry() huma.Registry { return d.api.Components.Schemas }
+
+// schema returns the schema of a Go value's type, as a reference into the document.
+func (d *document) schema(of any) *huma.Schema {
+	return d.registry().Schema(reflect.TypeOf(of), true, "")
+}
+
+// add puts a route's operation into the document. Every operation may also answer with a problem.
+func (d *document) add(rt route) {
+	op := rt.operation
+	op.Method, op.Path = rt.method, rt.path
+	if op.Responses["default"] == nil {
+		op.Responses["default"] = &huma.Response{
+			Description: "An error.",
+			Content:     map[string]*huma.MediaType{problemType: {Schema: d.problem}},
+		}
+	}
+	d.api.AddOperation(op)
+}
+
+// freeze renders the document once. It panics on a document that cannot be rendered, which is a
+// programmer's error that every test meets.
+func (d *document) freeze() {
+	data, err := json.Marshal(d.api)
+	if err != nil {
+		panic(fmt.Sprintf("render the OpenAPI document: %v", err))
+	}
+	d.json = data
+}
+
+// jsonBody describes a JSON request body with an example that a test sends.
+func jsonBody(schema *huma.Schema, example any) *huma.RequestBody {
+	return &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{
+		"application/json": {Schema: schema, Example: example},
+	}}
+}
+
+// answers describes the answer of an operation that does what it was asked to do.
+func (d *document) answers(status int, description string, body any) map[string]*huma.Response {
+	return map[string]*huma.Response{
+		fmt.Sprint(status): {Description: description, Content: map[string]*huma.MediaType{
+			"application/json": {Schema: d.schema(body)},
+		}},
+	}
+}
+
+// textAnswer describes an answer that is not JSON of ours.
+func textAnswer(mediaType, description string, schema *huma.Schema) map[string]*huma.Response {
+	return map[string]*huma.Response{
+		fmt.Sprint(http.StatusOK): {Description: description, Content: map[string]*huma.MediaType{mediaType: {Schema: schema}}},
+	}
+}
+
+func idParam(what string) *huma.Param {
+	return &huma.Param{Name: "id", In: "path", Required: true, Example: "sku-1",
+		Description: "Id of the " + what + ", percent-encoded; at most 128 bytes.",
+		Schema:      textSchema(128)}
+}
+
+func queryParam(name, description string, schema *huma.Schema) *huma.Param {
+	return &huma.Param{Name: name, In: "query", Description: description, Schema: schema}
+}
+
+func textSchema(maxLength int) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, MaxLength: &maxLength}
+}
+
+func countSchema() *huma.Schema {
+	low, high := 1.0, 100.0
+	return &huma.Schema{Type: huma.TypeInteger, Minimum: &low, Maximum: &high, Default: 10}
+}

@@ -1,0 +1,84 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/sartorhq/sartor/recommender"
+)
+
+// recommend answers POST /v1/recommend.
+func (s *Server) recommend(c *fiber.Ctx) error {
+	body := recommendBody{Count: recommender.DefaultCount}
+	if err := s.document.decode(c.Request().Body(), s.document.recommend, &body); err != nil {
+		return err
+	}
+	q := body.request()
+	if q.Count == 0 {
+		q.Count = -1 // written as 0: out of range, whereas recommender takes 0 for absent
+	}
+	resp, err := s.rec.Recommend(s.ctx, q)
+	if err != nil {
+		return err
+	}
+	return reply(c, http.StatusOK, toRecommendation(resp))
+}
+
+// similar answers GET /v1/items/{id}/similar.
+func (s *Server) similar(c *fiber.Ctx) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	q, err := similarQuery(c)
+	if err != nil {
+		return err
+	}
+	q.ItemID = id
+	resp, err := s.rec.Similar(s.ctx, q)
+	if err != nil {
+		return err
+	}
+	return reply(c, http.StatusOK, toRecommendation(resp))
+}
+
+// similarQuery reads the query string, naming everything that is wrong with it.
+func similarQuery(c *fiber.Ctx) (recommender.SimilarRequest, error) {
+	q := recommender.SimilarRequest{Count: recommender.DefaultCount}
+	var wrong []fieldError
+	c.Context().QueryArgs().VisitAll(func(key, value []byte) {
+		v := string(value)
+		switch name := string(key); name {
+		case "count":
+			n, err := strconv.Atoi(v)
+			if err != nil || n < 1 || n > recommender.MaxCount {
+				wrong = append(wrong, fieldError{Field: "count", Message: fmt.Sprintf("must be between 1 and %d", recommender.MaxCount)})
+			}
+			q.Count = n
+		case "scenario":
+			q.Scenario = v
+		case "filter":
+			q.Filter = v
+		case "exclude":
+			q.Exclude = append(q.Exclude, v)
+		case "country":
+			q.Context = map[string]any{"country": v}
+		case "explain":
+			on, err := strconv.ParseBool(v)
+			if err != nil {
+				wrong = append(wrong, fieldError{Field: "explain", Message: "must be true or false"})
+			}
+			q.Explain = on
+		default:
+			wrong = append(wrong, fieldError{Field: name, Message: "unknown parameter; there are count, scenario, filter, exclude, country and explain"})
+		}
+	})
+	if len(wrong) > 0 {
+		return q, invalid(slices.Clip(wrong)...)
+	}
+	return q, nil
+}

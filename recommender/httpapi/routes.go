@@ -1,0 +1,106 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+)
+
+// routes lists every operation of the API.
+func (s *Server) routes() []route {
+	return append(append(s.recommendRoutes(), s.eventRoutes()...), s.operatorRoutes()...)
+}
+
+func (s *Server) recommendRoutes() []route {
+	d := &s.document
+	return []route{
+		{method: http.MethodPost, path: "/v1/recommend", maxBody: maxBody, handler: s.recommend, operation: &huma.Operation{
+			OperationID: "recommend", Tags: []string{"recommendations"}, Summary: "Recommend items to a user",
+			Description: "Answers with a list whenever there is anything to list, and says in served_by and degraded how it was made.",
+			RequestBody: jsonBody(d.recommend, map[string]any{
+				"user_id": "u1", "scenario": "home", "count": 10, "context": map[string]any{"country": "DE"},
+				"exclude": []string{"sku-9"}, "filter": "item.price < 50", "explain": true,
+			}),
+			Responses: d.answers(http.StatusOK, "The list.", recommendation{}),
+		}},
+		{method: http.MethodGet, path: "/v1/items/{id}/similar", handler: s.similar, operation: &huma.Operation{
+			OperationID: "similarItems", Tags: []string{"recommendations"}, Summary: "Items like this one",
+			Description: "By item vectors; for an item without one, what is popular in its category.",
+			Parameters: []*huma.Param{
+				idParam("item"),
+				queryParam("count", "Length of the list.", countSchema()),
+				queryParam("scenario", "Placement whose rules apply; product-page by default.", textSchema(63)),
+				queryParam("filter", "A condition that every item must meet.", textSchema(2000)),
+				queryParam("exclude", "An item that must not be in the list; may be repeated.", &huma.Schema{Type: huma.TypeArray, Items: textSchema(128)}),
+				queryParam("country", "Country of the visit.", textSchema(128)),
+				queryParam("explain", "Tell how the list came to be.", &huma.Schema{Type: huma.TypeBoolean}),
+			},
+			Responses: d.answers(http.StatusOK, "The list.", recommendation{}),
+		}},
+	}
+}
+
+func (s *Server) eventRoutes() []route {
+	d := &s.document
+	object := func() *huma.Schema { return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true} }
+	change := func(method, path, id, summary string, what string, handler func() route) route {
+		rt := handler()
+		rt.method, rt.path = method, path
+		rt.operation = &huma.Operation{
+			OperationID: id, Tags: []string{"events"}, Summary: summary,
+			Description: "Written to the log with a new event id and the current time; takes effect within about a second.",
+			Parameters:  []*huma.Param{idParam(what)},
+			Responses:   d.answers(http.StatusAccepted, "Written to the log.", changeAnswer{}),
+		}
+		return rt
+	}
+	item := map[string]any{"title": "Rain coat", "category": "coats", "brand": "acme", "price": 4990, "stock": 12}
+	user := map[string]any{"tier": "gold", "country": "DE"}
+	putItem := change(http.MethodPut, "/v1/items/{id}", "putItem", "Put an item into the catalogue", "item",
+		func() route { return route{maxBody: maxBody, handler: s.putItem} })
+	putItem.operation.RequestBody = jsonBody(object(), item)
+	putUser := change(http.MethodPut, "/v1/users/{id}", "putUser", "Set the attributes of a user", "user",
+		func() route { return route{maxBody: maxBody, handler: s.putUser} })
+	putUser.operation.RequestBody = jsonBody(object(), user)
+	return []route{
+		{method: http.MethodPost, path: "/v1/events", maxBody: maxEventBody, handler: s.postEvents, operation: &huma.Operation{
+			OperationID: "postEvents", Tags: []string{"events"}, Summary: "Report what happened: one event or a list",
+			Description: "Valid events are written to the log although others are not. 202 tells how many were accepted and names the rest; 422 when none is valid; 503 with not_accepted when the log does not take them. streams/EVENTS.md has the fields.",
+			RequestBody: jsonBody(&huma.Schema{OneOf: []*huma.Schema{object(), {Type: huma.TypeArray, Items: object()}}}, map[string]any{
+				"event_id": "e1", "type": "view", "time": "2026-10-23T19:00:00Z", "user_id": "u1", "item_id": "sku-1",
+			}),
+			Responses: d.answers(http.StatusAccepted, "What was accepted, and what was not.", eventsAnswer{}),
+		}},
+		putItem,
+		change(http.MethodDelete, "/v1/items/{id}", "deleteItem", "Take an item out of the catalogue", "item",
+			func() route { return route{handler: s.deleteItem} }),
+		putUser,
+		change(http.MethodDelete, "/v1/users/{id}", "deleteUser", "Forget a user", "user",
+			func() route { return route{handler: s.deleteUser} }),
+	}
+}
+
+func (s *Server) operatorRoutes() []route {
+	d := &s.document
+	get := func(path, id, summary string, responses map[string]*huma.Response) route {
+		return route{method: http.MethodGet, path: path, operation: &huma.Operation{
+			OperationID: id, Tags: []string{"operation"}, Summary: summary, Responses: responses,
+		}}
+	}
+	livez := get("/livez", "livez", "Is the process alive?", d.answers(http.StatusOK, "It is.", health{}))
+	livez.handler = s.livez
+	readyz := get("/readyz", "readyz", "Should requests be sent here? Degraded counts as ready.", d.answers(http.StatusOK, "Yes.", health{}))
+	readyz.operation.Parameters = []*huma.Param{queryParam("verbose", "Tell the single checks.", &huma.Schema{Type: huma.TypeString})}
+	readyz.operation.Responses["503"] = &huma.Response{Description: "Not now.", Content: map[string]*huma.MediaType{
+		"application/json": {Schema: d.schema(health{})}}}
+	readyz.handler = s.readyz
+	version := get("/version", "version", "What runs here?", d.answers(http.StatusOK, "Version of the binary.", versionBody{}))
+	version.handler = s.version
+	status := get("/v1/status", "status", "What are answers made from?", d.answers(http.StatusOK, "Model, rules, catalogue and their state.", statusBody{}))
+	status.handler = s.status
+	figures := get("/metrics", "metrics", "Figures for Prometheus", textAnswer("text/plain", "Metrics.", &huma.Schema{Type: huma.TypeString}))
+	figures.handler = s.metricsHandler()
+	doc := get("/openapi.json", "openapi", "This document", textAnswer("application/openapi+json", "OpenAPI 3.1.", &huma.Schema{Type: huma.TypeObject}))
+	doc.handler = s.openAPI
+	return []route{livez, readyz, version, status, figures, doc}
+}

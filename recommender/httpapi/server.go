@@ -1,0 +1,179 @@
+// Package httpapi is the HTTP face of Sartor: Fiber routes, JSON shapes, the OpenAPI document and
+// problem+json errors. It decides nothing about recommendations and knows neither Kafka nor Redis.
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sartorhq/sartor/recommender"
+	"github.com/sartorhq/sartor/rules"
+	"github.com/sartorhq/sartor/streams"
+)
+
+// EventWriter takes events durably: when Write returns nil, all of them are safe. An error that has
+// EventErrors (see partialError) says which are not.
+type EventWriter interface {
+	Write(ctx context.Context, events ...streams.Event) error
+}
+
+// RulesStatus is what GET /v1/status tells about the rule files.
+type RulesStatus struct {
+	// Revision is the version that serves, LoadedAt when it came in.
+	Revision string
+	LoadedAt time.Time
+	// OK is false when the newest files were refused; Problems says why, LastAttempt when.
+	OK          bool
+	LastAttempt time.Time
+	Problems    []rules.Problem
+}
+
+// Options are what a Server needs. Only Recommender is required.
+type Options struct {
+	Recommender *recommender.Recommender
+	// Events takes posted events; nil answers 503 to all of them.
+	Events EventWriter
+	// Rules tells the state of the rule files; nil = not reported.
+	Rules func() RulesStatus
+	// Version is what GET /version answers, besides Go's own build information.
+	Version string
+	// Gatherer fills GET /metrics and Registerer takes this package's metrics; nil for none.
+	Gatherer   prometheus.Gatherer
+	Registerer prometheus.Registerer
+	Logger     *slog.Logger // nil = discard
+	// Now stamps the events made for PUT and DELETE; nil = time.Now. NewID makes their ids and
+	// request ids; nil = 16 random bytes in hex.
+	Now   func() time.Time
+	NewID func() string
+
+	// ReadTimeout, WriteTimeout and IdleTimeout bound a connection; 0 = 5 s, 10 s, 60 s.
+	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+	// EventTimeout bounds the writing of posted events; 0 = 5 s.
+	EventTimeout time.Duration
+	// Concurrency is the most connections served at once; 0 = 16,384.
+	Concurrency int
+}
+
+// The limits of a request, in bytes.
+const (
+	maxBody      = 256 << 10
+	maxEventBody = 1 << 20
+	maxHeader    = 8 << 10
+)
+
+func (o Options) withDefaults() Options {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.NewID == nil {
+		o.NewID = randomID
+	}
+	orElse := func(d *time.Duration, def time.Duration) {
+		if *d <= 0 {
+			*d = def
+		}
+	}
+	orElse(&o.ReadTimeout, 5*time.Second)
+	orElse(&o.WriteTimeout, 10*time.Second)
+	orElse(&o.IdleTimeout, time.Minute)
+	orElse(&o.EventTimeout, 5*time.Second)
+	if o.Concurrency <= 0 {
+		o.Concurrency = 16 << 10
+	}
+	return o
+}
+
+func randomID() string {
+	var b [16]byte
+	rand.Read(b[:]) // never fails since Go 1.24
+	return hex.EncodeToString(b[:])
+}
+
+// Server answers HTTP requests.
+type Server struct {
+	opts     Options
+	rec      *recommender.Recommender
+	app      *fiber.App
+	logger   *slog.Logger
+	metrics  *metrics
+	document document
+	draining atomic.Bool
+	// ctx ends when the server has stopped. Fiber's own context ends when stopping begins, which
+	// would cut off requests that are still to be answered.
+	ctx  context.Context
+	stop context.CancelFunc
+}
+
+// New returns a server that waits for Serve.
+func New(opts Options) *Server {
+	opts = opts.withDefaults()
+	s := &Server{opts: opts, rec: opts.Recommender, logger: opts.Logger}
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.metrics = newMetrics(opts.Registerer)
+	s.app = fiber.New(fiber.Config{
+		DisableStartupMessage: true,
+		// Strings from Fiber's context are otherwise reused after the handler: see DESIGN.md.
+		Immutable:     true,
+		CaseSensitive: true,
+		StrictRouting: true,
+		BodyLimit:     maxEventBody,
+		// The largest header; fasthttp reads a header into one buffer.
+		ReadBufferSize: maxHeader,
+		ReadTimeout:    opts.ReadTimeout,
+		WriteTimeout:   opts.WriteTimeout,
+		IdleTimeout:    opts.IdleTimeout,
+		Concurrency:    opts.Concurrency,
+		ErrorHandler:   s.unrouted,
+	})
+	s.app.Server().CloseOnShutdown = true
+	s.document = newDocument(opts.Version)
+	for _, rt := range s.routes() {
+		s.document.add(rt)
+		handler := s.handle(rt)
+		s.app.Add(rt.method, fiberPath(rt.path), handler)
+		if rt.method == fiber.MethodGet {
+			s.app.Add(fiber.MethodHead, fiberPath(rt.path), handler)
+		}
+	}
+	s.document.freeze()
+	return s
+}
+
+// Serve answers connections until Shutdown is called or the listener fails. It closes ln.
+func (s *Server) Serve(ln net.Listener) error {
+	if err := s.app.Listener(ln); err != nil {
+		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), err)
+	}
+	return nil
+}
+
+// Shutdown makes /readyz answer 503, takes no more connections, answers the requests that are
+// under way and returns. It returns the error of ctx when that takes too long.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.draining.Store(true)
+	defer s.stop()
+	if err := s.app.ShutdownWithContext(ctx); err != nil {
+		return fmt.Errorf("drain HTTP connections: %w", err)
+	}
+	return nil
+}
+
+// unrouted answers what never reached a route: an unknown path, a wrong method, broken HTTP.
+func (s *Server) unrouted(c *fiber.Ctx, err error) error {
+	start := time.Now()
+	status := s.writeProblem(c, unmatchedRoute, err)
+	s.metrics.unmatched(c.Method(), status, time.Since(start))
+	return nil
+}
