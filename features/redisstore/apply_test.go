@@ -9,7 +9,6 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/streams"
 )
 
@@ -115,5 +114,3 @@ func TestZombieIsRefused(t *testing.T) {
 		}
 	})
 }
-
-var _ = features.Default

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -23,6 +24,7 @@ import (
 var realServer string
 
 func TestMain(m *testing.M) {
+	RedirectClientLog(slog.New(slog.DiscardHandler))
 	stop, err := startReal()
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "redis-server is not usable, the tests on it are skipped: %v\n", err)
@@ -189,4 +191,12 @@ func differences(s *Store, want map[features.Entity]*features.State) string {
 // render writes a state so that equal states have equal texts; fmt sorts maps.
 func render(st *features.State) string {
 	return fmt.Sprintf("%v doc=%q@%d gone=%d %v", st.Counters, st.Doc, st.DocTime, st.RemovedAt, st.Lists)
+}
+
+func schemaText(t *testing.T) string {
+	data, err := os.ReadFile("../schema.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
 }

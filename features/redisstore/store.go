@@ -139,6 +139,18 @@ func clientOptions(o Options) *redis.UniversalOptions {
 	}
 }
 
+// RedirectClientLog sends the messages of the Redis client library, which it writes to standard
+// error by itself, to the logger at debug level: they repeat what the store's errors say. The
+// setting is the library's own global: main calls it once, before the first store is opened.
+func RedirectClientLog(l *slog.Logger) { redis.SetLogger(clientLog{l}) }
+
+type clientLog struct{ log *slog.Logger }
+
+// Printf implements the client library's logger.
+func (c clientLog) Printf(ctx context.Context, format string, v ...any) {
+	c.log.DebugContext(ctx, fmt.Sprintf(format, v...))
+}
+
 // Open connects, and writes the layout of a new store or checks that of an existing one.
 func (s *Store) Open(ctx context.Context) error {
 	if s.err != nil {
