@@ -29,7 +29,6 @@ type LogConfig struct {
 // HTTPConfig is the API's listener.
 type HTTPConfig struct {
 	Addr            string        `koanf:"addr" doc:"host:port to listen on"`
-	BodyLimit       int           `koanf:"body_limit" doc:"largest request body in bytes"`
 	ReadTimeout     time.Duration `koanf:"read_timeout" doc:"longest time to read a request"`
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" doc:"time given to running requests when stopping"`
 }
@@ -86,7 +85,8 @@ type RedisConfig struct {
 	Cluster      bool          `koanf:"cluster" doc:"addrs are nodes of a Redis Cluster"`
 	Prefix       string        `koanf:"prefix" doc:"put before every key"`
 	Shards       int           `koanf:"shards" doc:"virtual shards; fixed once data is stored"`
-	ReadTimeout  time.Duration `koanf:"read_timeout" doc:"longest wait for a user's features"`
+	UserTTL      time.Duration `koanf:"user_ttl" doc:"a user without events for so long is forgotten"`
+	ReadTimeout  time.Duration `koanf:"read_timeout" doc:"longest wait of a request for its user's features"`
 	TLS          TLSConfig     `koanf:"tls"`
 }
 
@@ -117,13 +117,12 @@ func defaultConfig() Config {
 	return Config{
 		Profile: "development",
 		Log:     LogConfig{Level: "info", Format: "auto"},
-		HTTP: HTTPConfig{Addr: "127.0.0.1:8080", BodyLimit: 4 << 20,
-			ReadTimeout: 10 * time.Second, ShutdownTimeout: 5 * time.Second},
+		HTTP:    HTTPConfig{Addr: "127.0.0.1:8080", ReadTimeout: 10 * time.Second, ShutdownTimeout: 5 * time.Second},
 		Kafka: KafkaConfig{Brokers: []string{}, ClientID: "sartor", Group: "sartor-features", BatchEvents: 500,
 			Partitions: 8, Replication: 1, Create: true,
 			Topics: TopicsConfig{Orders: "orders", Behavior: "behavior", Catalog: "catalog", Users: "users",
 				Exposures: "exposures", DeadLetters: "dead-letters"}},
-		Redis:  RedisConfig{Addrs: []string{}, Shards: 256, ReadTimeout: 50 * time.Millisecond},
+		Redis:  RedisConfig{Addrs: []string{}, Shards: 256, UserTTL: 180 * 24 * time.Hour, ReadTimeout: 25 * time.Millisecond},
 		Rules:  RulesConfig{Poll: time.Second, Params: map[string]map[string]any{}},
 		Models: ModelsConfig{Poll: time.Second},
 		Data:   DataConfig{Dir: "sartor-data"},

@@ -33,7 +33,6 @@ func (c *Config) validate() configProblems {
 	if !isHostPort(c.HTTP.Addr) {
 		bad("http.addr", "%q is not host:port", c.HTTP.Addr)
 	}
-	positive("http.body_limit", int64(c.HTTP.BodyLimit))
 	positive("http.read_timeout", int64(c.HTTP.ReadTimeout))
 	positive("http.shutdown_timeout", int64(c.HTTP.ShutdownTimeout))
 	c.validateKafka(bad, oneOf, positive)
@@ -99,6 +98,7 @@ func (c *Config) validateRedis(bad report, positive func(string, int64)) {
 	if r.Cluster && r.DB != 0 {
 		bad("redis.db", "must be 0 on a cluster")
 	}
+	positive("redis.user_ttl", int64(r.UserTTL))
 	positive("redis.shards", int64(r.Shards))
 	positive("redis.read_timeout", int64(r.ReadTimeout))
 	secret, err := readSecret(r.Password, r.PasswordFile)

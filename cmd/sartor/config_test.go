@@ -95,7 +95,7 @@ redis:
 
 func TestAllProblemsAtOnce(t *testing.T) {
 	a := &app{
-		environ:  []string{"SARTOR_KAFKA_GRUP=x", "SARTOR_HTTP_BODY_LIMIT=big"},
+		environ:  []string{"SARTOR_KAFKA_GRUP=x", "SARTOR_KAFKA_REPLICATION=big"},
 		settings: []string{"kafka.partitoins=3", "nonsense", "redis.password=hunter2"},
 	}
 	_, _, err := load(t, a, `
@@ -116,7 +116,7 @@ redis:
 		"sartor.yaml:5: http.read_timeout: want a duration such as 500ms or 1h, not 10",
 		"sartor.yaml:7: redis.password: a secret must not stand in the file: set SARTOR_REDIS_PASSWORD, or redis.password_file",
 		"environment variable SARTOR_KAFKA_GRUP: unknown setting: did you mean SARTOR_KAFKA_GROUP?",
-		"env SARTOR_HTTP_BODY_LIMIT: http.body_limit: big is not a whole number",
+		"env SARTOR_KAFKA_REPLICATION: kafka.replication: big is not a whole number",
 		"flag: kafka.partitoins: unknown key: did you mean kafka.partitions?",
 		"--set nonsense: write --set key=value",
 		"--set redis.password: a secret must not stand on the command line",
