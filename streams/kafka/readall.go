@@ -1,0 +1,156 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/codec"
+)
+
+// ReadAll calls fn with every event of the streams, from the first that their topics hold to the
+// last that was there when ReadAll was called: stream by stream, partition by partition, in the order
+// of the offsets. Messages that are not events are passed over; the consumer has dead-lettered them.
+// It keeps trying while brokers do not answer, up to a minute without progress. An error of fn ends
+// the reading and is returned.
+func ReadAll(ctx context.Context, options Options, which []streams.Stream, fn func(streams.Record) error) error {
+	if err := options.Validate(); err != nil {
+		return err
+	}
+	a := &admin{options: options, wait: patience}
+	defer a.close()
+	names := make([]string, len(which))
+	for i, s := range which {
+		names[i] = options.Topic(s)
+	}
+	there, err := a.partitions(ctx, names)
+	if err != nil {
+		return err
+	}
+	p, err := newPool(&options)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	r := reading{pool: p, fn: fn}
+	var parts []*part
+	for i, s := range which {
+		if _, ok := there[names[i]]; !ok {
+			return fmt.Errorf("kafka topic %q: %w", names[i], ErrNoTopic)
+		}
+		for n := range there[names[i]] {
+			next := &part{stream: s, topic: names[i], partition: n}
+			err := retry(ctx, patience, "find the end of topic "+names[i], func(ctx context.Context) error {
+				var err error
+				next.first, next.end, err = p.bounds(ctx, next.topic, next.partition)
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			parts = append(parts, next)
+		}
+	}
+	for _, next := range parts {
+		if err := r.partition(ctx, next); err != nil {
+			return err
+		}
+	}
+	if r.bad > 0 {
+		options.logger().Warn("messages that are not events were passed over", "count", r.bad)
+	}
+	return nil
+}
+
+// patience is how long ReadAll keeps trying without progress.
+const patience = time.Minute
+
+// part is one partition and the range of offsets that is read.
+type part struct {
+	stream     streams.Stream
+	topic      string
+	partition  int
+	first, end int64
+}
+
+// reading is one ReadAll.
+type reading struct {
+	pool *pool
+	fn   func(streams.Record) error
+	bad  int
+}
+
+// partition reads one partition; the next chunk is fetched while fn has the current one.
+func (r *reading) partition(ctx context.Context, p *part) error {
+	if p.first >= p.end {
+		return nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	chunks := make(chan chunk)
+	failed := make(chan error, 1)
+	go func() {
+		defer close(chunks)
+		failed <- r.fetch(ctx, p, chunks)
+	}()
+	err := r.deliver(p, chunks)
+	cancel()
+	for range chunks { // until the fetching has ended
+	}
+	if fetchErr := <-failed; err == nil {
+		err = fetchErr
+	}
+	return err
+}
+
+// fetch sends the partition's chunks.
+func (r *reading) fetch(ctx context.Context, p *part, chunks chan<- chunk) error {
+	c := cursor{pool: r.pool, topic: p.topic, partition: p.partition, offset: p.first, maxBytes: 4 << 20, maxWait: 100 * time.Millisecond}
+	what := fmt.Sprintf("read topic %s partition %d", p.topic, p.partition)
+	for c.offset < p.end {
+		var ch chunk
+		err := retry(ctx, patience, what, func(ctx context.Context) error {
+			var err error
+			ch, err = c.fetch(ctx)
+			if errors.Is(err, kafkago.OffsetOutOfRange) { // retention was faster
+				if c.offset, _, err = r.pool.bounds(ctx, p.topic, p.partition); err == nil {
+					ch = chunk{next: c.offset}
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		select {
+		case chunks <- ch:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// deliver decodes the chunks and calls fn.
+func (r *reading) deliver(p *part, chunks <-chan chunk) error {
+	for ch := range chunks {
+		for i := range ch.messages {
+			m := &ch.messages[i]
+			if m.offset >= p.end {
+				break
+			}
+			e, err := codec.DecodeRecord(p.stream, m.key, m.value, m.time)
+			if err != nil {
+				r.bad++
+				continue
+			}
+			if err := r.fn(streams.Record{Position: streams.Position{Topic: p.topic, Partition: p.partition, Offset: m.offset}, Event: e}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

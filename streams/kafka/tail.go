@@ -1,0 +1,118 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+)
+
+// tail reads a partition ahead of the store by at most two chunks: while the store is slow, nothing
+// is fetched.
+type tail struct {
+	consumer *Consumer
+	cursor   cursor
+	chunks   chan chunk
+	done     chan struct{} // closed after run
+	err      error         // why run ended; valid after done
+	log      *slog.Logger
+	fresh    bool // nothing was ever applied: what the log dropped is not lost to us
+	beyond   int  // times in a row that the offset was beyond the end
+}
+
+// newTail makes a tail that starts at an offset.
+func newTail(c *Consumer, topic string, partition int, next int64) *tail {
+	return &tail{
+		consumer: c,
+		cursor: cursor{pool: c.pool, topic: topic, partition: partition, offset: max(next, 0),
+			maxBytes: c.config.FetchBytes, maxWait: 250 * time.Millisecond},
+		chunks: make(chan chunk, 1),
+		done:   make(chan struct{}),
+		log:    c.options.logger().With("topic", topic, "partition", partition),
+		fresh:  next <= 0,
+	}
+}
+
+// run reads until ctx ends, or an *OffsetError.
+func (t *tail) run(ctx context.Context) {
+	defer close(t.done)
+	pause := backoff{first: 20 * time.Millisecond, most: time.Second}
+	moved := time.Now()
+	for ctx.Err() == nil {
+		before := t.cursor.offset
+		ch, err := t.cursor.fetch(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, kafkago.OffsetOutOfRange):
+			if err = t.outside(ctx); err != nil {
+				t.err = err
+				return
+			}
+		case err != nil:
+			t.consumer.metrics.fetchErrors.WithLabelValues(t.cursor.topic).Inc()
+			t.log.Warn("cannot read from Kafka; trying again", "error", err)
+		default:
+			t.beyond = 0
+			if len(ch.messages) > 0 || ch.next > before {
+				select {
+				case t.chunks <- ch:
+				case <-ctx.Done():
+					return
+				}
+			}
+			if ch.next > before || ch.end <= before { // moved, or nothing to read
+				moved = time.Now()
+				pause.reset()
+				continue
+			}
+		}
+		t.watch(&moved)
+		_ = pause.wait(ctx)
+	}
+}
+
+// watch is the watchdog: connections that bring nothing for long, though there is something to read
+// or because every attempt fails, are replaced.
+func (t *tail) watch(moved *time.Time) {
+	if time.Since(*moved) < t.consumer.config.Stall {
+		return
+	}
+	if t.consumer.pool.rebuild(t.consumer.config.Stall) {
+		t.consumer.metrics.rebuilds.Inc()
+		t.log.Warn("a partition does not move: connecting anew")
+	}
+	*moved = time.Now()
+}
+
+// The end of a log may be behind for moments after its leader changed.
+const timesBeyond = 5
+
+// outside decides what to do when the log does not have the offset: go on at its start, with a count
+// of what is lost, or give up when the store is ahead of it.
+func (t *tail) outside(ctx context.Context) error {
+	c := &t.cursor
+	first, end, err := c.pool.bounds(ctx, c.topic, c.partition)
+	if err != nil {
+		t.log.Warn("cannot ask Kafka for offsets; trying again", "error", err)
+		return nil
+	}
+	switch {
+	case c.offset < first:
+		if t.fresh {
+			t.log.Info("the log starts later than zero", "first", first)
+		} else {
+			t.consumer.metrics.lost.WithLabelValues(c.topic).Add(float64(first - c.offset))
+			t.log.Error("events are lost: the log dropped them before they were read; raise its retention, or run more members",
+				"from", c.offset, "to", first-1)
+		}
+		c.offset = first
+	case c.offset > end:
+		if t.beyond++; t.beyond >= timesBeyond {
+			return &OffsetError{Topic: c.topic, Partition: c.partition, Next: c.offset, End: end}
+		}
+	}
+	return nil
+}

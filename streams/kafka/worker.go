@@ -1,0 +1,216 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/codec"
+)
+
+// worker applies one partition for as long as one generation assigns it.
+type worker struct {
+	*runner
+	generation *kafkago.Generation
+	topic      string
+	partition  int
+	stream     streams.Stream
+
+	next      int64 // behind what is applied
+	committed int64 // the largest offset that the group has from us
+	asked     time.Time
+	pause     backoff
+}
+
+// run follows the partition until the generation ends; ended is the generation's context. The store
+// gets some time more, so that what it is doing is done and can be committed.
+func (w *worker) run(parent, ended context.Context) {
+	following, stop := context.WithCancel(context.WithoutCancel(parent))
+	defer stop()
+	applying, abandon := context.WithCancel(context.WithoutCancel(parent))
+	defer abandon()
+	defer context.AfterFunc(ended, func() {
+		stop()
+		time.AfterFunc(w.consumer.config.Drain, abandon)
+	})()
+	w.pause = backoff{first: 20 * time.Millisecond, most: 2 * time.Second}
+	w.next = -1
+	log := w.consumer.options.logger().With("topic", w.topic, "partition", w.partition)
+	for following.Err() == nil {
+		err := w.follow(following, applying)
+		var ahead *OffsetError
+		switch {
+		case following.Err() != nil:
+		case errors.As(err, &ahead):
+			w.fatal(&fatalError{err})
+			<-following.Done() // the group is being closed; leaving early would start a rebalance
+		case errors.Is(err, ErrRewind):
+			w.consumer.metrics.rewinds.WithLabelValues(w.topic).Inc()
+			log.Warn("the store is at another offset: reading again from there", "error", err)
+			_ = w.pause.wait(following)
+		default:
+			w.consumer.metrics.applyErrors.WithLabelValues(w.topic).Inc()
+			log.Error("cannot apply events; trying again", "error", err)
+			_ = w.pause.wait(following)
+		}
+	}
+	w.commit(true)
+	w.consumer.metrics.lag.DeleteLabelValues(w.topic, strconv.Itoa(w.partition))
+}
+
+// follow opens the store and applies what comes until something fails or following ends.
+func (w *worker) follow(following, applying context.Context) error {
+	store, err := w.open(following, w.topic, w.partition)
+	if err != nil {
+		return fmt.Errorf("open the store: %w", err)
+	}
+	w.next = store.Next()
+	reading, stop := context.WithCancel(following)
+	t := newTail(w.consumer, w.topic, w.partition, w.next)
+	go t.run(reading)
+	defer func() {
+		stop()
+		<-t.done
+	}()
+	return w.pump(following, applying, store, t)
+}
+
+// pump moves what the tail reads into the store: at once when a batch is full, else a short wait
+// after its first message.
+func (w *worker) pump(following, applying context.Context, store Partition, t *tail) error {
+	b := &batch{worker: w, next: w.next}
+	idle := time.NewTicker(w.consumer.config.IdleEvery)
+	defer idle.Stop()
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	<-wait.C
+	waiting := false
+	for {
+		select {
+		case <-following.Done():
+			return nil
+		case <-t.done:
+			return t.err
+		case ch := <-t.chunks:
+			for i := range ch.messages {
+				if b.add(&ch.messages[i]); b.full() {
+					if err := w.flush(applying, store, b, ch.end); err != nil {
+						return err
+					}
+				}
+				if following.Err() != nil {
+					return nil
+				}
+			}
+			b.next, b.end = ch.next, ch.end
+			w.lag(ch.end)
+			if b.next > w.next && !waiting {
+				wait.Reset(w.consumer.config.BatchWait)
+				waiting = true
+			}
+		case <-wait.C:
+			waiting = false
+			if b.next > w.next {
+				if err := w.flush(applying, store, b, b.end); err != nil {
+					return err
+				}
+			}
+		case <-idle.C:
+			if err := store.Idle(applying); err != nil {
+				return fmt.Errorf("keep the fences moving: %w", err)
+			}
+			w.commit(false)
+		}
+	}
+}
+
+// flush writes the dead letters of a batch, then applies it: the offset of a bad message must not
+// be passed before its letter is written.
+func (w *worker) flush(ctx context.Context, store Partition, b *batch, end int64) error {
+	m := w.consumer.metrics
+	if len(b.bad) > 0 {
+		if err := w.bury(ctx, b.bad); err != nil {
+			return err
+		}
+	}
+	start := time.Now()
+	if err := store.Apply(ctx, b.records, b.next-1); err != nil {
+		return fmt.Errorf("apply offsets %d to %d: %w", w.next, b.next-1, err)
+	}
+	m.batchSeconds.Observe(time.Since(start).Seconds())
+	m.batchEvents.Observe(float64(len(b.records)))
+	m.events.WithLabelValues(string(w.stream)).Add(float64(len(b.records)))
+	w.next = b.next
+	w.lag(end)
+	w.pause.reset()
+	b.clear()
+	w.commit(false)
+	return nil
+}
+
+// lag publishes how far the store is behind the end of the log.
+func (w *worker) lag(end int64) {
+	w.consumer.metrics.lag.WithLabelValues(w.topic, strconv.Itoa(w.partition)).Set(float64(max(end-w.next, 0)))
+}
+
+// commit tells the group how far the store is, for dashboards: at a slow pace, and at the end of the
+// generation, when the coordinator still accepts it. A commit that fails is not worth more than a
+// line, because nothing reads it back.
+func (w *worker) commit(last bool) {
+	if w.next <= w.committed || !last && time.Since(w.asked) < w.consumer.config.CommitEvery {
+		return
+	}
+	w.asked = time.Now()
+	if err := w.generation.CommitOffsets(map[string]map[int]int64{w.topic: {w.partition: w.next}}); err != nil {
+		w.consumer.options.logger().Debug("commit", "topic", w.topic, "partition", w.partition, "error", err)
+		return
+	}
+	w.committed = w.next
+}
+
+// batch collects what one Apply gets.
+type batch struct {
+	worker  *worker
+	records []streams.Record
+	bad     []letter
+	next    int64 // behind everything that was added or passed over
+	end     int64 // of the log, as of the last fetch
+}
+
+// full tells whether the batch has as many messages as it may.
+func (b *batch) full() bool {
+	return len(b.records)+len(b.bad) >= b.worker.consumer.config.BatchEvents
+}
+
+// clear empties the batch and keeps its memory.
+func (b *batch) clear() {
+	clear(b.records) // lets go of the events
+	clear(b.bad)
+	b.records, b.bad = b.records[:0], b.bad[:0]
+}
+
+// add decodes a message into the batch.
+func (b *batch) add(m *message) {
+	w := b.worker
+	b.next = m.offset + 1
+	e, err := codec.DecodeRecord(w.stream, m.key, m.value, m.time)
+	if err != nil {
+		w.consumer.metrics.decodeErrors.WithLabelValues(string(w.stream)).Inc()
+		b.bad = append(b.bad, letter{*m, err.Error()})
+		return
+	}
+	if most := w.consumer.config.MaxAhead; most > 0 && m.time.UnixMilli() > 0 && e.Time.Sub(m.time) > most {
+		b.bad = append(b.bad, letter{*m, fmt.Sprintf("time: is %s ahead of the time at which the log received the event; check the producer's clock",
+			e.Time.Sub(m.time).Round(time.Second))})
+		return
+	}
+	b.records = append(b.records, streams.Record{
+		Position: streams.Position{Topic: w.topic, Partition: w.partition, Offset: m.offset},
+		Event:    e,
+	})
+}
