@@ -195,6 +195,12 @@ func (r *Recommender) Refresh(ctx context.Context, src ItemSource) error {
 	defer r.write.Unlock()
 	now := r.opts.Now()
 	s := r.current.Load()
+	if s.origin == originDisk {
+		if len(items) == 0 {
+			return nil // a store that knows no item yet must not take away what the file knows
+		}
+		s = s.emptied(r.schema, now) // an item that only the file knows is gone
+	}
 	cat, changed := s.cat.update(items, r.schema, now, r.opts.AgeRows)
 	if cat != s.cat || s.listsOf != s.cat || s.origin != originLive {
 		r.current.Store(s.withItems(cat, changed, originLive, now, listsMinAge))

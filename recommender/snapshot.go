@@ -191,6 +191,22 @@ func (s *snapshot) withModel(m models.Model, schema *features.Schema, now time.T
 	return &next
 }
 
+// emptied returns the snapshot with the model's items only.
+func (s *snapshot) emptied(schema *features.Schema, now time.Time) *snapshot {
+	next := *s
+	next.cat, next.origin = (&catalog{}).align(s.model, schema, now), originNone
+	next.rank(now)
+	next.masks = newMaskCache()
+	for _, e := range slices.Backward(s.masks.all()) {
+		next.masks.put(e.key, newMask(e.value.test))
+	}
+	next.filters = newLRU[string, *mask](s.filters.max)
+	for _, e := range slices.Backward(s.filters.all()) {
+		next.filters.put(e.key, newMask(e.value.test))
+	}
+	return &next
+}
+
 // withItems returns the snapshot with a changed catalogue. Lists are rebuilt unless they are
 // younger than minAge: at a high rate of events they cost more than they gain.
 func (s *snapshot) withItems(cat *catalog, changed []int32, from origin, now time.Time, minAge time.Duration) *snapshot {

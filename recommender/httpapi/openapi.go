@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"reflect"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -35,13 +36,20 @@ func newDocument(version string) document {
 	return d
 }
 
-// schemaName names a component after its Go type, in capitals: recommendBody -> RecommendBody.
+// schemaName names a component after its Go type: recommendBody is RecommendBody, rules.Trace is
+// RulesTrace.
 func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	if strings.HasSuffix(t.PkgPath(), "/rules") {
+		return "Rules" + name
+	}
 	if name == "" {
 		return name
 	}
-	return string(name[0]&^0x20) + name[1:]
+	return strings.ToUpper(name[:1]) + name[1:]
 }
 
 func (d *document) registry() huma.Registry { return d.api.Components.Schemas }

@@ -43,9 +43,7 @@ func (s *Server) recommendRoutes() []route {
 func (s *Server) eventRoutes() []route {
 	d := &s.document
 	object := func() *huma.Schema { return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true} }
-	change := func(method, path, id, summary string, what string, handler func() route) route {
-		rt := handler()
-		rt.method, rt.path = method, path
+	change := func(rt route, id, what, summary string) route {
 		rt.operation = &huma.Operation{
 			OperationID: id, Tags: []string{"events"}, Summary: summary,
 			Description: "Written to the log with a new event id and the current time; takes effect within about a second.",
@@ -54,14 +52,15 @@ func (s *Server) eventRoutes() []route {
 		}
 		return rt
 	}
-	item := map[string]any{"title": "Rain coat", "category": "coats", "brand": "acme", "price": 4990, "stock": 12}
-	user := map[string]any{"tier": "gold", "country": "DE"}
-	putItem := change(http.MethodPut, "/v1/items/{id}", "putItem", "Put an item into the catalogue", "item",
-		func() route { return route{maxBody: maxBody, handler: s.putItem} })
-	putItem.operation.RequestBody = jsonBody(object(), item)
-	putUser := change(http.MethodPut, "/v1/users/{id}", "putUser", "Set the attributes of a user", "user",
-		func() route { return route{maxBody: maxBody, handler: s.putUser} })
-	putUser.operation.RequestBody = jsonBody(object(), user)
+	const itemPath, userPath = "/v1/items/{id}", "/v1/users/{id}"
+	putItem := change(route{method: http.MethodPut, path: itemPath, maxBody: maxBody, handler: s.putItem},
+		"putItem", "item", "Put an item into the catalogue; the body replaces its document")
+	putItem.operation.RequestBody = jsonBody(object(), map[string]any{"title": "Rain coat", "category": "coats", "brand": "acme", "price": 4990, "stock": 12})
+	putUser := change(route{method: http.MethodPut, path: userPath, maxBody: maxBody, handler: s.putUser},
+		"putUser", "user", "Set the attributes of a user; the body replaces all of them")
+	putUser.operation.RequestBody = jsonBody(object(), map[string]any{"tier": "gold", "country": "DE"})
+	deleteItem := change(route{method: http.MethodDelete, path: itemPath, handler: s.deleteItem}, "deleteItem", "item", "Take an item out of the catalogue")
+	deleteUser := change(route{method: http.MethodDelete, path: userPath, handler: s.deleteUser}, "deleteUser", "user", "Forget a user")
 	return []route{
 		{method: http.MethodPost, path: "/v1/events", maxBody: maxEventBody, handler: s.postEvents, operation: &huma.Operation{
 			OperationID: "postEvents", Tags: []string{"events"}, Summary: "Report what happened: one event or a list",
@@ -71,12 +70,7 @@ func (s *Server) eventRoutes() []route {
 			}),
 			Responses: d.answers(http.StatusAccepted, "What was accepted, and what was not.", eventsAnswer{}),
 		}},
-		putItem,
-		change(http.MethodDelete, "/v1/items/{id}", "deleteItem", "Take an item out of the catalogue", "item",
-			func() route { return route{handler: s.deleteItem} }),
-		putUser,
-		change(http.MethodDelete, "/v1/users/{id}", "deleteUser", "Forget a user", "user",
-			func() route { return route{handler: s.deleteUser} }),
+		putItem, deleteItem, putUser, deleteUser,
 	}
 }
 

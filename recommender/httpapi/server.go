@@ -173,6 +173,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // unrouted answers what never reached a route: an unknown path, a wrong method, broken HTTP.
 func (s *Server) unrouted(c *fiber.Ctx, err error) error {
 	start := time.Now()
+	s.nameRequest(c)
 	status := s.writeProblem(c, unmatchedRoute, err)
 	s.metrics.unmatched(c.Method(), status, time.Since(start))
 	return nil
