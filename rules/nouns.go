@@ -18,6 +18,11 @@ type Env struct {
 	Request Request
 	// Context holds the request's context fields by schema name (country, language, device, ...).
 	Context map[string]any
+	// Expired, when not nil, tells that the wall time for rules is used up; the caller owns the
+	// clock. It is asked about every 256 evaluations, and then score rules are skipped.
+	Expired func() bool
+	// MaxTicks bounds the work of score rules, in evaluations and loop steps; 0 means 2,000,000.
+	MaxTicks int
 }
 
 // Request is the part of a recommendation request that rules may name as request.*.

@@ -1,7 +1,8 @@
 package rules
 
 import (
-	"sort"
+	"slices"
+	"sync"
 
 	"github.com/sartorhq/sartor/features"
 )
@@ -13,53 +14,87 @@ type Schema interface {
 	ContextFields() []features.Field
 }
 
-// Options tune one compilation.
-type Options struct {
-	// Params overrides parameter values: set name, then parameter name. Values are bool, string,
-	// float64, int or time.Duration, and obey the parameter's type and bounds.
-	Params map[string]map[string]any
+// Set is a compiled, immutable rule set, safe for concurrent use.
+type Set struct {
+	version string
+	names   []string
+	rules   []*rule // by priority, file name and position
+	layout  *layout
+	params  map[string]any
+	static  []*rule
+	runs    sync.Pool // of *run
+	statics sync.Pool // of *filterFrame
 }
 
-// Set is a compiled, immutable rule set, safe for concurrent use.
-type Set struct{ version string }
+// Empty is the set without rules: Plan fills with popular items, Apply sorts by base score.
+func Empty() *Set { return &Set{layout: newLayout(), version: version(nil, nil)} }
 
-// Empty is the set without rules.
-func Empty() *Set { return &Set{version: "empty"} }
-
-// Compile turns files into one set. Problems hold every error and warning of all files, sorted by
-// path and position; the set is nil if one of them is an error.
-func Compile(files []File, schema Schema, opts Options) (*Set, []Problem) { return Empty(), nil }
-
-// Version is the sha256 of the canonical content of all files and their parameters.
+// Version is the sha256, in hexadecimal, of the canonical content of all files and their
+// parameters. Two sets with one version give the same answers.
 func (s *Set) Version() string { return s.version }
 
 // Names lists the names of the files in the set, sorted.
-func (s *Set) Names() []string { return nil }
+func (s *Set) Names() []string { return slices.Clone(s.names) }
 
-// RuleIDs lists the ids of all rules in the order in which they are considered.
-func (s *Set) RuleIDs() []string { return nil }
+// RuleIDs lists the ids of all enabled rules in the order in which they are considered.
+func (s *Set) RuleIDs() []string {
+	ids := make([]string, len(s.rules))
+	for i, r := range s.rules {
+		ids[i] = r.id
+	}
+	return ids
+}
+
+// findStatic picks the excludes that depend on nothing but the item. A rule with `stop` of higher
+// rank could protect an item from an exclude that is no guard, so those behind one do not count.
+func (s *Set) findStatic() {
+	stopped := false
+	for _, r := range s.rules {
+		filters, excludes := false, false
+		for _, a := range r.actions {
+			filters = filters || a.stage == stageFilter
+			excludes = excludes || a.name == "exclude"
+		}
+		itemOnly := r.match != nil && r.match.deps == depItem || r.match == nil
+		if excludes && itemOnly && r.always() && r.group == "" && len(r.scope.Placements) == 0 && (r.hard || !stopped) {
+			s.static = append(s.static, r)
+		}
+		stopped = stopped || filters && r.stop
+	}
+}
 
 // StaticExcludes tells whether a rule of the scenario removes the item from every request: an
-// exclude that looks at nothing but the item. Callers evaluate it once per catalogue change.
+// exclude that looks at nothing but the item, with no schedule, rollout, group or placement.
+// Callers evaluate it once per catalogue change; Apply removes such items all the same.
 func (s *Set) StaticExcludes(scenario string, it *features.Item) (ruleID string, excluded bool) {
+	if len(s.static) == 0 {
+		return "", false
+	}
+	f, ok := s.statics.Get().(*filterFrame)
+	if !ok {
+		f = &filterFrame{frame: newFrame(s.layout)}
+	}
+	defer s.statics.Put(f)
+	f.candidate.Item = it
+	f.row = f.load(&f.candidate, f.row[:0])
+	f.frame.row = f.row
+	f.budget = budget{}
+	for _, r := range s.static {
+		if !r.scope.holds(scenario, "") {
+			continue
+		}
+		if r.match == nil {
+			return r.id, true
+		}
+		if ok, err := r.match.test(f.frame); ok || err != nil && r.hard {
+			return r.id, true
+		}
+	}
 	return "", false
 }
 
-// Plan runs the stages before retrieval: route and inject.
-func (s *Set) Plan(env *Env) *Plan {
-	return &Plan{Fill: []Fetch{{Source: SourcePopular, Count: env.Request.Count}}}
-}
-
-// Apply filters, scores, arranges and annotates the candidates and returns at most count of them.
-func (s *Set) Apply(env *Env, plan *Plan, in []Candidate, count int, explain bool) Result {
-	sorted := append([]Candidate(nil), in...)
-	sort.SliceStable(sorted, func(i, j int) bool { return sorted[i].Base > sorted[j].Base })
-	var r Result
-	for i, c := range sorted {
-		if i == count {
-			break
-		}
-		r.Items = append(r.Items, Ranked{Candidate: c, Score: c.Base, Position: i + 1})
-	}
-	return r
+// holds tells whether a request is in scope; an empty list means all.
+func (s *Scope) holds(scenario, placement string) bool {
+	return (len(s.Scenarios) == 0 || slices.Contains(s.Scenarios, scenario)) &&
+		(len(s.Placements) == 0 || slices.Contains(s.Placements, placement))
 }

@@ -1,0 +1,347 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"sort"
+)
+
+// Apply runs the stages after retrieval: filter, score, arrange, annotate. It returns at most
+// count items and says why; Trace.Items and Trace.Removed are filled only when explain is set.
+//
+// plan must come from this set's Plan for the same env; nil means to plan now. The candidates'
+// order does not matter: an item given twice counts once, with its higher base score and all its
+// sources, and ties go by base score and item id. See Plan for candidates that only fill. Items
+// that are deleted or nil are dropped. Nothing that is passed in is changed.
+func (s *Set) Apply(env *Env, plan *Plan, in []Candidate, count int, explain bool) Result {
+	state, _ := planStateOf(plan)
+	if state == nil || state.set != s {
+		plan = s.Plan(env)
+		state, _ = planStateOf(plan)
+	}
+	r := s.begin(env)
+	defer s.end(r)
+	r.plan, r.state, r.count, r.explain = plan, state, count, explain
+	r.losers = state.superseded[:len(state.superseded):len(state.superseded)]
+	r.take(in)
+	r.prepare()
+	r.originate()
+	r.filter()
+	r.score()
+	items := r.arrange()
+	r.annotate(items)
+	result := Result{Items: items, Trace: r.story(items)}
+	if r.tired {
+		result.Degraded = []string{"rules_budget"}
+	}
+	return result
+}
+
+func planStateOf(p *Plan) (*planState, bool) {
+	if p == nil {
+		return nil, false
+	}
+	st, ok := p.state.(*planState)
+	return st, ok
+}
+
+// originate counts what injections and the replacing strategy brought.
+func (r *run) originate() {
+	for i := range r.plan.Inject {
+		f := &r.plan.Inject[i]
+		n := 0
+		for j := range r.cands {
+			if hasSource(r.cands[j].Sources, f.Source) {
+				n++
+				if r.explain {
+					r.cands[j].effects = append(r.cands[j].effects, Effect{Rule: f.Rule, Action: "inject", Detail: "brought in from " + string(f.Source)})
+				}
+			}
+		}
+		if ru := r.activeRule(f.Rule); ru != nil {
+			r.fire(ru, actionNamed(ru, "inject", f.Source), n, "from "+string(f.Source))
+		}
+	}
+}
+
+func (r *run) activeRule(id string) *rule {
+	for _, ru := range r.state.active {
+		if ru.id == id {
+			return ru
+		}
+	}
+	return nil
+}
+
+func actionNamed(ru *rule, name string, source Source) *action {
+	for i := range ru.actions {
+		a := &ru.actions[i]
+		if a.name == name && len(a.fetches) > 0 && a.fetches[0].Source == source {
+			return a
+		}
+	}
+	return &action{name: name}
+}
+
+// The bounds on scores. The product of multipliers and the final score are clamped, so that no
+// heap of rules drowns the model.
+const (
+	minProduct = 0.01
+	maxProduct = 100
+	maxScore   = 1000
+)
+
+// score applies boosts and buries: final = clamp(base x product + sum). Rules are evaluated one by
+// one over all items, so that a rule acts on all of them or, when the budget ends, on none.
+func (r *run) score() {
+	r.frame.budget.armed = true
+	defer func() { r.frame.budget.armed = false }()
+	for i, ru := range r.state.active {
+		for k := range ru.actions {
+			a := &ru.actions[k]
+			if a.stage == stageScore && !r.tired {
+				r.boost(i, ru, a)
+			}
+		}
+	}
+	for j := range r.cands {
+		c := &r.cands[j]
+		product := math.Min(math.Max(c.mul, minProduct), maxProduct)
+		c.score = math.Min(math.Max(c.Base*product+c.add, -maxScore), maxScore)
+	}
+}
+
+// boost evaluates one action for every item and commits the outcome when all are done.
+func (r *run) boost(i int, ru *rule, a *action) {
+	hits, err := r.matched(i)
+	if err != nil {
+		r.tired = true
+		return
+	}
+	n := len(r.cands)
+	r.mul, r.add = grow(r.mul, n), grow(r.add, n)
+	failed, first := 0, error(nil)
+	for j := range r.cands {
+		c := &r.cands[j]
+		r.mul[j], r.add[j] = 1, 0
+		if !hits[j] || !c.inStage(stageScore) {
+			continue
+		}
+		r.frame.row = c.row
+		m, s, err := r.effect(a)
+		if err == errDeadline {
+			r.tired = true
+			return
+		}
+		if err != nil {
+			failed, first = failed+1, err
+			r.failure(c, ru, a.name, err)
+			m, s = math.NaN(), 0
+		}
+		r.mul[j], r.add[j] = m, s
+	}
+	if failed > 0 {
+		r.errors = append(r.errors, errorCount{ru.id, a.name, first.Error(), failed})
+	}
+	r.commit(i, ru, a)
+}
+
+// commit lets the evaluated action take effect.
+func (r *run) commit(i int, ru *rule, a *action) {
+	acted, hits := 0, r.matches[i].hits
+	for j := range r.cands {
+		c := &r.cands[j]
+		m, s := r.mul[j], r.add[j]
+		if !hits[j] || !c.inStage(stageScore) || m != m {
+			continue
+		}
+		r.matches[i].acted[j] = true
+		c.mul *= m
+		c.add += s
+		c.bottom = c.bottom || a.boost.bottom
+		c.stopStage(ru, stageScore)
+		acted++
+		if r.explain {
+			e := Effect{Rule: ru.id, Action: a.name, Add: s, Detail: r.why(ru, c)}
+			if m != 1 {
+				e.Multiply = m
+			}
+			c.effects = append(c.effects, e)
+		}
+	}
+	r.fire(ru, a, acted, "")
+}
+
+// effect is the multiplier and summand of an action for the frame's row.
+func (r *run) effect(a *action) (multiply, add float64, err error) {
+	b := a.boost
+	multiply = 1
+	if b.multiply != nil {
+		if multiply, err = b.multiply.value(r.frame); err != nil {
+			return 0, 0, err
+		}
+		if !multiplyBounds(a.name).holds(multiply) {
+			return 0, 0, errRange
+		}
+	}
+	if b.add != nil {
+		if add, err = b.add.value(r.frame); err != nil {
+			return 0, 0, err
+		}
+		if !addBounds(a.name).holds(add) {
+			return 0, 0, errRange
+		}
+	}
+	if b.field == nil {
+		return multiply, add, nil
+	}
+	at, err := b.field.value(r.frame)
+	if err != nil {
+		return 0, 0, err
+	}
+	age := math.Max(0, (float64(r.env.Now.UnixMilli())-at)/1000)
+	fade := math.Exp2(-age / b.halfLife)
+	return 1 + (multiply-1)*fade, add * fade, nil
+}
+
+func grow(s []float64, n int) []float64 {
+	if cap(s) < n {
+		return make([]float64, n)
+	}
+	return s[:n]
+}
+
+// filter removes items: guards first, then excludes and allow-lists by rank, then duplicates.
+func (r *run) filter() {
+	for i, ru := range r.state.active {
+		if ru.hard {
+			r.exclude(i, ru)
+		}
+	}
+	var keeps []int
+	for i, ru := range r.state.active {
+		for k := range ru.actions {
+			a := &ru.actions[k]
+			switch {
+			case a.name == "exclude" && !ru.hard:
+				r.excludeBy(i, ru, a)
+			case a.name == "keep":
+				keeps = append(keeps, i)
+				r.protect(i, ru)
+			}
+		}
+	}
+	if len(keeps) > 0 {
+		r.keepOnly(keeps)
+	}
+	for i, ru := range r.state.active {
+		for k := range ru.actions {
+			if a := &ru.actions[k]; a.name == "dedupe" {
+				r.dedupe(i, ru, a)
+			}
+		}
+	}
+}
+
+func (r *run) exclude(i int, ru *rule) {
+	for k := range ru.actions {
+		if a := &ru.actions[k]; a.name == "exclude" {
+			r.excludeBy(i, ru, a)
+		}
+	}
+}
+
+func (r *run) excludeBy(i int, ru *rule, a *action) {
+	hits, _ := r.matched(i) // no deadline in this stage
+	removed := 0
+	for j := range r.cands {
+		c := &r.cands[j]
+		if hits[j] && (ru.hard && c.removed == "" || c.inStage(stageFilter)) {
+			removed++
+			detail := ""
+			if r.explain {
+				detail = "removed: " + r.why(ru, c)
+				if a.reason != "" {
+					detail = a.reason + ": " + r.why(ru, c)
+				}
+			}
+			r.remove(c, ru, a, detail)
+		}
+	}
+	r.fire(ru, a, removed, a.reason)
+}
+
+// protect lets a `keep` with `stop` end the stage for the items it matches.
+func (r *run) protect(i int, ru *rule) {
+	if !ru.stop {
+		return
+	}
+	hits, _ := r.matched(i)
+	for j := range r.cands {
+		if hits[j] && r.cands[j].inStage(stageFilter) {
+			r.cands[j].stopStage(ru, stageFilter)
+		}
+	}
+}
+
+// keepOnly removes what no `keep` rule matches; the first one is named as the reason.
+func (r *run) keepOnly(keeps []int) {
+	removed := make([]int, len(keeps))
+	for j := range r.cands {
+		kept := r.cands[j].removed != ""
+		for _, i := range keeps {
+			hits, _ := r.matched(i)
+			kept = kept || hits[j]
+		}
+		if !kept {
+			ru := r.state.active[keeps[0]]
+			r.remove(&r.cands[j], ru, &action{name: "keep"}, "not among the items that are kept")
+			removed[0]++
+		}
+	}
+	for k, i := range keeps {
+		ru := r.state.active[i]
+		hits, _ := r.matched(i)
+		n := 0
+		for j := range hits {
+			if hits[j] && r.cands[j].removed == "" {
+				n++
+			}
+		}
+		r.fire(ru, &action{name: "keep", stage: stageFilter}, n+removed[k], fmt.Sprintf("%d kept, %d removed", n, removed[k]))
+	}
+}
+
+// dedupe keeps the best item of each value: ordinary before filling, then by base score and id.
+func (r *run) dedupe(i int, ru *rule, a *action) {
+	hits, _ := r.matched(i)
+	r.order = r.order[:0]
+	for j := range r.cands {
+		if hits[j] && r.cands[j].inStage(stageFilter) {
+			r.order = append(r.order, j)
+		}
+	}
+	sort.SliceStable(r.order, func(x, y int) bool {
+		p, q := &r.cands[r.order[x]], &r.cands[r.order[y]]
+		if p.fill != q.fill {
+			return p.fill < q.fill
+		}
+		return p.Base > q.Base
+	})
+	seen := make(map[string]string, len(r.order))
+	removed := 0
+	for _, j := range r.order {
+		c := &r.cands[j]
+		key := a.limit.by.key(c.row)
+		if key == "" {
+			continue
+		}
+		if first, dup := seen[key]; dup {
+			removed++
+			r.remove(c, ru, a, "removed: the same "+a.limit.by.name+" as "+first)
+			continue
+		}
+		seen[key] = c.Item.ID
+	}
+	r.fire(ru, a, removed, "")
+}

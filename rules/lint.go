@@ -1,0 +1,95 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+)
+
+// unused warns about parameters and lists that no rule reads.
+func (r *reporter) unused(t *typer) {
+	for _, name := range keysOf(t.params) {
+		if p := t.params[name]; !p.used {
+			r.warn(p.pos, CodeUnused, "nothing uses the parameter `"+name+"`", "remove it, or use `params."+name+"`")
+		}
+	}
+	for _, name := range keysOf(t.lists) {
+		if l := t.lists[name]; !l.used {
+			r.warn(l.pos, CodeUnused, "nothing uses the list `"+name+"`", "remove it, or use `lists."+name+"`")
+		}
+	}
+}
+
+func (r *reporter) undocumented() {
+	if r.file.Owner == "" {
+		r.warn(r.file.Pos, CodeUndocumented, "the rule set has no owner", "add `owner:` with whom to ask")
+	}
+	if r.file.Description == "" {
+		r.warn(r.file.Pos, CodeUndocumented, "the rule set has no description", "add `description:` with what it is for")
+	}
+}
+
+// overlaps warns about rules of one file that take each other's effect away.
+func (r *reporter) overlaps(f *File, rules []*rule) {
+	for i, a := range rules {
+		for j := 0; j < i; j++ {
+			if b := rules[j]; a != nil && b != nil {
+				r.overlap(f, a, b)
+			}
+		}
+	}
+	r.rule = ""
+}
+
+// overlap compares the later rule a with the earlier rule b of one file.
+func (r *reporter) overlap(f *File, a, b *rule) {
+	r.rule = a.id
+	pos := f.Rules[a.position].Pos
+	for _, x := range a.actions {
+		for _, y := range b.actions {
+			if x.pin != nil && y.pin != nil && x.pin.position < y.pin.position+y.pin.max && y.pin.position < x.pin.position+x.pin.max && a.always() && b.always() {
+				r.warn(pos, CodePinConflict, fmt.Sprintf("this pin and the one of `%s` want position %d", b.id, max(x.pin.position, y.pin.position)),
+					"the one with the higher priority gets it, the other the next free place")
+			}
+			if x.name == y.name && x.stage == stageRoute {
+				r.shadow(f, a, b, x.name)
+			}
+			if x.name == "quota" && y.name == "cap" || x.name == "cap" && y.name == "quota" {
+				r.quotaAgainstCap(pos, a, b, x, y)
+			}
+		}
+	}
+}
+
+// always tells whether nothing about the request decides if the rule is on.
+func (r *rule) always() bool { return r.when == nil && r.schedule == nil && r.rollout == nil }
+
+// shadow warns about a strategy that an unconditional rule of higher rank always takes away.
+func (r *reporter) shadow(f *File, a, b *rule, name string) {
+	winner, loser := b, a
+	if a.priority > b.priority {
+		winner, loser = a, b
+	}
+	if winner.always() {
+		r.rule = loser.id
+		r.warn(f.Rules[loser.position].Pos, CodeShadowed, "`"+winner.id+"` always decides `"+name+"` before this rule", "give this rule a higher priority, or the other one a condition")
+		r.rule = a.id
+	}
+}
+
+// quotaAgainstCap reports a quota that asks for more of one value than a cap lets in: seen when
+// the quota's condition is "field == text" on the field that the cap counts.
+func (r *reporter) quotaAgainstCap(pos Pos, a, b *rule, x, y action) {
+	quota, limit := x.limit, y.limit
+	if x.name == "cap" {
+		quota, limit = limit, quota
+	}
+	if quota.match == nil || limit.by == nil || !a.always() || !b.always() || a.match != nil || b.match != nil || limit.relax {
+		return
+	}
+	root := quota.match.root
+	onField := root.op == "==" && slices.ContainsFunc(root.kids, func(n *node) bool { return n.op == "var" && n.name == limit.by.name }) &&
+		slices.ContainsFunc(root.kids, func(n *node) bool { return n.constant() })
+	if onField && limit.by.kind == kindText && quota.min > limit.max && (limit.within == 0 || quota.within > 0 && quota.within <= limit.within) {
+		r.error(pos, CodeQuota, fmt.Sprintf("the quota asks for %d items of one value of `%s`, the cap lets %d in", quota.min, limit.by.name, limit.max), "change one of the two numbers")
+	}
+}
