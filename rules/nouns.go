@@ -60,6 +60,8 @@ type Fetch struct {
 	// fixed number in [0, 1], or a percentile such as "p90" of the model's candidates.
 	Score string
 	Rule  string // id of the rule that asked
+	// Items lists the ids of a "list:NAME" source, in the author's order; nil for other sources.
+	Items []string
 }
 
 // Plan is the outcome of the stages that run before retrieval: route and inject.
