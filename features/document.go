@@ -166,14 +166,11 @@ func (f *field) decode(v any, exp int) (any, error) {
 		}
 		return s, err
 	case Int:
-		n, err := wholeNumber(v)
+		n, err := wholeNumber(v, "")
 		return int(n), err
 	case Money:
-		n, err := wholeNumber(v)
-		if err != nil {
-			return nil, fmt.Errorf("%w of minor units (1999 for 19.99)", err)
-		}
-		return major(n, exp), nil
+		n, err := wholeNumber(v, " of minor units (1999 for 19.99)")
+		return major(n, exp), err
 	case Number:
 		if n, ok := v.(float64); ok && !math.IsNaN(n) && !math.IsInf(n, 0) {
 			return n, nil
@@ -239,15 +236,15 @@ func scalarText(v any) (string, error) {
 	return "", fmt.Errorf("must be a text, not %s", jsonKind(v))
 }
 
-// wholeNumber accepts the integers that float64 holds exactly.
-func wholeNumber(v any) (int64, error) {
+// wholeNumber accepts the integers that float64 holds exactly; of names what is counted.
+func wholeNumber(v any, of string) (int64, error) {
 	if n, ok := v.(float64); ok && n == math.Trunc(n) && math.Abs(n) <= 1<<53 {
 		return int64(n), nil
 	}
 	if n, ok := v.(float64); ok {
-		return 0, fmt.Errorf("must be a whole number, not %v", n)
+		return 0, fmt.Errorf("must be a whole number%s, not %v", of, n)
 	}
-	return 0, fmt.Errorf("must be a whole number, not %s", jsonKind(v))
+	return 0, fmt.Errorf("must be a whole number%s, not %s", of, jsonKind(v))
 }
 
 // moment reads RFC 3339 or a date.

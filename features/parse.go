@@ -133,11 +133,11 @@ func (p *parser) pairs(n *yaml.Node, path string) []pair {
 
 // unknown reports a key that the language does not have.
 func (p *parser) unknown(at pair, path string, known ...string) {
-	hint := ""
+	hint := "."
 	if near := nearest(at.key, known); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
-	p.fail(at.node, join(path, at.key), "unknown key%s allowed here: %s", hint+";", strings.Join(known, ", "))
+	p.fail(at.node, join(path, at.key), "unknown key%s Allowed here: %s", hint, strings.Join(known, ", "))
 }
 
 var currencyCode = regexp.MustCompile(`^[A-Z]{3}$`)
