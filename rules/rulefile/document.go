@@ -155,6 +155,9 @@ func (d *Document) fault(f fault) {
 // Problems returns what was found so far, sorted by place, at most MaxProblems.
 func (d *Document) Problems() []rules.Problem { return Sort(d.problems) }
 
+// Count returns how many problems were found so far.
+func (d *Document) Count() int { return len(d.problems) }
+
 // Sort orders problems by file and place, drops repetitions of one code at one place, and keeps at
 // most MaxProblems of each file.
 func Sort(problems []rules.Problem) []rules.Problem {

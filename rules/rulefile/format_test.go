@@ -13,6 +13,7 @@ func TestFormat(t *testing.T) {
 		{"indents_by_two", "rules:\n- id: x\n  then:\n  - exclude: {}\n", "rules:\n  - id: x\n    then:\n      - exclude: {}\n"},
 		{"indents_by_four", "rules:\n    -   id: x\n        then:\n            -   exclude:\n                    reason: y\n", "rules:\n  - id: x\n    then:\n      - exclude:\n          reason: y\n"},
 		{"spaces_after_colon", "name:    home\nowner:  me   # c\n", "name: home\nowner: me   # c\n"},
+		{"tables_stay", "items:\n    a:   {score: 1}\n    bcd: {score: 2}\n", "items:\n  a:   {score: 1}\n  bcd: {score: 2}\n"},
 		{"line_ends", "name: home  \r\n\r\n\r\n\r\nowner: me\r\n\r\n", "name: home\n\nowner: me\n"},
 		{"byte_order_mark", "\uFEFFname: home\n", "name: home\n"},
 		{"no_final_line_end", "name: home", "name: home\n"},

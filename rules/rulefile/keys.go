@@ -27,7 +27,7 @@ var actionFields = map[string][]string{
 	"replace": {"strategy", "window", "by", "keep_model"},
 	"fill":    {"strategy", "window", "by"},
 	"model":   {"name", "version"},
-	"badge":   {"text"},
+	"badge":   {"text", "key"},
 	"note":    {"key", "text"},
 }
 

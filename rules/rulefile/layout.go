@@ -43,6 +43,9 @@ func (l *layout) walk(n *yaml.Node, parent, to int) {
 			}
 			l.add(k.Line, l.offset(k), to)
 			l.value(k, v, to)
+			if alignedWith(n, i, i-2) || alignedWith(n, i, i+2) {
+				delete(l.gaps, k.Line)
+			}
 		}
 	case n.Kind == yaml.SequenceNode && !flow:
 		for _, c := range n.Content {
@@ -62,6 +65,16 @@ func (l *layout) walk(n *yaml.Node, parent, to int) {
 	default:
 		l.span(n, parent, to)
 	}
+}
+
+// alignedWith tells whether the values of two entries stand in one column on neighbouring lines: the
+// author made a table of them.
+func alignedWith(n *yaml.Node, i, j int) bool {
+	if j < 0 || j+1 >= len(n.Content) {
+		return false
+	}
+	a, b := n.Content[i+1], n.Content[j+1]
+	return a.Column == b.Column && (a.Line-b.Line == 1 || b.Line-a.Line == 1) && n.Content[i].Line == a.Line && n.Content[j].Line == b.Line
 }
 
 // value places what stands after "key:".

@@ -73,14 +73,14 @@ func (r *reader) file(f *rules.File, root *yaml.Node) {
 	}
 	for _, key := range []string{"apiVersion", "kind", "name", "rules"} {
 		if !seen[key] {
-			r.missing(root, root, "a rule set", key, map[string]string{"apiVersion": "apiVersion: rules/v1", "kind": "kind: RuleSet",
+			r.Missing(root, root, "a rule set", key, map[string]string{"apiVersion": "apiVersion: rules/v1", "kind": "kind: RuleSet",
 				"name": "name: home", "rules": "rules:"}[key])
 		}
 	}
 }
 
-// missing reports at a place that a mapping lacks a key, unless a broken line or a misspelt key is it.
-func (d *Document) missing(at, mapping *yaml.Node, what, key, example string) {
+// Missing reports at a place that a mapping lacks a key, unless a broken line or a misspelt key is it.
+func (d *Document) Missing(at, mapping *yaml.Node, what, key, example string) {
 	if d.muted[0] || d.muted[at.Line] || contains(d.meant[mapping], key) {
 		return
 	}
@@ -181,7 +181,7 @@ func (r *reader) params(n *yaml.Node) []rules.Param {
 		}
 		for _, key := range []string{"type", "default"} {
 			if !seen[key] {
-				r.missing(e.KeyNode, e.Value, fmt.Sprintf("the parameter `%s`", e.Key), key, fmt.Sprintf("%s: {type: number, default: 10}", e.Key))
+				r.Missing(e.KeyNode, e.Value, fmt.Sprintf("the parameter `%s`", e.Key), key, fmt.Sprintf("%s: {type: number, default: 10}", e.Key))
 			}
 		}
 		out = append(out, p)
@@ -233,7 +233,7 @@ func (r *reader) lists(n *yaml.Node) []rules.List {
 			}
 		}
 		if from == "" {
-			r.missing(e.KeyNode, e.Value, fmt.Sprintf("the list `%s`", e.Key), "values", e.Key+": {values: [first, second]}")
+			r.Missing(e.KeyNode, e.Value, fmt.Sprintf("the list `%s`", e.Key), "values", e.Key+": {values: [first, second]}")
 		}
 		out = append(out, l)
 	}

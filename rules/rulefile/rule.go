@@ -37,10 +37,10 @@ func (r *reader) ruleOf(n *yaml.Node) rules.Rule {
 		return rule
 	}
 	if !seen["id"] {
-		r.missing(n, n, "a rule", "id", "id: my-rule")
+		r.Missing(n, n, "a rule", "id", "id: my-rule")
 	}
 	if !seen["then"] {
-		r.missing(n, n, "a rule", "then", "then: [exclude: {}]")
+		r.Missing(n, n, "a rule", "then", "then: [exclude: {}]")
 	}
 	if rule.Hard && !hasAction(rule, "exclude") && !r.muted[0] {
 		r.At(n, CodeShape, "`hard: true` is a guard and goes with `exclude` only", "delete `hard: true`, or use `then: [exclude: {}]`")

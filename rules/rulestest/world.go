@@ -1,0 +1,164 @@
+package rulestest
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/sartorhq/sartor/rules"
+)
+
+// world answers a plan's fetches from the test's sources, as the recommender does from the
+// catalogue: the model's candidates or what replaces them, injected items, pinned ids, and fillers
+// below all of them when the list stays short.
+type world struct {
+	file *File
+	c    *Case
+	pool []rules.Candidate
+	at   map[string]int // item id -> index in pool
+}
+
+// base is the score of an item: the test's, else 0.99, 0.98, ... by place.
+func (w *world) base(id string, place int) float64 {
+	if it := w.file.items[id]; it.scored {
+		return it.score
+	}
+	return max(0.01, 0.99-0.01*float64(place))
+}
+
+func (w *world) add(id string, base float64, source rules.Source) {
+	if i, ok := w.at[id]; ok {
+		w.pool[i].Base = max(w.pool[i].Base, base)
+		if !slices.Contains(w.pool[i].Sources, source) {
+			w.pool[i].Sources = append(w.pool[i].Sources, source)
+		}
+		return
+	}
+	w.at[id] = len(w.pool)
+	w.pool = append(w.pool, rules.Candidate{Item: w.file.items[id].Item, Base: base, Sources: []rules.Source{source}})
+}
+
+// gather fills the pool before the rules are applied.
+func (w *world) gather(env *rules.Env, plan *rules.Plan) {
+	w.at = map[string]int{}
+	bases := make([]float64, 0, len(w.c.candidates))
+	for i, id := range w.c.candidates {
+		bases = append(bases, w.base(id, i))
+	}
+	keep := len(w.c.candidates)
+	if plan.Replace != nil {
+		keep = min(keep, int(math.Ceil(plan.KeepModel*float64(env.Request.Count))))
+	}
+	for _, id := range byScore(w.c.candidates, bases)[:keep] {
+		w.add(id, w.base(id, slices.Index(w.c.candidates, id)), rules.SourceModel)
+	}
+	if plan.Replace != nil {
+		w.fetch(env, *plan.Replace, math.MaxInt, bases)
+	}
+	for _, f := range plan.Inject {
+		w.fetch(env, f, f.Count, bases)
+	}
+	for _, id := range plan.Items {
+		if _, have := w.at[id]; w.file.items[id] != nil && !have {
+			w.add(id, w.base(id, 98), "pin")
+		}
+	}
+}
+
+// byScore returns ids by falling score, ties by id.
+func byScore(ids []string, scores []float64) []string {
+	order := make([]int, len(ids))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(cmp.Compare(scores[b], scores[a]), cmp.Compare(ids[a], ids[b]))
+	})
+	out := make([]string, len(ids))
+	for i, j := range order {
+		out[i] = ids[j]
+	}
+	return out
+}
+
+// fetch adds at most n items of a source under the score that the rule asked for.
+func (w *world) fetch(env *rules.Env, f rules.Fetch, n int, model []float64) {
+	fixed, isFixed := fetchScore(f.Score, model)
+	taken := 0
+	for i, id := range w.drawn(f) {
+		if taken == n {
+			return
+		}
+		if f.Match != nil {
+			if ok, err := f.Match.Match(env, w.file.items[id].Item); !ok || err != nil {
+				continue
+			}
+		}
+		base := w.base(id, i)
+		if isFixed {
+			base = fixed
+		}
+		w.add(id, base, f.Source)
+		taken++
+	}
+}
+
+// drawn returns what the source answers: for the value of "by" when the test tells values apart,
+// else for everywhere.
+func (w *world) drawn(f rules.Fetch) []string {
+	by := w.c.sources[f.Source]
+	if f.By != "" {
+		if ids, ok := by[f.Value]; ok {
+			return ids
+		}
+	}
+	return by[""]
+}
+
+// fill adds fillers from the plan's strategies, each below everything that is there.
+func (w *world) fill(plan *rules.Plan) (added bool) {
+	low := 1.0
+	for _, c := range w.pool {
+		low = min(low, c.Base)
+	}
+	ceiling := low / 2
+	for _, f := range plan.Fill {
+		for _, id := range w.drawn(f) {
+			if _, have := w.at[id]; !have {
+				w.add(id, ceiling, f.Source)
+				ceiling *= 0.99
+				added = true
+			}
+		}
+	}
+	return added
+}
+
+// ranked returns the pool in the order before rules.
+func (w *world) ranked() []rules.Candidate {
+	out := slices.Clone(w.pool)
+	slices.SortFunc(out, func(a, b rules.Candidate) int {
+		return cmp.Or(cmp.Compare(b.Base, a.Base), cmp.Compare(a.Item.ID, b.Item.ID))
+	})
+	for i := range out {
+		out[i].Rank = i + 1
+	}
+	return out
+}
+
+// fetchScore reads Fetch.Score; ok is false when the source's own scores stand.
+func fetchScore(score string, model []float64) (fixed float64, ok bool) {
+	if p, isPercentile := strings.CutPrefix(score, "p"); isPercentile {
+		v, err := strconv.ParseFloat(p, 64)
+		if err != nil || len(model) == 0 {
+			return 0, false
+		}
+		sorted := slices.Sorted(slices.Values(model))
+		i := int(math.Ceil(v/100*float64(len(sorted)))) - 1
+		return sorted[min(max(i, 0), len(sorted)-1)], true
+	}
+	v, err := strconv.ParseFloat(score, 64)
+	return v, err == nil
+}
