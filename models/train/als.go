@@ -20,8 +20,8 @@ import (
 type Options struct {
 	Dim        int     // factors, a multiple of 8; default 64
 	Epochs     int     // default 16
-	Unobserved float64 // alpha0, weight of pairs without evidence; default 0.01
-	Lambda     float64 // ridge; default 0.05
+	Unobserved float64 // alpha0, weight of pairs without evidence; default DefaultUnobserved
+	Lambda     float64 // ridge; default DefaultLambda
 	Nu         float64 // exponent of the ridge's frequency scaling; default 1; negative = 0
 	Kappa      float64 // weight of log(1 + popularity) in the score; default 0
 	Signal     models.Signal
@@ -35,6 +35,24 @@ type Options struct {
 	Progress func(Progress) // called after each epoch, from the goroutine of the caller
 	Schema   string         // schema version, for the manifest
 	Now      func() time.Time
+}
+
+// The defaults that were found to do well on several data sets; MODEL.md has the figures.
+const (
+	DefaultUnobserved = 0.01
+	DefaultLambda     = 0.003
+)
+
+// Validate refuses options with which training cannot begin.
+func (o Options) Validate() error {
+	o = o.withDefaults()
+	if o.Epochs < 1 {
+		return fmt.Errorf("train: %d epochs: need at least 1", o.Epochs)
+	}
+	if err := o.params().Validate(); err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	return nil
 }
 
 // Progress is where training stands after an epoch.
@@ -76,7 +94,7 @@ const minUsers, minItems = 2, 2
 // withDefaults fills in what is zero.
 func (o Options) withDefaults() Options {
 	o.Dim, o.Epochs = cmp.Or(o.Dim, 64), cmp.Or(o.Epochs, 16)
-	o.Unobserved, o.Lambda, o.Nu = cmp.Or(o.Unobserved, 0.01), cmp.Or(o.Lambda, 0.05), max(cmp.Or(o.Nu, 1), 0)
+	o.Unobserved, o.Lambda, o.Nu = cmp.Or(o.Unobserved, DefaultUnobserved), cmp.Or(o.Lambda, DefaultLambda), max(cmp.Or(o.Nu, 1), 0)
 	o.PopularityHalfLife = max(cmp.Or(o.PopularityHalfLife, 30*24*time.Hour), 0)
 	if o.Signal.Weights == nil {
 		o.Signal = models.DefaultSignal()
@@ -97,11 +115,8 @@ func (o Options) params() models.ALSParams {
 
 // prepare checks options and weighs the log.
 func prepare(l *Log, o Options) (*problem, error) {
-	if err := o.params().Validate(); err != nil {
-		return nil, fmt.Errorf("train: %w", err)
-	}
-	if o.Epochs < 1 {
-		return nil, fmt.Errorf("train: %d epochs: need at least 1", o.Epochs)
+	if err := o.Validate(); err != nil {
+		return nil, err
 	}
 	p := newProblem(l, o.Signal, models.Signal{HalfLife: o.PopularityHalfLife})
 	if users, items := p.byUser.rows(), len(p.ids); users < minUsers || items < minItems {

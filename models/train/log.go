@@ -105,6 +105,12 @@ func (l *Log) UserNumber(id string) (user int32, ok bool) {
 	return user, ok
 }
 
+// ItemNumber returns the number of an item; ok is false for one that the log does not know.
+func (l *Log) ItemNumber(id string) (item int32, ok bool) {
+	item, ok = l.items.rows[id]
+	return item, ok
+}
+
 // Numbers returns how many users and items are numbered, in this log and those split from it.
 func (l *Log) Numbers() (users, items int) { return len(l.users.list), len(l.items.list) }
 
