@@ -68,6 +68,9 @@ func (t *trail) plan(w *work) {
 	for _, f := range w.plan.Fired {
 		t.say(stagePlan, "Rule %s acted: %s%s.", f.Rule, f.Action, detail(f.Detail))
 	}
+	if w.otherModel() {
+		t.say(stagePlan, "A rule asks for the model %s, which is not loaded; the current one answers.", w.plan.Model)
+	}
 	if len(w.plan.Fired) == 0 {
 		t.say(stagePlan, "No rule changed where candidates come from.")
 	}
@@ -99,13 +102,9 @@ func (t *trail) noVector() {
 	}
 }
 
-func (t *trail) model(w *work, found, kept int) {
-	if t == nil {
-		return
-	}
-	t.say(stageCandidates, "The model offered %d candidates, the best of all %d items that may be shown.", found, w.gate.bits.Count())
-	if kept < found {
-		t.say(stageCandidates, "A rule replaced the strategy and left %d places to the model.", kept)
+func (t *trail) model(w *work) {
+	if t != nil {
+		t.say(stageCandidates, "The model offered %d candidates, the best of all %d items that may be shown.", w.modelled, w.gate.bits.Count())
 	}
 }
 

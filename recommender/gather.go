@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/rules"
@@ -108,9 +109,10 @@ type modelScores struct {
 	top, bottom float64
 }
 
-// fromModel adds the model's candidates: all of them, or the share that a replacing rule leaves.
+// fromModel adds the model's candidates. The rules keep them to their share when a rule replaces the
+// strategy; they are not even looked for when no share is left.
 func (w *work) fromModel(depth int) (out modelScores) {
-	if w.s.model == nil || w.s.index.Len() == 0 {
+	if w.s.model == nil || w.s.index.Len() == 0 || w.plan.Replace != nil && w.plan.KeepModel <= 0 {
 		return out
 	}
 	vec, ok := w.s.model.Encode(w.user, w.q.now)
@@ -124,15 +126,11 @@ func (w *work) fromModel(depth int) (out modelScores) {
 	}
 	out = modelScores{vec: vec, bases: scale(hits, w.scaling())}
 	out.top, out.bottom = float64(hits[0].Score), float64(hits[len(hits)-1].Score)
-	keep := len(hits)
-	if w.plan.Replace != nil {
-		keep = min(keep, int(math.Ceil(w.plan.KeepModel*float64(w.q.Count))))
-	}
-	for i, h := range hits[:keep] {
+	for i, h := range hits {
 		w.pool.add(int32(h.Row), out.bases[i], rules.SourceModel)
 	}
-	w.modelled = keep
-	w.trail.model(w, len(hits), keep)
+	w.modelled = len(hits)
+	w.trail.model(w)
 	return out
 }
 
@@ -207,6 +205,7 @@ func (w *work) scoreRow(m modelScores, row int32) float64 {
 
 // rank applies the rules, and fills a list that they left short.
 func (w *work) rank() {
+	w.rulesUntil = time.Now().Add(w.r.opts.RulesBudget)
 	w.apply()
 	for want := 2 * w.q.Count; len(w.result.Items) < w.q.Count; want *= 8 {
 		before := len(w.pool.list)
@@ -227,15 +226,15 @@ func (w *work) apply() {
 }
 
 // fill adds up to want new candidates from the fill strategies in order, all below the candidates
-// that are there already. It tells whether there is nothing more to add.
+// that are there already; the last strategy goes on until no item is left. It tells whether there is
+// nothing more to add.
 func (w *work) fill(want int) (exhausted bool) {
 	ceiling := max(w.pool.lowest()/2, math.SmallestNonzeroFloat32)
-	strategies := append(slices.Clone(w.plan.Fill), w.contextual())
-	for i, f := range strategies {
+	for i, f := range w.plan.Fill {
 		pass := w.passes(f)
 		open := func(row int32) bool { return !w.pool.has(row) && pass(row) }
 		chain := w.s.chain(f)
-		if i == len(strategies)-1 {
+		if i == len(w.plan.Fill)-1 {
 			chain = append(chain, everything())
 		}
 		rows, used := w.s.draw(chain, want, open)

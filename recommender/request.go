@@ -80,6 +80,7 @@ const (
 	DegradedCatalogueStale  = "catalogue_stale"
 	DegradedCatalogueDisk   = "catalogue_from_disk"
 	DegradedFilterBudget    = "filter_budget"
+	DegradedOtherModel      = "model_not_loaded" // a rule chose a model that is not at hand
 )
 
 // Versions says what computed an answer.

@@ -82,7 +82,23 @@ func (s *snapshot) chain(f rules.Fetch) []step {
 	case rules.SourcePopular:
 		return s.popular()
 	}
+	if len(f.Items) > 0 {
+		return []step{s.listed(f)}
+	}
 	return nil
+}
+
+// listed is the list of a rule file, in its author's order.
+func (s *snapshot) listed(f rules.Fetch) step {
+	st := step{label: "the order of the list", byRank: true, ranking: ranking{complete: true}}
+	seen := make(map[int32]bool, len(f.Items))
+	for i, id := range f.Items {
+		if row, ok := s.cat.find(id); ok && !seen[row] {
+			seen[row] = true
+			st.ranking.rows = append(st.ranking.rows, ranked{row: row, value: float64(len(f.Items) - i)})
+		}
+	}
+	return st
 }
 
 // everything is the last resort: any item, by id.

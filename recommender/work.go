@@ -38,6 +38,9 @@ type work struct {
 	// result is the outcome of the rules, after filling.
 	result rules.Result
 
+	// rulesUntil is when score rules must stop; zero before the rules stage.
+	rulesUntil time.Time
+
 	modelled int // candidates that came from the model
 	degraded []string
 	took     [stages]time.Duration
@@ -91,8 +94,9 @@ func (w *work) readUser() {
 	}
 	w.user = w.r.schema.User(w.q.subject, st, w.s.cat.item, w.q.now)
 	w.env = &rules.Env{
-		Now:  w.q.now,
-		User: w.user,
+		Expired: w.expired,
+		Now:     w.q.now,
+		User:    w.user,
 		Request: rules.Request{
 			Scenario: w.q.Scenario, Placement: w.q.Placement, Channel: w.q.Channel,
 			Query: w.q.Query, SourceItem: w.q.SourceItem, Count: w.q.Count,
@@ -100,6 +104,11 @@ func (w *work) readUser() {
 		Context: w.q.context,
 	}
 	w.trail.user(w, lost)
+}
+
+// expired tells the rules that their time, or the request's, is used up.
+func (w *work) expired() bool {
+	return w.ctx.Err() != nil || !w.rulesUntil.IsZero() && time.Now().After(w.rulesUntil)
 }
 
 // route lets the rules choose the strategy, and names what the snapshot lacks.
@@ -114,8 +123,16 @@ func (w *work) route() {
 		w.lose(DegradedNoRules)
 	}
 	w.plan = w.s.rules.Plan(w.env)
+	if w.otherModel() {
+		w.lose(DegradedOtherModel)
+	}
 	w.gate = w.s.gate(w.ctx, w.env, w.q)
 	w.trail.plan(w)
+}
+
+// otherModel tells whether a rule chose a model that is not the one at hand.
+func (w *work) otherModel() bool {
+	return w.plan.Model != "" && w.s.model != nil && w.plan.Model != w.s.versions.Model && w.plan.Model != w.s.model.Meta().Kind
 }
 
 // servedBy names the strategy that made the list.
