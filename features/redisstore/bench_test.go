@@ -1,0 +1,128 @@
+package redisstore
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sartorhq/sartor/features"
+	"github.com/sartorhq/sartor/streams"
+)
+
+// shopLog is a log of n events of a believable shop: mostly views, popular users and items.
+func shopLog(n int) []Folded {
+	rng := rand.New(rand.NewPCG(1, 2))
+	users, items := rand.NewZipf(rng, 1.1, 20, 100_000), rand.NewZipf(rng, 1.1, 20, 20_000)
+	s := features.Default()
+	out := make([]Folded, n)
+	for i := range out {
+		typ := streams.View
+		switch r := rng.IntN(100); {
+		case r < 5:
+			typ = streams.Order
+		case r < 15:
+			typ = streams.CartAdd
+		case r < 30:
+			typ = streams.Click
+		}
+		e := event(typ, fmt.Sprintf("user-%d", users.Uint64()), fmt.Sprintf("item-%d", items.Uint64()), time.Duration(i)*time.Second)
+		out[i] = Folded{Offset: int64(i), Deltas: s.Fold(&e)}
+	}
+	return out
+}
+
+// BenchmarkApply measures events through the fence and the script, and beside it, in the same run
+// and on the same server, the limit: plain pipelined HINCRBY commands, one per event.
+func BenchmarkApply(b *testing.B) {
+	const batch = 1000
+	for _, target := range []struct {
+		name string
+		opts func(testing.TB) Options
+	}{{"redis-server", realOptions}, {"miniredis", miniOptions}} {
+		b.Run(target.name, func(b *testing.B) {
+			opts := target.opts(b)
+			opts.Shards = 16
+			s := open(b, opts)
+			p := partition(b, s)
+			ctx := context.Background()
+			log := shopLog(b.N)
+			b.ResetTimer()
+			for at := 0; at < len(log); at += batch {
+				end := min(at+batch, len(log))
+				if err := p.Apply(ctx, log[at:end], int64(end-1)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StopTimer()
+			apply := b.Elapsed()
+			began := time.Now()
+			for at := 0; at < len(log); at += batch {
+				_, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+					for i := at; i < min(at+batch, len(log)); i++ {
+						pipe.HIncrBy(ctx, opts.Prefix+"raw:"+log[i].Deltas[0].Entity.ID, "n", 1)
+					}
+					return nil
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			raw := time.Since(began)
+			b.ReportMetric(float64(b.N)/apply.Seconds(), "events/s")
+			b.ReportMetric(float64(b.N)/raw.Seconds(), "hincrby/s")
+			b.ReportMetric(apply.Seconds()/raw.Seconds(), "x-raw")
+		})
+	}
+}
+
+// BenchmarkUser measures one read of a user with full lists, and beside it one PING.
+func BenchmarkUser(b *testing.B) {
+	s := open(b, realOptions(b))
+	ctx := context.Background()
+	var events []streams.Event
+	for i := range 300 {
+		events = append(events, event(streams.Types()[i%9], "u1", fmt.Sprintf("item-%d", i), time.Duration(i)*time.Hour))
+	}
+	if err := partition(b, s).Apply(ctx, foldAll(events), int64(len(events)-1)); err != nil {
+		b.Fatal(err)
+	}
+	schema := features.Default()
+	b.Run("read", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := s.User(ctx, "u1"); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("ping", func(b *testing.B) {
+		for b.Loop() {
+			if err := s.Ping(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("view", func(b *testing.B) {
+		st, err := s.User(ctx, "u1")
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.ReportAllocs()
+		for b.Loop() {
+			schema.User("u1", st, nil, start)
+		}
+	})
+}
+
+func BenchmarkFold(b *testing.B) {
+	s := features.Default()
+	e := event(streams.Order, "u", "i", 0)
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Fold(&e)
+	}
+}

@@ -1,0 +1,140 @@
+package redisstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/sartorhq/sartor/streams"
+)
+
+// freePorts returns ports that nobody listens on at the moment.
+func freePorts(t *testing.T, n int) []string {
+	t.Helper()
+	out := make([]string, n)
+	for i := range out {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer ln.Close()
+		out[i] = strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
+	}
+	return out
+}
+
+// startCluster starts three masters and returns their addresses when all slots are served.
+func startCluster(t *testing.T) []string {
+	t.Helper()
+	bin, err := exec.LookPath("redis-server")
+	if err != nil {
+		t.Skip("no redis-server")
+	}
+	cli, err := exec.LookPath("redis-cli")
+	if err != nil {
+		t.Skip("no redis-cli")
+	}
+	ports := freePorts(t, 6)
+	var addrs []string
+	for i := range 3 {
+		addr := "127.0.0.1:" + ports[i]
+		stop, err := startServer(bin, t.TempDir(), "tcp", addr, "--port", ports[i], "--cluster-enabled", "yes",
+			"--cluster-port", ports[3+i], "--cluster-config-file", "nodes.conf", "--appendonly", "no")
+		if err != nil {
+			t.Fatalf("a cluster node does not start: %v", err)
+		}
+		t.Cleanup(stop)
+		addrs = append(addrs, addr)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	args := append([]string{"--cluster", "create"}, addrs...)
+	if out, err := exec.CommandContext(ctx, cli, append(args, "--cluster-replicas", "0", "--cluster-yes")...).CombinedOutput(); err != nil {
+		t.Fatalf("create the cluster: %v\n%s", err, out)
+	}
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for _, addr := range addrs {
+		for {
+			out, err := exec.CommandContext(ctx, cli, "-p", addr[len("127.0.0.1:"):], "cluster", "info").Output()
+			if err == nil && bytes.Contains(out, []byte("cluster_state:ok")) {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				t.Fatal("the cluster does not become ready")
+			case <-tick.C:
+			}
+		}
+	}
+	return addrs
+}
+
+// TestCluster runs the write and read paths on a real cluster: the fakes know no CROSSSLOT, no
+// MOVED, and lose the scripts of all nodes at once.
+func TestCluster(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	addrs := startCluster(t)
+	ctx := context.Background()
+	s := open(t, Options{Addrs: addrs, Shards: 64, Prefix: "shop:"})
+	var events []streams.Event
+	for i := range 2000 {
+		e := event(streams.Types()[i%9], fmt.Sprintf("u%d", i%97), fmt.Sprintf("i%d", i%31), time.Duration(i)*time.Minute)
+		events = append(events, e)
+	}
+	events = append(events, event(streams.UserDelete, "u5", "", time.Hour))
+	log := foldAll(events)
+	p := partition(t, s)
+	for at := 0; at < len(log); at += 100 {
+		if at == 500 {
+			client, ok := s.client.(*redis.ClusterClient)
+			if !ok {
+				t.Fatalf("the client is a %T", s.client)
+			}
+			if err := client.ForEachMaster(ctx, func(ctx context.Context, c *redis.Client) error { return c.ScriptFlush(ctx).Err() }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if at == 1000 { // a new owner, and the old one as a zombie
+			zombie := p
+			p = partition(t, s)
+			if p.Next() > int64(at) {
+				t.Fatalf("Next is %d after %d events", p.Next(), at)
+			}
+			if err := p.Apply(ctx, log[p.Next():at+100], int64(at+99)); err != nil {
+				t.Fatal(err)
+			}
+			if err := zombie.Apply(ctx, log[at:at+50], int64(at+49)); err == nil {
+				t.Fatal("the zombie was not refused")
+			}
+			continue
+		}
+		end := min(at+100, len(log))
+		if err := p.Apply(ctx, log[at:end], int64(end-1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if got := partition(t, s).Next(); got != int64(len(log)) {
+		t.Fatalf("Next is %d after %d events", got, len(log))
+	}
+	if d := differences(s, oracle(log)); d != "" {
+		t.Fatal(d)
+	}
+	if items, cursor, err := s.ChangedItems(ctx, nil); err != nil || len(items) != 31 {
+		t.Fatalf("%d items, %v", len(items), err)
+	} else if items, _, err := s.ChangedItems(ctx, cursor); err != nil || len(items) != 0 {
+		t.Fatalf("%d items changed, %v", len(items), err)
+	}
+}
