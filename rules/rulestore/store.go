@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -181,8 +182,8 @@ func (d *Dir) fail(problems []rules.Problem, err error) error {
 	}
 	d.current.Store(next)
 	args := []any{"error", err}
-	if len(problems) > 0 {
-		p := problems[0]
+	if i := slices.IndexFunc(problems, func(p rules.Problem) bool { return p.Severity == rules.SeverityError }); i >= 0 {
+		p := problems[i]
 		args = append(args, "file", p.Path, "line", p.Line, "code", p.Code, "problem", p.Message)
 	}
 	d.opts.Logger.Error("rules were not reloaded, the old ones stay", args...)
