@@ -5,8 +5,12 @@ import "github.com/spf13/cobra"
 // commands lists the subcommands in the order in which help shows them.
 func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
+		newDevCommand(a),
+		newServeCommand(a),
 		newIngestCommand(a),
+		newTrainCommand(a),
 		newReplayCommand(a),
+		newRulesCommand(a),
 		newConfigCommand(a),
 		newVersionCommand(a),
 	}

@@ -97,9 +97,10 @@ type SchemaConfig struct {
 
 // RulesConfig is where rule files live.
 type RulesConfig struct {
-	Dir    string                    `koanf:"dir" doc:"folder of rule files, watched; empty = no rules"`
-	Poll   time.Duration             `koanf:"poll" doc:"how often the folder is looked at"`
-	Params map[string]map[string]any `koanf:"params" doc:"params by rule set: {home: {hot_spend: 50000}}"`
+	Dir      string                    `koanf:"dir" doc:"folder of rule files, watched; empty = no rules"`
+	Poll     time.Duration             `koanf:"poll" doc:"how often the folder is looked at"`
+	LastGood string                    `koanf:"last_good" doc:"file that keeps the last good rules over a restart; empty = none"`
+	Params   map[string]map[string]any `koanf:"params" doc:"params by rule set: {home: {hot_spend: 50000}}"`
 }
 
 // ModelsConfig is where models live.

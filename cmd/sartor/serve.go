@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sartorhq/sartor/features/redisstore"
+	"github.com/sartorhq/sartor/models/registry"
+	"github.com/sartorhq/sartor/recommender"
+	"github.com/sartorhq/sartor/recommender/decision"
+	"github.com/sartorhq/sartor/recommender/httpapi"
+	"github.com/sartorhq/sartor/rules/rulestore"
+	"github.com/sartorhq/sartor/streams/kafka"
+)
+
+const (
+	// refreshEvery is how old the catalogue view may get while everything works.
+	refreshEvery = 500 * time.Millisecond
+	// reopenEvery is how often a Redis that could not be reached at start is tried again.
+	reopenEvery = time.Second
+)
+
+func newServeCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Answer recommendation requests over HTTP",
+		Long: `Reads features from Redis, the newest model from the registry folder and rules from the rules
+folder, and answers POST /v1/recommend. Models and rules are watched and swapped in whole; a broken
+one never replaces a good one. It starts and answers without Redis, Kafka, model or rules, and says
+in each answer what is missing. Any number of replicas may run. It stops cleanly on SIGTERM.`,
+		Example: `  sartor serve --config sartor.yaml
+  sartor serve --addr :8080 --rules rules/ --models models/ --set redis.addrs=redis:6379`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
+	}
+	a.bind(cmd.Flags(), "addr", "http.addr", "host:port to listen on")
+	a.bind(cmd.Flags(), "rules", "rules.dir", "folder of rule files")
+	a.bind(cmd.Flags(), "models", "models.dir", "registry folder")
+	return cmd
+}
+
+// serve runs until ctx is done.
+func (a *app) serve(ctx context.Context) error {
+	ln, err := listen(ctx, a.config.HTTP.Addr)
+	if err != nil {
+		return err
+	}
+	w, err := a.newWiring()
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	parts := servingParts{}
+	if len(a.config.Redis.Addrs) > 0 {
+		parts.store = redisstore.New(w.redis, w.schema)
+	}
+	if len(a.config.Kafka.Brokers) > 0 {
+		parts.producer = kafka.NewProducer(w.kafka)
+	}
+	s := newServing(w, parts)
+	a.logger.Info("serving", "addr", ln.Addr().String(), "redis", a.config.Redis.Addrs, "kafka", a.config.Kafka.Brokers,
+		"models", a.config.Models.Dir, "rules", a.config.Rules.Dir)
+	return errors.Join(s.run(ctx, ln), parts.close())
+}
+
+// listen opens the port early, so that a busy one is said before any work.
+func listen(ctx context.Context, addr string) (net.Listener, error) {
+	var lc net.ListenConfig
+	ln, err := lc.Listen(ctx, "tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("address %s is in use by another program: stop it, or choose another with --addr", addr)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", addr, err)
+	}
+	return ln, nil
+}
+
+// servingParts are the clients that serving uses and does not own; nil where there is no server.
+type servingParts struct {
+	store    *redisstore.Store
+	producer *kafka.Producer
+}
+
+func (p servingParts) close() error {
+	var errs []error
+	if p.producer != nil {
+		errs = append(errs, p.producer.Close())
+	}
+	if p.store != nil {
+		errs = append(errs, p.store.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// serving is the read path with everything that keeps its snapshot fresh.
+type serving struct {
+	config    Config
+	logger    *slog.Logger
+	parts     servingParts
+	rec       *recommender.Recommender
+	decisions *decision.Log // nil without a producer
+	rules     *rulestore.Dir
+	models    *registry.Registry
+	server    *httpapi.Server
+}
+
+func newServing(w *wiring, parts servingParts) *serving {
+	s := &serving{config: w.config, logger: w.logger, parts: parts}
+	rec := recommender.Options{Schema: w.schema, UserTimeout: w.config.Redis.ReadTimeout, Logger: w.logger, Registerer: w.metrics}
+	if parts.store != nil {
+		rec.Users = parts.store
+	}
+	api := httpapi.Options{Version: buildVersion(), Gatherer: w.metrics, Registerer: w.metrics, Logger: w.logger,
+		ReadTimeout: w.config.HTTP.ReadTimeout}
+	if parts.producer != nil {
+		s.decisions = decision.NewLog(parts.producer, decision.LogOptions{Logger: w.logger, Registerer: w.metrics})
+		rec.Decided = s.decisions.Record
+		api.Events = parts.producer
+	}
+	s.rec = recommender.New(rec)
+	api.Recommender = s.rec
+	if dir := w.config.Rules.Dir; dir != "" {
+		s.rules = rulestore.NewDir(dir, w.schema, rulestore.Options{Params: w.config.Rules.Params, LastGood: w.config.Rules.LastGood,
+			Logger: w.logger, Registerer: w.metrics})
+		api.Rules = s.rulesStatus
+	}
+	if dir := w.config.Models.Dir; dir != "" {
+		s.models = registry.New(dir)
+	}
+	s.server = httpapi.New(api)
+	return s
+}
+
+// run serves until ctx is done, then finishes the requests under way and writes what was shown.
+func (s *serving) run(ctx context.Context, ln net.Listener) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.server.Serve(ln) })
+	if s.decisions != nil {
+		// Decisions of the last requests are written after ctx is done: Close ends it.
+		g.Go(func() error { return s.decisions.Run(context.WithoutCancel(ctx)) })
+	}
+	g.Go(func() error {
+		<-ctx.Done()
+		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.HTTP.ShutdownTimeout)
+		defer cancel()
+		err := s.server.Shutdown(stop)
+		if s.decisions != nil {
+			s.decisions.Close()
+		}
+		return err
+	})
+	if s.parts.store != nil {
+		g.Go(func() error { s.keepCatalogue(ctx); return nil })
+	}
+	if s.rules != nil {
+		g.Go(func() error { return s.watchRules(ctx) })
+	}
+	if s.models != nil {
+		g.Go(func() error { s.watchModels(ctx); return nil })
+	}
+	return g.Wait()
+}
+
+// keepCatalogue opens the store and then brings the catalogue view up to date again and again.
+func (s *serving) keepCatalogue(ctx context.Context) {
+	c := complainer{logger: s.logger, what: "the feature store cannot be reached: answers lack what it knows"}
+	opened := func() bool {
+		err := s.parts.store.Open(ctx)
+		c.note(ctx, err)
+		return err == nil
+	}
+	if !opened() && !every(ctx, reopenEvery, opened) {
+		return
+	}
+	every(ctx, refreshEvery, func() bool {
+		c.note(ctx, s.rec.Refresh(ctx, s.parts.store))
+		return false
+	})
+}
+
+// watchRules loads the rules and then each set that goes live. A folder with errors is no reason to
+// stop: the store logs it, counts it and reports it at /v1/status.
+func (s *serving) watchRules(ctx context.Context) error {
+	if err := s.rules.Load(ctx); err == nil || s.rules.Status().Revision != "" {
+		s.rec.SetRules(s.rules.Set())
+	}
+	return ignoreCanceled(ctx, s.rules.Watch(ctx, s.config.Rules.Poll, s.rec.SetRules))
+}
+
+// watchModels loads the registry's current model whenever it is another one.
+func (s *serving) watchModels(ctx context.Context) {
+	c := complainer{logger: s.logger, what: "the registry's current model cannot be loaded: the old one keeps serving"}
+	serves := ""
+	load := func() bool {
+		version, err := s.models.Current()
+		if version == serves || errors.Is(err, registry.ErrEmpty) {
+			return false
+		}
+		if err == nil {
+			err = s.swapModel(version)
+		}
+		if c.note(ctx, err); err == nil {
+			serves = version
+		}
+		return false
+	}
+	load()
+	every(ctx, s.config.Models.Poll, load)
+}
+
+func (s *serving) swapModel(version string) error {
+	m, err := s.models.Load(version)
+	if err != nil {
+		return fmt.Errorf("load model %s: %w", version, err)
+	}
+	if err := s.rec.SetModel(m); err != nil {
+		return fmt.Errorf("use model %s: %w", version, err)
+	}
+	s.logger.Info("model swapped in", "version", version, "kind", m.Meta().Kind, "items", m.Meta().Items)
+	return nil
+}
+
+func (s *serving) rulesStatus() httpapi.RulesStatus {
+	st := s.rules.Status()
+	return httpapi.RulesStatus{Revision: st.Revision, LoadedAt: st.LoadedAt, OK: st.OK, LastAttempt: st.LastAttempt, Problems: st.Problems}
+}
