@@ -23,17 +23,24 @@ end
 local entities = tonumber(ARGV[p])
 p = p + 1
 
--- Pass 1, reads only: tombstones and clocks.
-local clocks, stones = {}, {}
+local CHUNK, EXACT, DAY = 100, 9007199254740992, 86400000
+-- A call costs more than what it does: each entity's counters are read with one HMGET, changed
+-- here, and written with one HSET. Doubles are exact below 2^53; beyond that Redis adds itself.
+local HEADER = 14 -- arguments before an entity's counters
+
+-- Pass 1, reads only: tombstones, clocks and counters.
+local keys, read, stones = {}, {}, {}
 local q = p
 for e = 1, entities do
-  local m = call('HMGET', prefix .. ARGV[q + 1] .. ':' .. ARGV[q + 2], 'gone', 'last')
+  local key = prefix .. ARGV[q + 1] .. ':' .. ARGV[q + 2]
+  local n = ARGV[q + 7] + ARGV[q + 8] + ARGV[q + 9]
+  local m = call('HMGET', key, 'gone', 'last', 'doct', unpack(ARGV, q + HEADER, q + HEADER + math.min(n, CHUNK) - 1))
   if m[1] and m[1] ~= ARGV[q + 3] and tonumber(ARGV[q + 5]) <= tonumber(m[1]) then
     stones[#stones + 1] = e - 1
     stones[#stones + 1] = m[1]
   end
-  clocks[e] = m[2]
-  q = q + tonumber(ARGV[q])
+  keys[e], read[e] = key, m
+  q = q + ARGV[q]
 end
 if #stones > 0 then return stones end
 
@@ -41,89 +48,133 @@ if #stones > 0 then return stones end
 -- before anything is applied.
 call('HSET', KEYS[1], ARGV[1], cur)
 
+-- erase forgets an entity, but for a document that is not older; returns the time of that document.
+local function erase(key, id, at, doct)
+  local doc = doct and tonumber(doct) >= tonumber(at) and call('HGET', key, 'doc')
+  call('DEL', key)
+  for i = 1, #lists do call('DEL', prefix .. 'l:' .. lists[i].name .. ':' .. id) end
+  call('HSET', key, 'gone', at)
+  if not (doct and tonumber(doct) >= tonumber(at)) then return false end
+  call('HSET', key, 'doct', doct)
+  if doc then call('HSET', key, 'doc', doc) end
+  return doct
+end
+
+-- bigAdd adds out of the range of doubles; out of int64 it stays at the end of the range.
+local function bigAdd(key, name, v)
+  local r = redis.pcall('HINCRBY', key, name, v)
+  if type(r) == 'table' and r.err then
+    call('HSET', key, name, tonumber(v) < 0 and '-9223372036854775808' or '9223372036854775807')
+  end
+end
+
+-- push adds entries to a list. It is cut only when it is well over its length: readers take the
+-- newest of it anyway, and what is cut can never come back among them.
+local function push(l, id, from, n, fresh)
+  local key, added = prefix .. 'l:' .. l.name .. ':' .. id, 0
+  for i = from, from + 2 * n - 1, 2 * CHUNK do
+    added = added + call('ZADD', key, 'GT', unpack(ARGV, i, math.min(i + 2 * CHUNK, from + 2 * n) - 1))
+  end
+  if added == 0 then return end
+  local card = call('ZCARD', key)
+  if card > l.max + l.max / 4 then call('ZREMRANGEBYRANK', key, 0, -(l.max + 1)) end
+  if ttl > 0 and (card == added or fresh) then call('PEXPIRE', key, ttl) end
+end
+
+-- prune drops the buckets that are older than the retention allows.
 local function prune(key, clock)
-  local d = math.floor(clock / 86400000)
+  local d = math.floor(clock / DAY)
   local cut = {h = d * 24 - keep.h, d = d - keep.d, c = d - keep.c}
   local dead = {}
   for _, f in ipairs(call('HKEYS', key)) do
     local u, index = string.match(f, '^[^@]*@([hdc])(%d+)')
     if u and tonumber(index) < cut[u] then dead[#dead + 1] = f end
   end
-  for i = 1, #dead, 400 do
-    call('HDEL', key, unpack(dead, i, math.min(i + 399, #dead)))
+  for i = 1, #dead, CHUNK do
+    call('HDEL', key, unpack(dead, i, math.min(i + CHUNK - 1, #dead)))
   end
+end
+
+-- counters changes the n counters whose names start at ARGV[first] and whose values follow them:
+-- first those to add to, then the minima, then the maxima. old are the values of the first chunk.
+local function counters(key, first, n, adds, mins, old, set)
+  for c = 0, n - 1, CHUNK do
+    local stop = math.min(c + CHUNK, n)
+    if c > 0 and old then old = call('HMGET', key, unpack(ARGV, first + c, first + stop - 1)) end
+    for i = c + 1, stop do
+      local was = old and old[c > 0 and i - c or i + 3]
+      local name, v = ARGV[first + i - 1], ARGV[first + n + i - 1]
+      if not was then
+        set[#set + 1] = name
+        set[#set + 1] = v
+      elseif i <= adds then
+        local a, b = tonumber(was), tonumber(v)
+        if math.abs(a) < EXACT and math.abs(b) < EXACT and math.abs(a + b) < EXACT then
+          set[#set + 1] = name
+          set[#set + 1] = string.format('%.0f', a + b)
+        else
+          bigAdd(key, name, v)
+        end
+      elseif (i <= adds + mins and tonumber(v) < tonumber(was)) or (i > adds + mins and tonumber(v) > tonumber(was)) then
+        set[#set + 1] = name
+        set[#set + 1] = v
+      end
+    end
+    if stop < n and #set > 0 then
+      call('HSET', key, unpack(set))
+      set = {}
+    end
+  end
+  return set
 end
 
 -- Pass 2: apply.
 local changed = {}
 for e = 1, entities do
-  local kind, id, erase, oldest, clock = ARGV[p + 1], ARGV[p + 2], ARGV[p + 4], ARGV[p + 5], ARGV[p + 6]
-  local adds, mins, maxs = tonumber(ARGV[p + 7]), tonumber(ARGV[p + 8]), tonumber(ARGV[p + 9])
-  local doc, doct, pushes = ARGV[p + 10], ARGV[p + 11], tonumber(ARGV[p + 13])
-  local key, old = prefix .. kind .. ':' .. id, clocks[e]
-  local a = p + 14
-  if erase ~= '' then
-    local d = call('HMGET', key, 'doc', 'doct')
-    call('DEL', key)
-    for i = 1, #lists do call('DEL', prefix .. 'l:' .. lists[i].name .. ':' .. id) end
-    call('HSET', key, 'gone', erase)
-    if d[2] and tonumber(d[2]) >= tonumber(erase) then
-      call('HSET', key, 'doct', d[2])
-      if d[1] then call('HSET', key, 'doc', d[1]) end
-    end
-    old = false
+  local kind, id, oldest, clock = ARGV[p + 1], ARGV[p + 2], ARGV[p + 5], ARGV[p + 6]
+  local adds, mins = tonumber(ARGV[p + 7]), tonumber(ARGV[p + 8])
+  local n = adds + mins + ARGV[p + 9]
+  local doc, doct, t = ARGV[p + 10], ARGV[p + 11], tonumber(ARGV[p + 11])
+  local key, old = keys[e], read[e]
+  local last, olddoct = old[2], old[3]
+  if ARGV[p + 4] ~= '' then
+    olddoct = erase(key, id, ARGV[p + 4], olddoct)
+    old, last = false, false
   end
-  for _ = 1, adds do
-    local r = redis.pcall('HINCRBY', key, ARGV[a], ARGV[a + 1])
-    if type(r) == 'table' and r.err then -- out of int64: stay at the end of the range
-      call('HSET', key, ARGV[a], tonumber(ARGV[a + 1]) < 0 and '-9223372036854775808' or '9223372036854775807')
-    end
-    a = a + 2
+  local set = counters(key, p + HEADER, n, adds, mins, old, {})
+  local now = last
+  if clock ~= '' and (not last or tonumber(clock) > tonumber(last)) then
+    now = clock
+    set[#set + 1] = 'last'
+    set[#set + 1] = clock
   end
-  for i = 1, mins + maxs do
-    local o = tonumber(call('HGET', key, ARGV[a]) or nil)
-    local v = tonumber(ARGV[a + 1])
-    if not o or (i <= mins and v < o) or (i > mins and v > o) then call('HSET', key, ARGV[a], ARGV[a + 1]) end
-    a = a + 2
+  local o = olddoct and tonumber(olddoct)
+  if doc == 'put' and (not o or t >= o) then
+    for _, v in ipairs({'doc', ARGV[p + 12], 'doct', doct}) do set[#set + 1] = v end
+  elseif doc == 'withdraw' and (not o or t > o) then
+    call('HDEL', key, 'doc')
+    set[#set + 1] = 'doct'
+    set[#set + 1] = doct
   end
-  if clock ~= '' and (not old or tonumber(clock) > tonumber(old)) then call('HSET', key, 'last', clock) end
-  if doc ~= '' then
-    local o = tonumber(call('HGET', key, 'doct') or nil)
-    local t = tonumber(doct)
-    if doc == 'put' and (not o or t >= o) then
-      call('HSET', key, 'doc', ARGV[p + 12], 'doct', doct)
-    elseif doc == 'withdraw' and (not o or t > o) then
-      call('HDEL', key, 'doc')
-      call('HSET', key, 'doct', doct)
-    end
+  if #set > 0 then call('HSET', key, unpack(set)) end
+
+  -- Retention and lifetime follow the newest event and are looked after when its day changes.
+  local today = now and math.floor(tonumber(now) / DAY)
+  local advanced = last and today > math.floor(tonumber(last) / DAY)
+  if now and (advanced or math.floor(tonumber(oldest) / 3600000) < today * 24 - keep.h) then prune(key, tonumber(now)) end
+  local fresh = kind == 'u' and ttl > 0 and (advanced or not last or ttl < 2 * DAY)
+  if fresh then
+    call('PEXPIRE', key, ttl)
+    for i = 1, last and #lists or 0 do call('PEXPIRE', prefix .. 'l:' .. lists[i].name .. ':' .. id, ttl) end
   end
-  for _ = 1, pushes do
-    local l, n = lists[tonumber(ARGV[a])], 2 * tonumber(ARGV[a + 1])
-    local lkey = prefix .. 'l:' .. l.name .. ':' .. id
-    for i = 1, n, 400 do
-      call('ZADD', lkey, 'GT', unpack(ARGV, a + 1 + i, a + 1 + math.min(i + 399, n)))
-    end
-    call('ZREMRANGEBYRANK', lkey, 0, -(l.max + 1))
-    if ttl > 0 then call('PEXPIRE', lkey, ttl) end
-    a = a + 2 + n
+  local a = p + HEADER + 2 * n
+  for _ = 1, tonumber(ARGV[p + 13]) do
+    local count = tonumber(ARGV[a + 1])
+    push(lists[tonumber(ARGV[a])], id, a + 2, count, fresh)
+    a = a + 2 + 2 * count
   end
-  -- Retention follows the newest event and is carried out when its day changes.
-  local now = old
-  if clock ~= '' and (not old or tonumber(clock) > tonumber(old)) then now = clock end
-  if now and oldest ~= '' then
-    local today = math.floor(tonumber(now) / 86400000)
-    local advanced = old and today > math.floor(tonumber(old) / 86400000)
-    if advanced or math.floor(tonumber(oldest) / 3600000) < today * 24 - keep.h then prune(key, tonumber(now)) end
-    if kind == 'u' and ttl > 0 and (advanced or not old) then
-      for i = 1, #lists do call('PEXPIRE', prefix .. 'l:' .. lists[i].name .. ':' .. id, ttl) end
-    end
-  end
-  if kind == 'u' then
-    if ttl > 0 then call('PEXPIRE', key, ttl) end
-  else
-    changed[#changed + 1] = id
-  end
-  p = p + tonumber(ARGV[p])
+  if kind == 'i' then changed[#changed + 1] = id end
+  p = p + ARGV[p]
 end
 
 if #changed > 0 then
@@ -133,9 +184,9 @@ if #changed > 0 then
   local seq = math.max(tonumber(t[1]) * 1000000 + tonumber(t[2]), tonumber(call('GET', KEYS[2]) or '0') + 1)
   local at = string.format('%.0f', seq)
   call('SET', KEYS[2], at)
-  for i = 1, #changed, 200 do
+  for i = 1, #changed, CHUNK do
     local args = {}
-    for j = i, math.min(i + 199, #changed) do
+    for j = i, math.min(i + CHUNK - 1, #changed) do
       args[#args + 1] = at
       args[#args + 1] = changed[j]
     end

@@ -165,9 +165,15 @@ func (g *entityOps) encode(args []any, m *merged) []any {
 	args = append(args, "", string(rune(g.entity.Kind)), g.entity.ID, optional(g.tombstone, 0), optional(m.erase, 0),
 		strconv.FormatInt(m.oldest, 10), optional(m.clock, math.MinInt64),
 		len(m.adds), len(m.mins), len(m.maxs), m.document, optional(m.docTime, math.MinInt64), m.docText, len(m.pushes))
-	for _, counters := range [][]counter{m.adds, m.mins, m.maxs} {
-		for _, c := range counters {
-			args = append(args, c.name, c.value)
+	counters := [][]counter{m.adds, m.mins, m.maxs}
+	for _, cs := range counters { // all names, then all values: the script reads the names at once
+		for _, c := range cs {
+			args = append(args, c.name)
+		}
+	}
+	for _, cs := range counters {
+		for _, c := range cs {
+			args = append(args, strconv.FormatInt(c.value, 10))
 		}
 	}
 	for _, p := range m.pushes {
