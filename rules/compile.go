@@ -85,7 +85,7 @@ func (c *compiler) file(f *File) {
 	}
 	zone, err := time.LoadLocation(f.Timezone)
 	if err != nil || f.Timezone == "Local" {
-		r.error(f.Pos, CodeSchedule, "unknown time zone `"+f.Timezone+"`", "write a name such as Europe/Berlin")
+		r.error(f.TimezonePos, CodeSchedule, "unknown time zone `"+f.Timezone+"`", "write a name such as Europe/Berlin")
 		zone = time.UTC
 	}
 	t := &typer{symbols: c.symbols, layout: c.layout, zone: zone}

@@ -10,6 +10,7 @@ type File struct {
 	Tags        []string
 	Scope       Scope
 	Timezone    string // IANA name, "" = UTC
+	TimezonePos Pos
 	Params      []Param
 	Lists       []List
 	Rules       []Rule
@@ -81,13 +82,23 @@ type Schedule struct {
 	Days        []string // mon ... sun, empty = all
 	Hours       string   // "18:00-24:00", may cross midnight, "" = all day
 	Pos         Pos
+	// Places holds where the value of each key stands, as far as known.
+	Places map[string]Pos
+}
+
+// At is the place of a key's value, or of the schedule itself.
+func (s *Schedule) At(key string) Pos {
+	if p, ok := s.Places[key]; ok {
+		return p
+	}
+	return s.Pos
 }
 
 // Rollout switches a rule on for a stable share of users.
 type Rollout struct {
 	Percent float64
 	By      string // "user.id" by default
-	Pos     Pos
+	Pos     Pos    // of the value of "by" when it is written, else of the rollout
 }
 
 // Action is one entry of "then": its name and its fields as raw text with places.

@@ -90,9 +90,9 @@ func (r *reporter) schedule(s *Schedule, zone *time.Location, now time.Time) *sc
 	out.daily = len(s.Days) > 0 || s.Hours != ""
 	switch {
 	case !out.from.IsZero() && !out.until.IsZero() && !out.from.Before(out.until):
-		r.error(s.Pos, CodeSchedule, "the schedule ends before it starts", "`from` is the first moment, `until` the first moment after it")
+		r.error(s.At("until"), CodeSchedule, "the schedule ends before it starts", "`from` is the first moment, `until` the first moment after it")
 	case !out.until.IsZero() && !now.IsZero() && !now.Before(out.until):
-		r.warn(s.Pos, CodeSchedule, "the schedule is over since "+s.Until, "remove the rule, or move `until`")
+		r.warn(s.At("until"), CodeSchedule, "the schedule is over since "+s.Until, "remove the rule, or move `until`")
 	}
 	return out
 }
@@ -113,7 +113,7 @@ func (r *reporter) moment(s *Schedule, name, text string, zone *time.Location, i
 			return true
 		}
 	}
-	r.error(s.Pos, CodeSchedule, "`"+name+": "+text+"` is not a date", "write 2026-10-01 or 2026-10-01T18:00")
+	r.error(s.At(name), CodeSchedule, "`"+name+": "+text+"` is not a date", "write 2026-10-01 or 2026-10-01T18:00")
 	return false
 }
 
@@ -131,7 +131,7 @@ func (r *reporter) days(s *Schedule, out *schedule) bool {
 			}
 		}
 		if !found {
-			r.error(s.Pos, CodeSchedule, "`"+name+"` is not a day", "use mon, tue, wed, thu, fri, sat, sun")
+			r.error(s.At("days"), CodeSchedule, "`"+name+"` is not a day", "use mon, tue, wed, thu, fri, sat, sun")
 			ok = false
 		}
 	}
@@ -147,7 +147,7 @@ func (r *reporter) hours(s *Schedule, out *schedule) bool {
 	open, okOpen := clock(from)
 	end, okEnd := clock(until)
 	if !found || !okOpen || !okEnd || open == 24*60 || open == end {
-		r.error(s.Pos, CodeSchedule, fmt.Sprintf("`hours: %s` cannot be read", s.Hours), `write "18:00-24:00"; "22:00-02:00" goes past midnight`)
+		r.error(s.At("hours"), CodeSchedule, fmt.Sprintf("`hours: %s` cannot be read", s.Hours), `write "18:00-24:00"; "22:00-02:00" goes past midnight`)
 		return false
 	}
 	out.open, out.close = open, end

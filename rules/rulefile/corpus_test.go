@@ -26,6 +26,10 @@ func inAction(then string) string {
 	return "apiVersion: rules/v1\nkind: RuleSet\nname: home\nowner: me@example.com\ndescription: d\nrules:\n  - id: one\n    description: d\n    match: item.stock > 1\n    then:\n" + then
 }
 
+func inRequest(then string) string {
+	return strings.Replace(inAction(then), "    match: item.stock > 1\n", "", 1)
+}
+
 func inFile(lines string) string {
 	return "apiVersion: rules/v1\nkind: RuleSet\nname: home\nowner: me@example.com\ndescription: d\n" + lines +
 		"rules:\n  - id: one\n    description: d\n    match: item.stock < 1\n    then: [exclude: {}]\n"

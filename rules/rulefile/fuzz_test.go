@@ -10,7 +10,7 @@ import (
 
 // meaning is what a file says without where it says it.
 func meaning(f rules.File) string {
-	f.Lines, f.Pos, f.Path = nil, rules.Pos{}, ""
+	f.Lines, f.Pos, f.Path, f.TimezonePos = nil, rules.Pos{}, "", rules.Pos{}
 	for i := range f.Params {
 		f.Params[i].Pos = rules.Pos{}
 	}
@@ -21,7 +21,7 @@ func meaning(f rules.File) string {
 		r := &f.Rules[i]
 		r.Pos, r.When, r.Match = rules.Pos{}, bare(r.When), bare(r.Match)
 		if r.Schedule != nil {
-			r.Schedule.Pos = rules.Pos{}
+			r.Schedule.Pos, r.Schedule.Places = rules.Pos{}, nil
 		}
 		if r.Rollout != nil {
 			r.Rollout.Pos = rules.Pos{}

@@ -102,7 +102,7 @@ func (r *reader) fileKey(f *rules.File, e Entry) {
 	case "tags":
 		f.Tags = r.Texts(e.Key, e.Value)
 	case "timezone":
-		f.Timezone = r.Text(e.Key, e.Value)
+		f.Timezone, f.TimezonePos = r.Text(e.Key, e.Value), PosOf(e.Value)
 	case "scope":
 		for _, s := range r.Entries(e.Value, "`scope`", scopeKeys) {
 			if s.Key == "scenarios" {

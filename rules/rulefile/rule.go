@@ -111,8 +111,9 @@ func (r *reader) uniqueID(id string, n *yaml.Node) {
 }
 
 func (r *reader) schedule(e Entry) *rules.Schedule {
-	s := &rules.Schedule{Pos: PosOf(e.KeyNode)}
+	s := &rules.Schedule{Pos: PosOf(e.KeyNode), Places: map[string]rules.Pos{}}
 	for _, f := range r.Entries(e.Value, "`schedule`", scheduleKeys) {
+		s.Places[f.Key] = PosOf(f.Value)
 		switch f.Key {
 		case "from":
 			s.From = r.Text(f.Key, f.Value)
@@ -131,7 +132,7 @@ func (r *reader) rollout(e Entry) *rules.Rollout {
 	out := &rules.Rollout{By: "user.id", Pos: PosOf(e.KeyNode), Percent: 100}
 	for _, f := range r.Entries(e.Value, "`rollout`", rolloutKeys) {
 		if f.Key == "by" {
-			out.By = r.Text(f.Key, f.Value)
+			out.By, out.Pos = r.Text(f.Key, f.Value), PosOf(f.Value)
 			continue
 		}
 		if f.Value.Kind == yaml.ScalarNode {

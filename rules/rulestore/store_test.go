@@ -79,7 +79,7 @@ func TestValidInvalidValid(t *testing.T) {
 	if ids(d) != "one" || st.OK || st.Revision != first.Revision || !st.LoadedAt.Equal(first.LoadedAt) || !st.LastAttempt.Equal(now) {
 		t.Fatalf("after a broken file: %q %+v", ids(d), st)
 	}
-	if p := st.Problems[0]; p.Line != 9 || p.Column != 12 || !strings.HasSuffix(p.Path, "home.yaml") {
+	if p := st.Problems[0]; p.Line != 9 || p.Column != 17 || !strings.HasSuffix(p.Path, "home.yaml") {
 		t.Fatalf("problem at %s:%d:%d", p.Path, p.Line, p.Column)
 	}
 	if _, err := d.Reload(t.Context()); !errors.Is(err, ErrBroken) {
