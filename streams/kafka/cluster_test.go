@@ -175,6 +175,14 @@ func (m *memory) await(t *testing.T, ctx context.Context, what string, condition
 	}
 }
 
+// fence returns the last offset that was applied of a stream's partition 0, or -1. The lock is held.
+func (m *memory) fence(o Options, s streams.Stream) int64 {
+	if f, ok := m.fences[o.Topic(s)+"/0"]; ok {
+		return f
+	}
+	return -1
+}
+
 // snapshot copies what is stored, as a Redis that fails over to an older replica has it.
 func (m *memory) snapshot() (fences map[string]int64, effects map[string]int) {
 	return maps.Clone(m.fences), maps.Clone(m.effects)

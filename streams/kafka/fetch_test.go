@@ -150,7 +150,7 @@ func TestReadAllOfACompactedTopic(t *testing.T) {
 	m := newMemory()
 	stop := member(t, o, ConsumerOptions{Streams: []streams.Stream{streams.Catalog}}, m.open)
 	end := c.PartitionInfo(o.Topic(streams.Catalog), 0).HighWatermark
-	m.await(t, ctx, "the end", func() bool { return m.fences[o.Topic(streams.Catalog)+"/0"] == end-1 })
+	m.await(t, ctx, "the end", func() bool { return m.fence(o, streams.Catalog) == end-1 })
 	if err := stop(); err != nil {
 		t.Fatal(err)
 	}
@@ -258,7 +258,7 @@ func TestTransactions(t *testing.T) {
 		m := newMemory()
 		stop := member(t, o, ConsumerOptions{Streams: []streams.Stream{streams.Behavior}}, m.open)
 		// 30 events and 6 markers; the last is a marker of an abortion.
-		m.await(t, ctx, "the end", func() bool { return m.fences[o.Topic(streams.Behavior)+"/0"] == 35 })
+		m.await(t, ctx, "the end", func() bool { return m.fence(o, streams.Behavior) == 35 })
 		if err := stop(); err != nil {
 			t.Fatal(err)
 		}

@@ -180,7 +180,7 @@ func (o *Options) compression() (kafkago.Compression, error) {
 const (
 	dialTimeout    = 5 * time.Second
 	requestTimeout = 10 * time.Second
-	metadataTTL    = 2 * time.Second
+	metadataTTL    = 2 * time.Second // also the time limit of asking for it
 )
 
 // transport makes a connection pool; the caller closes it with CloseIdleConnections.
@@ -189,12 +189,17 @@ func (o *Options) transport() (*kafkago.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
+	topics := make([]string, 0, len(streams.Streams()))
+	for _, s := range streams.Streams() {
+		topics = append(topics, o.Topic(s))
+	}
 	return &kafkago.Transport{
-		ClientID:    cmp.Or(o.ClientID, "sartor"),
-		DialTimeout: dialTimeout,
-		MetadataTTL: metadataTTL,
-		TLS:         o.TLS,
-		SASL:        m,
+		ClientID:       cmp.Or(o.ClientID, "sartor"),
+		DialTimeout:    dialTimeout,
+		MetadataTTL:    metadataTTL,
+		MetadataTopics: topics, // and not all of a large cluster's, every second
+		TLS:            o.TLS,
+		SASL:           m,
 	}, nil
 }
 

@@ -51,6 +51,9 @@ func (t *tail) run(ctx context.Context) {
 				t.err = err
 				return
 			}
+		case errors.Is(err, kafkago.NotLeaderForPartition):
+			t.log.Info("the partition has a new leader")
+			t.consumer.pool.rebuild(metadataTTL / 4) // finds it at once
 		case err != nil:
 			t.consumer.metrics.fetchErrors.WithLabelValues(t.cursor.topic).Inc()
 			t.log.Warn("cannot read from Kafka; trying again", "error", err)
