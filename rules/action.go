@@ -150,7 +150,7 @@ func (r *actionReader) boost(a *action) {
 	if hasTo && !s.bottom {
 		r.errorAt("to", CodeActionField, "`to: "+to+"` is unknown", "the only place is `to: bottom`")
 	}
-	if !r.has("multiply") && !r.has("add") && !s.bottom {
+	if !r.has("multiply") && !r.has("add") && !hasTo {
 		r.error(r.in.Pos, CodeActionField, "`"+a.name+"` needs `multiply` or `add`", "for instance `"+a.name+": {multiply: "+map[string]string{"boost": "1.3", "bury": "0.5"}[a.name]+"}`")
 	}
 	r.boostBounds(a.name, "multiply", s.multiply, multiplyBounds)

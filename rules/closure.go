@@ -80,13 +80,22 @@ func (n *node) between() boolFn {
 	switch n.kids[0].kind {
 	case kindTime:
 		x, a, b := n.kids[0].time(), n.kids[1].time(), n.kids[2].time()
-		return func(f *frame) bool { v := x(f); return !v.Before(a(f)) && !v.After(b(f)) }
+		return func(f *frame) bool {
+			v, lo, hi := x(f), a(f), b(f)
+			return !v.Before(lo) && !v.After(hi)
+		}
 	case kindDuration:
 		x, a, b := n.kids[0].duration(), n.kids[1].duration(), n.kids[2].duration()
-		return func(f *frame) bool { v := x(f); return v >= a(f) && v <= b(f) }
+		return func(f *frame) bool {
+			v, lo, hi := x(f), a(f), b(f)
+			return v >= lo && v <= hi
+		}
 	}
 	x, a, b := n.kids[0].number(), n.kids[1].number(), n.kids[2].number()
-	return func(f *frame) bool { v := x(f); return v >= a(f) && v <= b(f) }
+	return func(f *frame) bool {
+		v, lo, hi := x(f), a(f), b(f)
+		return v >= lo && v <= hi
+	}
 }
 
 // in finds the quickest test for membership: a set made now, or a search through a short list.
@@ -98,13 +107,13 @@ func (n *node) in() boolFn {
 			numbers[i] = k.number()
 		}
 		return func(f *frame) bool {
-			v := x(f)
-			for _, e := range numbers {
+			v, found := x(f), false
+			for _, e := range numbers { // all of them, as the machine does: one may fail
 				if e(f) == v {
-					return true
+					found = true
 				}
 			}
-			return false
+			return found
 		}
 	}
 	x := l.string()

@@ -3,6 +3,7 @@ package rules
 import (
 	"fmt"
 	"regexp"
+	"strings"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -100,7 +101,11 @@ func (g *guard) Visit(p *ast.Node) {
 	}
 	g.seen[*p] = true
 	switch n := (*p).(type) {
-	case *ast.IdentifierNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.StringNode,
+	case *ast.IdentifierNode:
+		if strings.HasPrefix(n.Value, "$") {
+			g.refuse(n, "`"+n.Value+"`", "name a field, such as `user.tier`")
+		}
+	case *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.StringNode,
 		*ast.NilNode, *ast.ArrayNode, *ast.ChainNode, *ast.PredicateNode:
 	case *ast.UnaryNode:
 		if n.Operator != "not" && n.Operator != "!" && n.Operator != "-" && n.Operator != "+" {

@@ -21,12 +21,26 @@ type node struct {
 
 func (n *node) constant() bool { return n.op == "const" }
 
+// start is where an author would point at a part: at the first letter of a path, at an operator.
+func start(a ast.Node) int {
+	for {
+		switch n := a.(type) {
+		case *ast.MemberNode:
+			a = n.Node
+		case *ast.ChainNode:
+			a = n.Node
+		default:
+			return a.Location().From
+		}
+	}
+}
+
 // opaque is the result of a part that was reported already.
-func opaque(a ast.Node) *node { return &node{op: "none", offset: a.Location().From, cost: 1} }
+func opaque(a ast.Node) *node { return &node{op: "none", offset: start(a), cost: 1} }
 
 // leaf makes a node without parts.
 func leaf(a ast.Node, op string, k kind) *node {
-	return &node{op: op, kind: k, cost: 1, offset: a.Location().From, text: oneLine(a.String())}
+	return &node{op: op, kind: k, cost: 1, offset: start(a), text: oneLine(a.String())}
 }
 
 // branch makes a node of typed parts: it looks at what they look at, and costs what they cost.

@@ -32,12 +32,12 @@ type typer struct {
 }
 
 func (t *typer) fail(at ast.Node, code, message, hint string) *node {
-	t.faults = append(t.faults, fault{code: code, offset: at.Location().From, message: message, hint: hint})
+	t.faults = append(t.faults, fault{code: code, offset: start(at), message: message, hint: hint})
 	return opaque(at)
 }
 
 func (t *typer) warn(at ast.Node, code, message, hint string) {
-	t.faults = append(t.faults, fault{code: code, warning: true, offset: at.Location().From, message: message, hint: hint})
+	t.faults = append(t.faults, fault{code: code, warning: true, offset: start(at), message: message, hint: hint})
 }
 
 func (t *typer) node(a ast.Node) *node {
@@ -110,13 +110,13 @@ func (t *typer) identifier(n *ast.IdentifierNode) *node {
 				"name one of its fields, such as `"+example(name)+"`")
 		}
 	}
-	if s := suggest(name, roots); s != "" && len(name) > 3 {
-		return t.fail(n, CodeUnknownField, "there is no name `"+name+"`", "did you mean `"+s+"`?")
-	}
 	for _, root := range []string{"item", "user", "context", "request"} {
 		if _, ok := t.symbols.field(root, name); ok {
 			return t.fail(n, CodeUnknownField, "there is no name `"+name+"`", "did you mean `"+root+"."+name+"`?")
 		}
+	}
+	if s := suggest(name, roots); s != "" && len(name) > 3 {
+		return t.fail(n, CodeUnknownField, "there is no name `"+name+"`", "did you mean `"+s+"`?")
 	}
 	return t.fail(n, CodeBareWord, "`"+name+"` is neither a field nor text", "text needs quotes: `\""+name+"\"`")
 }
