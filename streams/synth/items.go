@@ -57,8 +57,8 @@ func (s *Shop) item(i int) item {
 
 	r = rand.New(rand.NewPCG(s.derive(forItem, uint64(i), 0), 1))
 	it.colour = (i + g) % len(colours)
-	// Sorted by weight, items follow Zipf's law: the weight of rank k is proportional to 1/(k+2).
-	it.weight = 100000 / int64(r.IntN(200)+2)
+	// Sorted by weight, items follow a shifted law of Zipf: rank k of 200 weighs 1/(k+8).
+	it.weight = heaviest * 8 / int64(r.IntN(200)+8)
 	if i < s.oldItems {
 		age := time.Duration(r.Int64N(int64(300*24*time.Hour/time.Second))) * time.Second
 		it.created = s.opts.Start.Add(-24*time.Hour - age)
@@ -69,6 +69,9 @@ func (s *Shop) item(i int) item {
 }
 
 const brandsPerCategory = 6
+
+// heaviest is the popularity of the best sellers; one item in 200 is one.
+const heaviest = 10000
 
 // brandOf spreads the brands over the categories so that each brand appears in several.
 func brandOf(cat, k int) int { return (cat*5 + k*k + k) % len(brands) }

@@ -59,10 +59,10 @@ func (w *walker) shopper(now time.Time) *user {
 
 func (w *walker) chance(percent int) bool { return w.rng.IntN(100) < percent }
 
-// category picks what a session is about: seven in ten times a favourite of the user, else any
+// category picks what a session is about: eight in ten times a favourite of the user, else any
 // category by popularity and season.
 func (w *walker) category(u *user, now time.Time) int {
-	if w.chance(70) {
+	if w.chance(80) {
 		switch p := w.rng.IntN(10); {
 		case p < 5:
 			return u.cats[0]
@@ -105,13 +105,13 @@ func season(peak, month int) int {
 func (w *walker) choose(u *user, cat int, now time.Time) *item {
 	n := min(w.shop.itemsAt(now), len(w.items)) // a long visit may run past the hour
 	switch p := w.rng.IntN(100); {
-	case p < 6 && len(w.hits) > 0:
+	case p < 4 && len(w.hits) > 0:
 		return &w.items[w.hits[w.rng.IntN(len(w.hits))]]
-	case p < 11:
+	case p < 9:
 		week := uint64(now.Unix() / (7 * 86400))
 		h := w.shop.derive(forHot, week*16+uint64(u.country), uint64(w.rng.IntN(3)))
 		return &w.items[h%uint64(n)]
-	case p < 15:
+	case p < 12:
 		return &w.items[n-1-w.rng.IntN(min(n, 40))]
 	}
 	in := w.byCat[cat]
@@ -119,8 +119,8 @@ func (w *walker) choose(u *user, cat int, now time.Time) *item {
 	if here == 0 {
 		return &w.items[w.rng.IntN(n)]
 	}
-	var cands [5]*item
-	var cum [5]int64
+	var cands [8]*item
+	var cum [8]int64
 	var sum int64
 	for i := range cands {
 		cands[i] = &w.items[in[draw(w.rng, w.catCum[cat], here)]]
@@ -137,10 +137,10 @@ func (u *user) affinity(it *item) int64 {
 		a *= 4
 	}
 	if u.theme == it.theme {
-		a *= 9
+		a *= 16
 	}
 	if u.level == it.level {
-		a *= 2
+		a *= 3
 	}
 	return a
 }

@@ -230,6 +230,7 @@ const (
 	forSession
 	forHot
 	forVisitor
+	forCircle
 )
 
 // derive mixes the seed with a purpose and two numbers (splitmix64 finaliser).

@@ -56,10 +56,32 @@ func (s *Shop) visitor(i int) user {
 	return u
 }
 
-// shopper draws a taste.
+// circles is the number of groups of like-minded shoppers; three shoppers in four belong to one and
+// share its taste, the others are themselves.
+const circles = 48
+
+// shopper draws a person and his taste.
 func (s *Shop) shopper(seed uint64) user {
 	r := rand.New(rand.NewPCG(seed, 2))
 	u := user{country: pickCountry(r.IntN(100))}
+	switch p := r.IntN(100); {
+	case p < 62:
+		u.tier = "bronze"
+	case p < 88:
+		u.tier = "silver"
+	default:
+		u.tier = "gold"
+	}
+	u.weight = 4 + 120/int64(1+r.IntN(30)) // a few very active users, many quiet ones
+	if r.IntN(4) != 0 {
+		r = rand.New(rand.NewPCG(s.derive(forCircle, uint64(r.IntN(circles)), 0), 2))
+	}
+	u.like(r)
+	return u
+}
+
+// like draws the taste.
+func (u *user) like(r *rand.Rand) {
 	for len(u.cats) < 3 {
 		// Popular categories have more friends.
 		c := min(r.IntN(len(categories)), r.IntN(len(categories)))
@@ -73,16 +95,6 @@ func (s *Shop) shopper(seed uint64) user {
 		}
 	}
 	u.theme, u.level = r.IntN(len(themes)), r.IntN(3)
-	switch p := r.IntN(100); {
-	case p < 62:
-		u.tier = "bronze"
-	case p < 88:
-		u.tier = "silver"
-	default:
-		u.tier = "gold"
-	}
-	u.weight = 4 + 120/int64(1+r.IntN(30)) // a few very active users, many quiet ones
-	return u
 }
 
 func pickCountry(p int) int {

@@ -119,7 +119,7 @@ func (w *walker) grow(users, items int) {
 		w.items = append(w.items, it)
 		w.byCat[it.cat] = append(w.byCat[it.cat], i)
 		w.catCum[it.cat] = append(w.catCum[it.cat], last(w.catCum[it.cat])+it.weight)
-		if i < w.shop.oldItems && it.weight == 50000 && len(w.hits) < 12 {
+		if i < w.shop.oldItems && it.weight == heaviest && len(w.hits) < 12 {
 			w.hits = append(w.hits, i)
 		}
 	}

@@ -1,0 +1,69 @@
+package file
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/sartorhq/sartor/streams/codec"
+)
+
+// FuzzSource reads arbitrary bytes in every format. Whatever they are, the source ends, returns only
+// events that the codec accepts, accounts for the rows, and keeps its error.
+func FuzzSource(f *testing.F) {
+	for i, seed := range []string{
+		"{\"event_id\":\"a\",\"type\":\"view\",\"time\":\"2026-01-02T03:04:05Z\",\"user_id\":\"u\",\"item_id\":\"i\"}\n",
+		retailFixture[1:],
+		"ts,user_id,item_id,event\n1600000000,9,51,view\n1600000060,9,51,transaction\n",
+		"ts,user_id,session_id,event_code,product_id,category_id,category_code_id,brand_id,price\n1600000000,9,-77,2,51,3,128,3425,0.00\n",
+		journeyTransactions[1:],
+		"user_id,movie_id,rating,ts,user_seq\n1,20,5,1000000010,3\n2,10,4,1000000000,1\n",
+		"user_id\titem_id\n0\t7\n",
+	} {
+		f.Add(uint8(i), []byte(seed))
+	}
+	dir := f.TempDir()
+	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
+		format := Formats()[int(which)%len(Formats())]
+		path := filepath.Join(dir, "recording") // one worker process has one folder
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := Open(format, path, Options{MaxLines: 3})
+		if err != nil {
+			return
+		}
+		defer s.Close()
+		var events int64
+		for {
+			e, err := s.Next()
+			if err != nil {
+				if _, again := s.Next(); again != err {
+					t.Fatalf("error %v, then %v", err, again)
+				}
+				checkStats(t, s.Stats(), events, err)
+				return
+			}
+			events++
+			if problems := codec.Validate(&e); problems != nil || e.ID == "" {
+				t.Fatalf("%s event %+v: %v", format, e, problems)
+			}
+			if events > int64(3*len(data)) {
+				t.Fatalf("%d events from %d bytes", events, len(data))
+			}
+		}
+	})
+}
+
+// checkStats compares the counts of a source that has ended.
+func checkStats(t *testing.T, stats Stats, events int64, end error) {
+	t.Helper()
+	gone := int64(0)
+	for _, n := range stats.Skipped {
+		gone += n
+	}
+	if stats.Events != events || gone > stats.Rows || end == io.EOF && stats.Rows > gone && events == 0 {
+		t.Fatalf("%d events, stats %+v, end %v", events, stats, end)
+	}
+}
