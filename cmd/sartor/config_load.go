@@ -19,7 +19,9 @@ import (
 const (
 	envPrefix = "SARTOR_"
 	envConfig = "SARTOR_CONFIG" // same as --config
-	envData   = "SARTOR_DATA"   // folder of recorded data sets: tests only
+
+	envData      = "SARTOR_DATA"  // folder of recorded data sets: tests only
+	envTestKafka = "SARTOR_KAFKA" // host:port of a real broker: tests only
 )
 
 // configProblems is everything wrong with a configuration, so that one run shows all of it.
@@ -175,7 +177,7 @@ func (l *loader) addEnv(environ []string) {
 			switch {
 			case known:
 				return key, value
-			case name == envConfig || name == envData:
+			case name == envConfig || name == envData || name == envTestKafka:
 			default:
 				l.problemf("environment variable %s: unknown setting%s", name, suggest(name, envNames))
 			}
