@@ -175,24 +175,42 @@ func Sort(problems []rules.Problem) []rules.Problem {
 	})
 }
 
-// Merge joins the problems of reading files with those of compiling what was read. A compile problem
-// on a line that could not be read is left out: it would be an echo.
+// Merge joins the problems of reading files with those of compiling what was read. It leaves out the
+// compiler's echoes of what could not be read: anything on the same line, things that are missing
+// from a rule with a broken part, and advice on files that are read in part only.
 func Merge(read, compiled []rules.Problem) []rules.Problem {
 	type place struct {
-		path string
-		line int
+		path, rule string
+		line       int
 	}
 	seen := map[place]bool{}
 	for _, p := range read {
-		seen[place{p.Path, p.Line}] = true
+		if p.Severity == rules.SeverityError {
+			seen[place{path: p.Path}] = true
+			seen[place{path: p.Path, line: p.Line}] = true
+			seen[place{path: p.Path, rule: orAny(p.Rule)}] = true
+		}
 	}
 	all := slices.Clone(read)
 	for _, p := range compiled {
-		if !seen[place{p.Path, p.Line}] {
+		absent := p.Code == rules.CodeActionField &&
+			(p.Rule == "" && seen[place{path: p.Path}] || seen[place{path: p.Path, rule: orAny(p.Rule)}] || seen[place{path: p.Path, rule: anyRule}])
+		advice := p.Severity == rules.SeverityWarning && seen[place{path: p.Path}]
+		if !absent && !advice && !seen[place{path: p.Path, line: p.Line}] {
 			all = append(all, p)
 		}
 	}
 	return Sort(all)
+}
+
+// anyRule stands for problems that are known by their line only.
+const anyRule = "*"
+
+func orAny(rule string) string {
+	if rule == "" {
+		return anyRule
+	}
+	return rule
 }
 
 // Failed tells whether problems holds an error, or anything at all when warnings count.

@@ -16,6 +16,7 @@ import (
 var (
 	fileKeys    = []string{"apiVersion", "kind", "ruleset", "description", "now", "items", "sources", "cases"}
 	caseKeys    = []string{"name", "description", "now", "user", "context", "request", "params", "candidates", "sources", "expect"}
+	sourceNames = []string{"hot", "trending", "new", "popular"}
 	requestKeys = []string{"scenario", "placement", "channel", "query", "source_item", "count"}
 	expectKeys  = []string{"order", "top", "contains", "not_contains", "fired", "not_fired", "removed", "score", "badges", "strategy"}
 )
@@ -118,17 +119,13 @@ func names(fields []features.Field) []string {
 func (p *parser) sources(e rulefile.Entry) sources {
 	out := sources{}
 	for _, s := range p.Entries(e.Value, "`sources`", nil) {
-		switch s.Key {
-		case "hot", "trending", "new", "popular":
-		default:
-			if !strings.HasPrefix(s.Key, "list:") {
-				hint := "sources are hot, trending, new, popular and \"list:NAME\""
-				if near := rulefile.Nearest(s.Key, []string{"hot", "trending", "new", "popular"}); near != "" {
-					hint = "did you mean `" + near + "`? " + hint
-				}
-				p.At(s.KeyNode, rules.CodeUnknownName, fmt.Sprintf("there is no source `%s`", s.Key), hint)
-				continue
+		if !slices.Contains(sourceNames, s.Key) {
+			hint := "sources are " + strings.Join(sourceNames, ", ") + "; a `list:NAME` answers with the items of the rule file's list"
+			if near := rulefile.Nearest(s.Key, sourceNames); near != "" {
+				hint = "did you mean `" + near + "`? " + hint
 			}
+			p.At(s.KeyNode, rules.CodeUnknownName, fmt.Sprintf("there is no source `%s`", s.Key), hint)
+			continue
 		}
 		by := map[string][]string{}
 		if s.Value.Kind == yaml.MappingNode {

@@ -69,7 +69,7 @@ func runCase(t *File, c *Case, file rules.File, set *rules.Set) Result {
 		env.Request.Placement = file.Scope.Placements[0]
 	}
 	plan := set.Plan(env)
-	w := &world{file: t, c: c}
+	w := &world{file: t, lists: file.Lists, c: c}
 	w.gather(env, plan)
 	got := set.Apply(env, plan, w.ranked(), env.Request.Count, true)
 	if len(got.Items) < env.Request.Count && w.fill(plan) {

@@ -14,10 +14,11 @@ import (
 // catalogue: the model's candidates or what replaces them, injected items, pinned ids, and fillers
 // below all of them when the list stays short.
 type world struct {
-	file *File
-	c    *Case
-	pool []rules.Candidate
-	at   map[string]int // item id -> index in pool
+	file  *File
+	lists []rules.List
+	c     *Case
+	pool  []rules.Candidate
+	at    map[string]int // item id -> index in pool
 }
 
 // base is the score of an item: the test's, else 0.99, 0.98, ... by place.
@@ -106,8 +107,15 @@ func (w *world) fetch(env *rules.Env, f rules.Fetch, n int, model []float64) {
 }
 
 // drawn returns what the source answers: for the value of "by" when the test tells values apart,
-// else for everywhere.
+// else for everywhere. A list of the rule file gives those of its items that the test describes.
 func (w *world) drawn(f rules.Fetch) []string {
+	if name, isList := strings.CutPrefix(string(f.Source), "list:"); isList {
+		i := slices.IndexFunc(w.lists, func(l rules.List) bool { return l.Name == name })
+		if i < 0 {
+			return nil
+		}
+		return slices.DeleteFunc(slices.Clone(w.lists[i].Values), func(id string) bool { return w.file.items[id] == nil })
+	}
 	by := w.c.sources[f.Source]
 	if f.By != "" {
 		if ids, ok := by[f.Value]; ok {
