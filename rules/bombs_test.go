@@ -6,8 +6,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-
-	"github.com/sartorhq/sartor/features"
 )
 
 // Texts that hang, blow up or kill an unguarded engine, and their relatives.
@@ -67,7 +65,6 @@ func bombs() map[string]string {
 
 // Each bomb is refused, or runs to its end within the step budget; none allocates much.
 func TestBombsAreDefused(t *testing.T) {
-	schema := features.Default()
 	long := make([]string, 50)
 	for i := range long {
 		long[i] = strings.Repeat("ab", 30) + fmt.Sprint(i)
@@ -80,7 +77,7 @@ func TestBombsAreDefused(t *testing.T) {
 	for name, src := range bombs() {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		c, problems := CompileFilter(src, schema)
+		c, problems := CompileFilter(src, schema())
 		if c != nil {
 			f := c.frames.Get().(*filterFrame)
 			c.frames.Put(f)
@@ -103,7 +100,7 @@ func TestBombsAreDefused(t *testing.T) {
 // The backstop stops a loop that the static limits would let through: here the list is far longer
 // than the schema promises.
 func TestStepsAreBoundedAtRunTime(t *testing.T) {
-	c, problems := CompileFilter(`any(user.last_items, # == "never")`, features.Default())
+	c, problems := CompileFilter(`any(user.last_items, # == "never")`, schema())
 	if c == nil {
 		t.Fatal(problems)
 	}
@@ -119,7 +116,7 @@ func TestStepsAreBoundedAtRunTime(t *testing.T) {
 }
 
 func TestCostNamesThePart(t *testing.T) {
-	_, problems := CompileFilter(`item.stock > 0 and any(user.last_items, `+strings.Repeat(`# matches "a" or `, 3)+`# == "z")`, features.Default())
+	_, problems := CompileFilter(`item.stock > 0 and any(user.last_items, `+strings.Repeat(`# matches "a" or `, 3)+`# == "z")`, schema())
 	if len(problems) != 1 || problems[0].Code != CodeTooCostly || !strings.Contains(problems[0].Message, "over the limit of 5000") ||
 		!strings.Contains(problems[0].Message, "`any(user.last_items") || problems[0].Column != 20 {
 		t.Errorf("got %+v", problems)
@@ -129,7 +126,7 @@ func TestCostNamesThePart(t *testing.T) {
 // No author can reach the names that the rewriter gives to the machine, nor call its functions.
 func TestInternalNamesAreOutOfReach(t *testing.T) {
 	for _, src := range []string{"`the budget`", `tick()`, `step(1)`, `has key(item.attrs, "x")`, `$env["the budget"] == 1`, `::len(item.title) > 1`, `item["the budget"] == 1`} {
-		if c, _ := CompileFilter(src, features.Default()); c != nil && src != `::len(item.title) > 1` {
+		if c, _ := CompileFilter(src, schema()); c != nil && src != `::len(item.title) > 1` {
 			t.Errorf("%s compiles", src)
 		}
 	}
@@ -145,11 +142,10 @@ func FuzzCompileFilter(f *testing.F) {
 		f.Add(m.src)
 	}
 	f.Add(`item.category in user.top_categories and age(item.created_at) < days(14)`)
-	schema := features.Default()
 	env := at(map[string]any{"last_items": []string{"a", "b"}}, map[string]any{"country": "DE"})
 	it := thing("a", 1, map[string]any{"brand": "x"}).Item
 	f.Fuzz(func(t *testing.T, src string) {
-		c, problems := CompileFilter(src, schema)
+		c, problems := CompileFilter(src, schema())
 		if c == nil {
 			if !hasErrors(problems) {
 				t.Fatalf("%q: refused without an error", src)

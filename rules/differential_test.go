@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/sartorhq/sartor/features"
 	"pgregory.net/rapid"
 )
 
@@ -94,7 +93,7 @@ func (w words) bool(d int) string {
 
 // testTyper is a typer with the parameters and lists of the tests.
 func testTyper() *typer {
-	return &typer{symbols: newSymbols(features.Default()), layout: newLayout(), place: placeMatch, zone: time.UTC,
+	return &typer{symbols: newSymbols(schema()), layout: newLayout(), place: placeMatch, zone: time.UTC,
 		params: map[string]*param{"n": {kind: kindInt, value: 4}, "x": {kind: kindNumber, value: 1.5}, "t": {kind: kindText, value: "coats"},
 			"d": {kind: kindDuration, value: 36 * time.Hour}},
 		lists: map[string]*list{"l": {set: map[string]struct{}{"a": {}, "coats": {}}}}}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/sartorhq/sartor/features"
 )
 
 // The condition stands in line 7 from column 12 on: "    match: ..." is the file's line.
@@ -109,7 +107,7 @@ var mistakes = []struct {
 func TestMistakesAreExplainedWhereTheyAre(t *testing.T) {
 	for _, m := range mistakes {
 		f := withMatch(m.src)
-		_, problems := Compile([]File{f}, features.Default(), Options{})
+		_, problems := Compile([]File{f}, schema(), Options{})
 		var got []Problem
 		for _, p := range problems {
 			if p.Code != CodeUnused && p.Code != CodeUndocumented {
@@ -140,7 +138,7 @@ func TestMistakesAreExplainedWhereTheyAre(t *testing.T) {
 }
 
 func TestAllMistakesOfAConditionAreReportedAtOnce(t *testing.T) {
-	_, problems := Compile([]File{withMatch(`user.oders_90d > 3 and item.prise < 5 and user.tier == 1 and item.brand == gold`)}, features.Default(), Options{})
+	_, problems := Compile([]File{withMatch(`user.oders_90d > 3 and item.prise < 5 and user.tier == 1 and item.brand == gold`)}, schema(), Options{})
 	var got []string
 	for _, p := range problems {
 		if p.Severity == SeverityError {
@@ -165,7 +163,7 @@ func TestPositionsInBlocks(t *testing.T) {
 	} {
 		f := rulesOf(mk("r", then(act("inject", "source", "hot"))))
 		f.Rules[0].When = c.expr
-		_, problems := Compile([]File{f}, features.Default(), Options{})
+		_, problems := Compile([]File{f}, schema(), Options{})
 		if len(problems) != 1 || problems[0].Line != c.want.Line || problems[0].Column != c.want.Column {
 			t.Errorf("%s: got %+v, want %+v", c.name, problems, c.want)
 		}
@@ -174,7 +172,7 @@ func TestPositionsInBlocks(t *testing.T) {
 
 func TestWhenCannotLookAtItems(t *testing.T) {
 	for _, src := range []string{"item.price > 1", "score > 0.5", "position < 3", `has("item.brand")`, `user.tier == item.brand`} {
-		_, problems := Compile([]File{rulesOf(mk("r", when(src), then(act("inject", "source", "hot"))))}, features.Default(), Options{})
+		_, problems := Compile([]File{rulesOf(mk("r", when(src), then(act("inject", "source", "hot"))))}, schema(), Options{})
 		if len(problems) != 1 || problems[0].Code != "R001" || problems[0].Hint != "move this part to `match:`" {
 			t.Errorf("%s: %+v", src, problems)
 		}
@@ -256,7 +254,7 @@ func TestActionAndFileMistakes(t *testing.T) {
 		{"quota against cap", rulesOf(mk("a", then(act("cap", "by", "item.brand", "max", "2"))), mk("b", then(act("quota", "match", `item.brand == "own"`, "min", "3", "within", "8")))), "R016", "one of the two"},
 		{"guard of everything", rulesOf(mk("a", hard(), then(act("exclude")))), "R017", "match"},
 	} {
-		_, problems := Compile([]File{c.file}, features.Default(), Options{})
+		_, problems := Compile([]File{c.file}, schema(), Options{})
 		var codes []string
 		hints := ""
 		for _, p := range problems {
@@ -276,7 +274,7 @@ func TestProblemsAreSortedAndBounded(t *testing.T) {
 		r.Match = Expr{Text: "item.nope > 1", Pos: Pos{200 - i, 1}, Exact: true}
 		f.Rules = append(f.Rules, r)
 	}
-	_, problems := Compile([]File{f}, features.Default(), Options{})
+	_, problems := Compile([]File{f}, schema(), Options{})
 	if len(problems) != 50 {
 		t.Fatalf("%d problems", len(problems))
 	}

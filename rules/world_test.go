@@ -2,11 +2,18 @@ package rules
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/sartorhq/sartor/features"
 )
+
+// schema is the shop's default schema, parsed once.
+var schema = sync.OnceValue(features.Default)
+
+// visitor2 is a user of whom nothing is known but the id.
+func visitor2(id string) *features.User { return &features.User{ID: id} }
 
 // The tests' own words for rule files, so that a table reads like one.
 
@@ -56,7 +63,7 @@ func rulesOf(rules ...Rule) File {
 // compiled is a set without errors; warnings are ignored.
 func compiled(t testing.TB, files ...File) *Set {
 	t.Helper()
-	s, problems := Compile(files, features.Default(), Options{})
+	s, problems := Compile(files, schema(), Options{})
 	if s == nil {
 		t.Fatalf("Compile: %+v", problems)
 	}
@@ -67,7 +74,7 @@ func compiled(t testing.TB, files ...File) *Set {
 func thing(id string, base float64, values map[string]any) Candidate {
 	env := map[string]any{}
 	known := map[string]bool{}
-	for _, f := range features.Default().ItemFields() {
+	for _, f := range schema().ItemFields() {
 		env[f.Name] = f.Default
 	}
 	for k, v := range values {
@@ -85,7 +92,7 @@ func from(c Candidate, sources ...Source) Candidate {
 func visitor(values map[string]any) *features.User {
 	env := map[string]any{}
 	known := map[string]bool{}
-	for _, f := range features.Default().UserFields() {
+	for _, f := range schema().UserFields() {
 		env[f.Name] = f.Default
 	}
 	for k, v := range values {
@@ -101,7 +108,7 @@ func visitor(values map[string]any) *features.User {
 
 func at(user map[string]any, context map[string]any) *Env {
 	full := map[string]any{}
-	for _, f := range features.Default().ContextFields() {
+	for _, f := range schema().ContextFields() {
 		full[f.Name] = f.Default
 	}
 	for k, v := range context {
