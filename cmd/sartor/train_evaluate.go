@@ -32,6 +32,8 @@ type holdout struct {
 	// whole encodes from the user's whole history instead of the part that the schema keeps. Serving
 	// cannot do that; it is for comparison with published figures.
 	whole bool
+	// limit bounds the judged users, taken evenly; 0 = all.
+	limit int
 }
 
 // judged is what an evaluation found, user by user in a fixed order.
@@ -86,6 +88,12 @@ func (h *holdout) testUsers() (users []testUser, cold int) {
 		default:
 			users = append(users, *u)
 		}
+	}
+	if n := len(users); h.limit > 0 && n > h.limit {
+		for i := range h.limit {
+			users[i] = users[i*n/h.limit]
+		}
+		users = users[:h.limit]
 	}
 	return users, cold
 }

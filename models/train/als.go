@@ -18,9 +18,11 @@ import (
 
 // Options say how to train. The zero value of a field means its default.
 type Options struct {
-	Dim        int     // factors, a multiple of 8; default 64
-	Epochs     int     // default 16
-	Unobserved float64 // alpha0, weight of pairs without evidence; default DefaultUnobserved
+	Dim    int // factors, a multiple of 8; default 64
+	Epochs int // default 16
+	// Unobserved is alpha0, the weight of pairs without evidence. The default is UnobservedShare times
+	// the mean confidence of all pairs: what fits a dense and a sparse shop differs a hundredfold.
+	Unobserved float64
 	Lambda     float64 // ridge; default DefaultLambda
 	Nu         float64 // exponent of the ridge's frequency scaling; default 1; negative = 0
 	Kappa      float64 // weight of log(1 + popularity) in the score; default 0
@@ -39,8 +41,8 @@ type Options struct {
 
 // The defaults that were found to do well on several data sets; MODEL.md has the figures.
 const (
-	DefaultUnobserved = 0.01
-	DefaultLambda     = 0.003
+	UnobservedShare = 8
+	DefaultLambda   = 0.006
 )
 
 // Validate refuses options with which training cannot begin.
@@ -49,6 +51,7 @@ func (o Options) Validate() error {
 	if o.Epochs < 1 {
 		return fmt.Errorf("train: %d epochs: need at least 1", o.Epochs)
 	}
+	o.Unobserved = cmp.Or(o.Unobserved, 1)
 	if err := o.params().Validate(); err != nil {
 		return fmt.Errorf("train: %w", err)
 	}
@@ -94,7 +97,7 @@ const minUsers, minItems = 2, 2
 // withDefaults fills in what is zero.
 func (o Options) withDefaults() Options {
 	o.Dim, o.Epochs = cmp.Or(o.Dim, 64), cmp.Or(o.Epochs, 16)
-	o.Unobserved, o.Lambda, o.Nu = cmp.Or(o.Unobserved, DefaultUnobserved), cmp.Or(o.Lambda, DefaultLambda), max(cmp.Or(o.Nu, 1), 0)
+	o.Lambda, o.Nu = cmp.Or(o.Lambda, DefaultLambda), max(cmp.Or(o.Nu, 1), 0)
 	o.PopularityHalfLife = max(cmp.Or(o.PopularityHalfLife, 30*24*time.Hour), 0)
 	if o.Signal.Weights == nil {
 		o.Signal = models.DefaultSignal()
@@ -113,8 +116,8 @@ func (o Options) params() models.ALSParams {
 	return models.ALSParams{Factors: o.Dim, Unobserved: o.Unobserved, Lambda: o.Lambda, Nu: o.Nu, Kappa: o.Kappa, Signal: o.Signal}
 }
 
-// prepare checks options and weighs the log.
-func prepare(l *Log, o Options) (*problem, error) {
+// prepare checks the options, weighs the log and fills in what depends on it.
+func prepare(l *Log, o *Options) (*problem, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
@@ -122,6 +125,9 @@ func prepare(l *Log, o Options) (*problem, error) {
 	if users, items := p.byUser.rows(), len(p.ids); users < minUsers || items < minItems {
 		return nil, fmt.Errorf("train: need at least %d users and %d items with events that carry weight, have %d and %d (%d events in the log): %w",
 			minUsers, minItems, users, items, l.Len(), ErrTooLittle)
+	}
+	if o.Unobserved == 0 {
+		o.Unobserved = min(max(UnobservedShare*p.byUser.density(len(p.ids)), 1e-6), 1)
 	}
 	return p, nil
 }
@@ -131,7 +137,7 @@ func prepare(l *Log, o Options) (*problem, error) {
 func ALS(ctx context.Context, l *Log, o Options) (*models.ALS, Report, error) {
 	o = o.withDefaults()
 	start := o.Now()
-	p, err := prepare(l, o)
+	p, err := prepare(l, &o)
 	if err != nil {
 		return nil, Report{}, err
 	}
@@ -161,7 +167,7 @@ func ALS(ctx context.Context, l *Log, o Options) (*models.ALS, Report, error) {
 // Popularity builds the baseline from the same log and options.
 func Popularity(l *Log, o Options) (*models.Popularity, error) {
 	o = o.withDefaults()
-	p, err := prepare(l, o)
+	p, err := prepare(l, &o)
 	if err != nil {
 		return nil, err
 	}

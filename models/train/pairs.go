@@ -31,6 +31,15 @@ func (m *csr) sum() {
 	}
 }
 
+// density is the mean value over all pairs of row and column, absent ones counting 0.
+func (m *csr) density(columns int) float64 {
+	total := 0.0
+	for _, v := range m.sums {
+		total += v
+	}
+	return total / float64(m.rows()) / float64(columns)
+}
+
 // transpose returns the same pairs by column.
 func (m *csr) transpose(columns int) *csr {
 	t := &csr{starts: make([]int, columns+1), cols: make([]int32, len(m.cols)), values: make([]float32, len(m.cols))}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/sartorhq/sartor/features"
+	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/models/eval"
+	"github.com/sartorhq/sartor/models/registry"
+	"github.com/sartorhq/sartor/models/train"
+	"github.com/sartorhq/sartor/streams"
+)
+
+// The ways to hold out events for the evaluation.
+const (
+	splitTime = "time" // one moment for all users
+	splitUser = "user" // the newest of each user
+	splitFile = "file" // a file of its own: a published split
+	splitNone = "none"
+)
+
+// trainOptions say what to train on, how to judge it and where to put it.
+type trainOptions struct {
+	// Read calls its argument with every event, oldest data first within a user.
+	Read func(ctx context.Context, add func(*streams.Event)) error
+	// ReadTest does the same for the held-out events of a published split; only with splitFile.
+	ReadTest func(ctx context.Context, add func(*streams.Event)) error
+	Schema   *features.Schema
+	Train    train.Options
+	Split    string  // splitTime if empty
+	Share    float64 // of the events that are held out; 0 = 0.2
+	K        int     // length of the judged lists; 0 = 20
+	// FixedLambda and FixedKappa take those of Train as they are; else they are chosen on the newest
+	// part of the training data.
+	FixedLambda, FixedKappa bool
+	// Budget bounds the time of all trainings together; 0 = no bound. Each gets an equal part.
+	Budget   time.Duration
+	KeepSeen bool
+	Whole    bool               // encode from whole histories
+	Registry *registry.Registry // nil = evaluate only
+	Out      io.Writer          // what people read; nil = nothing
+	Progress io.Writer          // progress bars or lines; nil = none
+}
+
+// lambdas and kappas are the ridges and the weights of the popularity term that are tried.
+var (
+	lambdas = []float64{0.002, 0.006, 0.02}
+	kappas  = []float64{0, 0.01, 0.03, 0.06, 0.1}
+)
+
+// maxChoosers bounds the users on whom lambda and kappa are chosen.
+const maxChoosers = 2000
+
+// errNothingToJudge says that an evaluation is not possible, which does not stop a model from being
+// trained.
+var errNothingToJudge = errors.New("nothing to evaluate on")
+
+// trainModel reads the events, judges a model of the older part on the newer one, beside popularity,
+// then trains on everything and publishes the result with the figures in its manifest. Without a
+// registry it stops after judging. The manifest of what was published is returned, else a zero one.
+func trainModel(ctx context.Context, o trainOptions) (models.Meta, error) {
+	t, err := newTrainer(ctx, o)
+	if err != nil {
+		return models.Meta{}, err
+	}
+	metrics, err := t.evaluate(ctx)
+	if errors.Is(err, errNothingToJudge) || errors.Is(err, train.ErrTooLittle) {
+		t.say("Not evaluated: %v.\n", err)
+		if t.o.Registry == nil {
+			return models.Meta{}, err
+		}
+	} else if err != nil {
+		return models.Meta{}, err
+	}
+	if t.o.Registry == nil {
+		return models.Meta{}, nil
+	}
+	return t.publish(ctx, metrics)
+}
+
+// trainer is one run of trainModel.
+type trainer struct {
+	o     trainOptions
+	log   *train.Log
+	train int // interactions before those of ReadTest
+}
+
+func newTrainer(ctx context.Context, o trainOptions) (*trainer, error) {
+	if o.Out == nil {
+		o.Out = io.Discard
+	}
+	if o.Split == "" {
+		o.Split = splitTime
+	}
+	if o.Share == 0 {
+		o.Share = 0.2
+	}
+	if o.K == 0 {
+		o.K = 20
+	}
+	if o.Train.Signal.Weights == nil {
+		o.Train.Signal = models.DefaultSignal()
+	}
+	o.Train.Schema = o.Schema.Version()
+	t := &trainer{o: o, log: train.NewLog()}
+	if err := o.Read(ctx, t.log.Add); err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	t.train = t.log.Len()
+	if o.Split == splitFile {
+		if err := o.ReadTest(ctx, t.log.Add); err != nil {
+			return nil, fmt.Errorf("read test events: %w", err)
+		}
+	}
+	t.say("Data: %s, newest %s.\n", t.log, t.log.Newest().Format(time.RFC3339))
+	return t, nil
+}
+
+func (t *trainer) say(format string, args ...any) { fmt.Fprintf(t.o.Out, format, args...) }
+
+// cut parts the log into a training and a held-out part.
+func (t *trainer) cut(l *train.Log) *holdout {
+	h := &holdout{schema: t.o.Schema, signal: t.o.Train.Signal, keepSeen: t.o.KeepSeen, whole: t.o.Whole}
+	users, times := make([]int32, l.Len()), make([]int64, l.Len())
+	for i := range users {
+		x := l.At(i)
+		users[i], times[i] = x.User, x.Time
+	}
+	switch t.o.Split {
+	case splitTime:
+		at := eval.CutAt(times, t.o.Share)
+		h.before, h.after = l.Split(eval.Since(times, at))
+		h.moment = time.UnixMilli(at)
+	default:
+		h.before, h.after = l.Split(eval.LastOfEach(users, times, t.o.Share))
+		h.moment = l.Newest().Add(time.Millisecond)
+	}
+	return h
+}
+
+// evaluate holds out events, trains on the rest and prints how well the held-out ones are foreseen.
+func (t *trainer) evaluate(ctx context.Context) (map[string]float64, error) {
+	if t.o.Split == splitNone {
+		return nil, fmt.Errorf("no split was asked for: %w", errNothingToJudge)
+	}
+	h := t.cut(t.log)
+	if t.o.Split == splitFile {
+		hold := make([]bool, t.log.Len())
+		for i := t.train; i < len(hold); i++ {
+			hold[i] = true
+		}
+		h.before, h.after = t.log.Split(hold)
+	}
+	users, cold := h.testUsers()
+	if len(users) == 0 {
+		return nil, fmt.Errorf("no user has both a history and %d held-out events that fit (%d users are new): %w", h.after.Len(), cold, errNothingToJudge)
+	}
+	if err := t.choose(ctx, h.before); err != nil {
+		return nil, err
+	}
+	als, report, err := t.fit(ctx, h.before, "evaluate")
+	if err != nil {
+		return nil, err
+	}
+	popularity, err := train.Popularity(h.before, t.o.Train)
+	if err != nil {
+		return nil, err
+	}
+	j, err := h.judge(ctx, t.o.K, popularity, als)
+	if err != nil {
+		return nil, fmt.Errorf("evaluate: %w", err)
+	}
+	items := len(als.Items().IDs)
+	t.table(h, j, report, items)
+	return j.metrics(items), nil
+}
+
+// fit trains once and shows the progress.
+func (t *trainer) fit(ctx context.Context, l *train.Log, what string) (*models.ALS, train.Report, error) {
+	o := t.o.Train
+	o.Budget = t.o.Budget / time.Duration(len(lambdas)+2)
+	if t.o.Progress != nil {
+		bar := newStep(t.o.Progress, what, "epochs", int64(max(o.Epochs, 0)))
+		defer bar.done()
+		o.Progress = func(p train.Progress) { bar.set(int64(p.Epoch)) }
+	}
+	return train.ALS(ctx, l, o)
+}
+
+// publish trains on everything and makes the model current.
+func (t *trainer) publish(ctx context.Context, metrics map[string]float64) (models.Meta, error) {
+	als, report, err := t.fit(ctx, t.log, "train")
+	if err != nil {
+		return models.Meta{}, err
+	}
+	if report.Stopped {
+		t.say("The time budget ended training after epoch %d.\n", report.Epochs)
+	}
+	meta, err := t.o.Registry.Publish(ctx, als.WithMetrics(metrics))
+	if err != nil {
+		return models.Meta{}, err
+	}
+	t.say("Published %s: %s.\n", meta.Version, report)
+	return meta, nil
+}
