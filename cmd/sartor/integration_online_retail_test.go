@@ -67,13 +67,13 @@ func throughKafkaIntoRedis(t *testing.T, path string, kills int) {
 		points[i] = 1 + rng.Int64N(p.events*9/10)
 	}
 	slices.Sort(points)
-	restarts := 0
+	restarts, begin := 0, time.Now()
 	for i, point := range points {
 		child := p.ingest(ctx, i)
 		p.await(ctx, child, point, p.progress(ctx)+1)
 		child.kill()
 		restarts++
-		t.Logf("kill %d of %d at %d of %d events", restarts, kills, p.progress(ctx), p.events)
+		t.Logf("kill %d of %d at %d of %d events, after %s", restarts, kills, p.progress(ctx), p.events, time.Since(begin).Round(100*time.Millisecond))
 	}
 	child := p.ingest(ctx, kills)
 	p.await(ctx, child, p.events, 0)
