@@ -136,10 +136,11 @@ func (s *symbols) variable(root string, f features.Field) variable {
 	case "item":
 		v.deps = depItem
 		v.item = func(c *Candidate) any {
-			if name == "id" {
+			v := c.Item.Env[name]
+			if _, ok := v.(string); name == "id" && !ok {
 				return c.Item.ID
 			}
-			return k.coerce(c.Item.Env[name], def)
+			return k.coerce(v, def)
 		}
 	default:
 		v.deps = depContext

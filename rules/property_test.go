@@ -1,0 +1,214 @@
+package rules
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"runtime"
+	"sort"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// randomSet is a set of a few random rules of all actions.
+func randomSet(t *rapid.T) []Rule {
+	conditions := []string{`item.stock <= 0`, `item.brand == "x"`, `item.sales_7d > 50`, `"own" in item.tags`, `item.brand in user.top_brands`, `score > 0.5`,
+		`any(user.top_brands, # == item.category)`, `item.sales_7d % item.stock == 1`, `position <= 3`, `item.price > user.avg_order_value`}
+	actions := []func() Action{
+		func() Action { return act("exclude") },
+		func() Action { return act("keep") },
+		func() Action { return act("dedupe", "by", "item.product_group") },
+		func() Action {
+			return act("boost", "multiply", rapid.SampledFrom([]string{"1.1", "1 + item.price", "1 + log1p(item.sales_7d)"}).Draw(t, "m"))
+		},
+		func() Action { return act("boost", "add", rapid.SampledFrom([]string{"0.1", "score"}).Draw(t, "a")) },
+		func() Action { return act("bury", "multiply", "0.3") },
+		func() Action { return act("bury", "to", "bottom") },
+		func() Action {
+			return act("pin", "position", strconv.Itoa(rapid.IntRange(1, 6).Draw(t, "p")), "max", "2", "order_by", "item.sales_7d desc")
+		},
+		func() Action { return act("pin", "position", "2", "items", "[i3,i7]") },
+		func() Action {
+			return act("cap", "by", "item.brand", "max", strconv.Itoa(rapid.IntRange(1, 3).Draw(t, "max")), "within", strconv.Itoa(rapid.IntRange(1, 9).Draw(t, "within")))
+		},
+		func() Action { return act("cap", "by", "item.category", "max", "2", "relax", "true") },
+		func() Action { return act("quota", "match", `"own" in item.tags`, "min", "2", "within", "6") },
+		func() Action { return act("inject", "source", "hot") },
+		func() Action { return act("replace", "strategy", "trending", "keep_model", "40%") },
+		func() Action { return act("badge", "text", "New") },
+		func() Action { return act("note", "text", "x", "key", "k") },
+	}
+	var rules []Rule
+	for i := 0; i < rapid.IntRange(0, 6).Draw(t, "rules"); i++ {
+		a := rapid.SampledFrom(actions).Draw(t, "action")()
+		r := mk(fmt.Sprintf("r%d", i), priority(rapid.IntRange(-2, 2).Draw(t, "priority")), then(a))
+		request := a.Name == "inject" || a.Name == "replace"
+		if !request && (rapid.Bool().Draw(t, "matched") || a.Name == "pin") {
+			r.Match = text(rapid.SampledFrom(conditions).Draw(t, "match"))
+		}
+		if rapid.IntRange(0, 3).Draw(t, "conditional") == 0 {
+			r.When = text("user.is_new")
+		}
+		if rapid.IntRange(0, 4).Draw(t, "grouped") == 0 {
+			r.Group = "g"
+		}
+		r.Stop = rapid.IntRange(0, 5).Draw(t, "stop") == 0
+		r.Hard = a.Name == "exclude" && rapid.Bool().Draw(t, "hard")
+		rules = append(rules, r)
+	}
+	return rules
+}
+
+func randomCandidates(t *rapid.T) []Candidate {
+	var in []Candidate
+	sources := [][]Source{{SourceModel}, {SourceModel}, {SourceHot}, {SourceTrending}, {SourcePopular}, {SourceModel, SourceHot}}
+	for i := 0; i < rapid.IntRange(0, 24).Draw(t, "n"); i++ {
+		c := thing(fmt.Sprintf("i%d", rapid.IntRange(0, 19).Draw(t, "id")), float64(rapid.IntRange(0, 4).Draw(t, "base"))/4, map[string]any{})
+		n := int(c.Item.ID[len(c.Item.ID)-1]) + len(c.Item.ID) // one item has one set of fields
+		for k, v := range map[string]any{"stock": n % 4, "sales_7d": n % 97, "price": float64(n % 9), "brand": []string{"", "x", "y"}[n%3],
+			"category": []string{"a", "b", "x"}[n%3], "product_group": []string{"", "g", "h"}[n/3%3], "tags": [][]string{nil, {"own"}}[n/2%2]} {
+			c.Item.Env[k] = v
+		}
+		c.Sources = rapid.SampledFrom(sources).Draw(t, "sources")
+		in = append(in, c)
+	}
+	return in
+}
+
+// The same request has the same answer in whatever order candidates come, on any number of
+// processors, in parallel, and whether or not it is explained.
+func TestDeterminism(t *testing.T) {
+	processors := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(processors)
+	rapid.Check(t, func(t *rapid.T) {
+		s, problems := Compile([]File{rulesOf(randomSet(t)...)}, schema(), Options{})
+		if s == nil {
+			t.Fatalf("%+v", problems)
+		}
+		env := at(map[string]any{"is_new": true, "top_brands": []string{"x"}}, nil)
+		in := rank(randomCandidates(t)...)
+		count := rapid.IntRange(0, 12).Draw(t, "count")
+		want := s.Apply(env, nil, in, count, true)
+		checkList(t, s, env, in, count, want)
+		seed := rapid.Uint64().Draw(t, "seed")
+		rng := rand.New(rand.NewPCG(seed, 2))
+		var wait sync.WaitGroup
+		for round := 0; round < 8; round++ {
+			runtime.GOMAXPROCS(1 + round)
+			shuffled := append([]Candidate(nil), in...)
+			rng.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
+			wait.Add(1)
+			go func() {
+				defer wait.Done()
+				if got := s.Apply(env, s.Plan(env), shuffled, count, true); !reflect.DeepEqual(got, want) {
+					t.Errorf("round %d: %+v\nwant %+v", round, got, want)
+				}
+				if got := s.Apply(env, nil, shuffled, count, false); ids(got) != ids(want) {
+					t.Errorf("unexplained: %s, want %s", ids(got), ids(want))
+				}
+			}()
+		}
+		wait.Wait()
+	})
+}
+
+// checkList holds a list against what every list must obey.
+func checkList(t *rapid.T, s *Set, env *Env, in []Candidate, count int, r Result) {
+	seen := map[string]bool{}
+	for i, it := range r.Items {
+		if seen[it.Item.ID] || it.Position != i+1 {
+			t.Fatalf("twice or misplaced: %+v", it)
+		}
+		seen[it.Item.ID] = true
+	}
+	if len(r.Items) > count {
+		t.Fatalf("%d items for %d", len(r.Items), count)
+	}
+	checkStory(t, s, env, in, r)
+}
+
+// checkStory replays the explanation: scores follow from base and effects, every candidate is
+// there, who is not in the list was removed or outranked, and the order between items that no
+// rule of arrangement touched follows from scores.
+func checkStory(t *rapid.T, s *Set, env *Env, in []Candidate, r Result) {
+	distinct := map[string]bool{}
+	for _, c := range in {
+		distinct[c.Item.ID] = true
+	}
+	if len(r.Trace.Items) != len(distinct) {
+		t.Fatalf("%d stories of %d items", len(r.Trace.Items), len(distinct))
+	}
+	fired := map[string]bool{}
+	for _, f := range r.Trace.Fired {
+		fired[f.Rule] = true
+	}
+	for _, it := range r.Trace.Items {
+		product, sum := 1.0, 0.0
+		for _, e := range it.Effects {
+			if e.Error == "" && !fired[e.Rule] {
+				t.Fatalf("%s acted on %s and did not fire: %+v", e.Rule, it.ItemID, r.Trace)
+			}
+			if e.Multiply != 0 {
+				product *= e.Multiply
+			}
+			sum += e.Add
+		}
+		if it.Removed == "" || it.Position > 0 {
+			want := it.Base*min(max(product, minProduct), maxProduct) + sum
+			if d := want - it.Score; d > 1e-9 || d < -1e-9 {
+				t.Fatalf("%s: effects give %v, score %v", it.ItemID, want, it.Score)
+			}
+		}
+		if it.Position > 0 && it.Removed != "" || it.Removed != r.Trace.Removed[it.ItemID] {
+			t.Fatalf("removed %q, in the map %q: %+v", it.Removed, r.Trace.Removed[it.ItemID], it)
+		}
+	}
+	if plainOrder(s) {
+		checkOrder(t, r)
+	}
+}
+
+// plainOrder tells whether scores alone order a set's lists.
+func plainOrder(s *Set) bool {
+	for _, ru := range s.rules {
+		for _, a := range ru.actions {
+			if a.stage == stageArrange || a.name == "replace" || a.boost != nil && a.boost.bottom {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func checkOrder(t *rapid.T, r Result) {
+	popularOnly := func(it ItemTrace) bool { return len(it.Sources) == 1 && it.Sources[0] == SourcePopular }
+	var left []ItemTrace
+	for _, it := range r.Trace.Items {
+		if it.Removed == "" {
+			left = append(left, it)
+		}
+	}
+	sort.Slice(left, func(i, j int) bool {
+		a, b := left[i], left[j]
+		switch {
+		case popularOnly(a) != popularOnly(b):
+			return popularOnly(b)
+		case a.Score != b.Score:
+			return a.Score > b.Score
+		case a.Base != b.Base:
+			return a.Base > b.Base
+		}
+		return a.ItemID < b.ItemID
+	})
+	var want []string
+	for i := 0; i < len(r.Items) && i < len(left); i++ {
+		want = append(want, left[i].ItemID)
+	}
+	if ids(r) != strings.Join(want, " ") {
+		t.Fatalf("the story gives %v, the list is %s", want, ids(r))
+	}
+}
