@@ -62,11 +62,13 @@ func (c shardCopy) restore(s *Store, shard int) {
 // faulty drives one partition through a log while things go wrong.
 type faulty struct {
 	*testing.T
-	s    *Store
-	log  []Folded
-	p    *Partition
-	old  shardCopy
-	oldN int
+	s   *Store
+	log []Folded
+	p   *Partition
+	// zombie is the owner before the last takeover.
+	zombie *Partition
+	old    shardCopy
+	oldN   int
 }
 
 func (f *faulty) reopen() {
@@ -127,6 +129,73 @@ func (f *faulty) lostAnswer(n, known int) {
 	f.apply(n)
 }
 
+// again delivers a batch twice.
+func (f *faulty) again(n int) {
+	events, last := f.next(n)
+	owner := f.p
+	f.apply(n)
+	if err := owner.Apply(context.Background(), events, last); err != nil && !errors.Is(err, ErrFenced) {
+		f.Fatal(err)
+	}
+}
+
+// takeover lets the owner before the last write once more, and opens the partition anew.
+func (f *faulty) takeover(n int) {
+	z := f.zombie
+	end := min(int(z.last)+1+n, len(f.log))
+	if err := z.Apply(context.Background(), f.log[z.last+1:end], int64(end-1)); err != nil && !errors.Is(err, ErrFenced) {
+		f.Fatal(err)
+	}
+	f.zombie = f.p
+	f.reopen()
+}
+
+// flush returns whether the owner still is the owner.
+func (f *faulty) flush() bool {
+	err := f.p.Flush(context.Background())
+	if errors.Is(err, ErrFenced) {
+		f.reopen()
+	} else if err != nil {
+		f.Fatal(err)
+	}
+	return err == nil
+}
+
+// finish applies the rest of the log. An idle owner finds what Redis lost.
+func (f *faulty) finish() {
+	for done := false; !done; done = f.flush() {
+		for int(f.p.last) < len(f.log)-1 {
+			f.apply(20)
+		}
+	}
+}
+
+// step does one thing, right or wrong.
+func (f *faulty) step(rt *rapid.T) {
+	n := rapid.IntRange(1, 15).Draw(rt, "n")
+	switch rapid.SampledFrom([]string{"apply", "apply", "again", "crash", "lost", "zombie", "copy", "rollback", "flush"}).Draw(rt, "step") {
+	case "apply":
+		f.apply(n)
+	case "again":
+		f.again(n)
+	case "crash":
+		f.crash(n, rapid.IntRange(0, 3).Draw(rt, "shards"))
+	case "lost":
+		f.lostAnswer(n, rapid.IntRange(0, 3).Draw(rt, "known"))
+	case "zombie":
+		f.takeover(n)
+	case "copy":
+		f.oldN = rapid.IntRange(0, 3).Draw(rt, "shard")
+		f.old = copyShard(f.s, f.oldN)
+	case "rollback":
+		if f.oldN >= 0 {
+			f.old.restore(f.s, f.oldN)
+		}
+	case "flush":
+		f.flush()
+	}
+}
+
 func TestExactlyOnceUnderFaults(t *testing.T) {
 	onServers(t, func(t *testing.T, opts Options) {
 		n := 0
@@ -138,57 +207,11 @@ func TestExactlyOnceUnderFaults(t *testing.T) {
 			defer s.Close()
 			f := &faulty{T: t, s: s, log: foldAll(genEvents(rt)), oldN: -1}
 			f.reopen()
-			zombie := f.p
+			f.zombie = f.p
 			for range rapid.IntRange(0, 12).Draw(rt, "steps") {
-				n := rapid.IntRange(1, 15).Draw(rt, "n")
-				switch rapid.SampledFrom([]string{"apply", "apply", "again", "crash", "lost", "zombie", "copy", "rollback", "flush"}).Draw(rt, "step") {
-				case "apply":
-					f.apply(n)
-				case "again": // delivered twice
-					events, last := f.next(n)
-					owner := f.p
-					f.apply(n)
-					if err := owner.Apply(context.Background(), events, last); err != nil && !errors.Is(err, ErrFenced) {
-						rt.Fatal(err)
-					}
-				case "crash":
-					f.crash(n, rapid.IntRange(0, 3).Draw(rt, "shards"))
-				case "lost":
-					f.lostAnswer(n, rapid.IntRange(0, 3).Draw(rt, "known"))
-				case "zombie":
-					end := min(int(zombie.last)+1+n, len(f.log))
-					if err := zombie.Apply(context.Background(), f.log[zombie.last+1:end], int64(end-1)); err != nil && !errors.Is(err, ErrFenced) {
-						rt.Fatal(err)
-					}
-					zombie = f.p
-					f.reopen()
-				case "copy":
-					f.oldN = rapid.IntRange(0, 3).Draw(rt, "shard")
-					f.old = copyShard(s, f.oldN)
-				case "rollback":
-					if f.oldN >= 0 {
-						f.old.restore(s, f.oldN)
-					}
-				case "flush":
-					if err := f.p.Flush(context.Background()); errors.Is(err, ErrFenced) {
-						f.reopen()
-					} else if err != nil {
-						rt.Fatal(err)
-					}
-				}
+				f.step(rt)
 			}
-			for int(f.p.last) < len(f.log)-1 {
-				f.apply(20)
-			}
-			for { // an idle owner finds what Redis lost
-				if err := f.p.Flush(context.Background()); err == nil {
-					break
-				}
-				f.reopen()
-				for int(f.p.last) < len(f.log)-1 {
-					f.apply(20)
-				}
-			}
+			f.finish()
 			if f.p.Next() != int64(len(f.log)) {
 				rt.Fatalf("Next is %d after %d events", f.p.Next(), len(f.log))
 			}
