@@ -46,16 +46,15 @@ func isExpressionKey(key string) bool {
 	return key == "when" || key == "match" || key == "multiply" || key == "add" || key == "order_by"
 }
 
-func isKnownKey(key string) bool {
-	for _, keys := range [][]string{fileKeys, scopeKeys, paramKeys, listKeys, ruleKeys, scheduleKeys, rolloutKeys} {
-		if slices.Contains(keys, key) {
-			return true
-		}
+func isKnownKey(key string) bool { return slices.Contains(Words(), key) }
+
+// Words returns every key and field name of rule files, sorted: for completion, and for the test
+// that the manual names them all.
+func Words() []string {
+	all := slices.Concat(fileKeys, scopeKeys, paramKeys, listKeys, ruleKeys, scheduleKeys, rolloutKeys)
+	for name, fields := range actionFields {
+		all = append(append(all, name), fields...)
 	}
-	for _, fields := range actionFields {
-		if slices.Contains(fields, key) {
-			return true
-		}
-	}
-	return actionFields[key] != nil
+	slices.Sort(all)
+	return slices.Compact(all)
 }
