@@ -30,12 +30,12 @@ func counted(t streams.Type) bool {
 // Validate returns everything that is wrong with an event, in the order of the fields, or nil. An
 // event without problems can be encoded and will be accepted by Decode.
 func Validate(e *streams.Event) []Problem {
-	v := validator{e: e}
-	v.head()
-	v.subject()
-	v.lines()
-	v.money()
-	v.rest()
+	var v validator // without e in it, which would move every event to the heap
+	v.head(e)
+	v.subject(e)
+	v.lines(e)
+	v.money(e)
+	v.rest(e)
 	before := len(v.problems)
 	v.document("attributes", e.Attributes, 2)
 	slices.SortFunc(v.problems[before:], func(a, b Problem) int { // the map has no order
@@ -45,10 +45,7 @@ func Validate(e *streams.Event) []Problem {
 }
 
 // validator collects the problems of one event.
-type validator struct {
-	e        *streams.Event
-	problems []Problem
-}
+type validator struct{ problems []Problem }
 
 // add notes a problem.
 func (v *validator) add(field, format string, args ...any) {
@@ -56,23 +53,22 @@ func (v *validator) add(field, format string, args ...any) {
 }
 
 // head checks the fields that every event has.
-func (v *validator) head() {
-	v.id("event_id", v.e.ID)
-	if v.e.Type == "" {
+func (v *validator) head(e *streams.Event) {
+	v.id("event_id", e.ID)
+	if e.Type == "" {
 		v.add("type", "is required")
-	} else if v.e.Type.Stream() == "" {
-		v.add("type", "%s", unknownType(string(v.e.Type)))
+	} else if e.Type.Stream() == "" {
+		v.add("type", "%s", unknownType(string(e.Type)))
 	}
-	if v.e.Time.IsZero() {
+	if e.Time.IsZero() {
 		v.add("time", "is required: when it happened, RFC 3339 with a zone, like 2026-11-23T14:05:00Z")
-	} else if ms := v.e.Time.UnixMilli(); ms < firstMilli || ms >= lastMilli {
+	} else if ms := e.Time.UnixMilli(); ms < firstMilli || ms >= lastMilli {
 		v.add("time", "must be in the years 1970 to 2199")
 	}
 }
 
 // subject checks who it was.
-func (v *validator) subject() {
-	e := v.e
+func (v *validator) subject(e *streams.Event) {
 	v.id("user_id", e.UserID)
 	if streams.IsAnonymous(e.UserID) {
 		v.add("user_id", "must not start with %q; send the rest as anonymous_id", streams.AnonymousSubject(""))
@@ -85,8 +81,7 @@ func (v *validator) subject() {
 }
 
 // lines checks the items.
-func (v *validator) lines() {
-	e := v.e
+func (v *validator) lines(e *streams.Event) {
 	if len(e.Items) > MaxLines {
 		v.add("items", "more than %d items; split the event", MaxLines)
 		return
@@ -108,29 +103,29 @@ func (v *validator) lines() {
 		v.add("items", "%s needs item_id or items", e.Type)
 	}
 	for i := range e.Items {
-		v.line(i)
+		v.line(e, i)
 	}
 }
 
 // line checks one item.
-func (v *validator) line(i int) {
-	l := &v.e.Items[i]
+func (v *validator) line(e *streams.Event, i int) {
+	l := &e.Items[i]
 	if l.ItemID == "" {
 		v.add(lineField(i, "item_id"), "is required")
 	} else {
 		v.idAt(i, l.ItemID)
 	}
-	if counted(v.e.Type) {
+	if counted(e.Type) {
 		if l.Quantity < 1 || l.Quantity > MaxQuantity {
 			v.add(lineField(i, "quantity"), "must be from 1 to %d; got %d", MaxQuantity, l.Quantity)
 		}
-	} else if l.Quantity != 0 && v.e.Type != "" {
+	} else if l.Quantity != 0 && e.Type != "" {
 		v.add(lineField(i, "quantity"), "only order, return, cart-add and cart-remove have quantities; leave it out")
 	}
 	switch {
 	case l.Price < 0 || l.Price > MaxPrice:
 		v.add(lineField(i, "price"), "must be from 0 to %d minor units; got %d", int64(MaxPrice), l.Price)
-	case l.Price != 0 && v.e.Type.Stream() == streams.Catalog:
+	case l.Price != 0 && e.Type.Stream() == streams.Catalog:
 		v.add(lineField(i, "price"), "the price of a catalog item belongs into attributes")
 	}
 	if l.Position < 0 || l.Position > MaxPosition {
@@ -139,8 +134,7 @@ func (v *validator) line(i int) {
 }
 
 // money checks currency, order id and amounts.
-func (v *validator) money() {
-	e := v.e
+func (v *validator) money(e *streams.Event) {
 	if c := e.Currency; c != "" && (len(c) != 3 || strings.Trim(c, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "") {
 		v.add("currency", "must be three capital letters (ISO 4217), like EUR; got %s", quote([]byte(c)))
 	}
@@ -169,8 +163,7 @@ func (v *validator) money() {
 }
 
 // rest checks what belongs to single types, and the attribution.
-func (v *validator) rest() {
-	e := v.e
+func (v *validator) rest(e *streams.Event) {
 	if e.Type == streams.Search && e.Query == "" {
 		v.add("query", "search needs the text that was searched for")
 	}

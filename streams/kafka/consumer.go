@@ -57,6 +57,10 @@ type ConsumerOptions struct {
 	// Stall is how long a partition may fail to be read before the watchdog replaces all
 	// connections; 20 s when zero.
 	Stall time.Duration
+	// SessionTimeout is how long a member that died holds its partitions; 6 s, the least that brokers
+	// allow by default (group.min.session.timeout.ms), when zero. A member that is killed and started
+	// again waits for it too.
+	SessionTimeout time.Duration
 	// Version is written into dead letters.
 	Version string
 }
@@ -78,6 +82,7 @@ func (o *ConsumerOptions) defaults() {
 	o.MaxAhead = cmp.Or(o.MaxAhead, 5*time.Minute)
 	o.FetchBytes = cmp.Or(o.FetchBytes, 1<<20)
 	o.Stall = cmp.Or(o.Stall, 20*time.Second)
+	o.SessionTimeout = cmp.Or(o.SessionTimeout, 6*time.Second)
 	o.Version = cmp.Or(o.Version, "dev")
 }
 
@@ -204,8 +209,8 @@ func (c *Consumer) join() (*kafkago.ConsumerGroup, error) {
 		Topics:                 c.topics(),
 		GroupBalancers:         []kafkago.GroupBalancer{kafkago.RoundRobinGroupBalancer{}},
 		StartOffset:            kafkago.FirstOffset, // said though never used
-		HeartbeatInterval:      time.Second,
-		SessionTimeout:         10 * time.Second,
+		HeartbeatInterval:      min(time.Second, c.config.SessionTimeout/6),
+		SessionTimeout:         c.config.SessionTimeout,
 		RebalanceTimeout:       10 * time.Second,
 		JoinGroupBackoff:       300 * time.Millisecond,
 		WatchPartitionChanges:  true,

@@ -198,8 +198,11 @@ func TestSlowStoreStopsFetching(t *testing.T) {
 	ctx := testContext(t)
 	makeTopics(t, o, 1)
 	all := views(1, 0, 3000)
-	if err := newTestProducer(t, o).Write(ctx, all...); err != nil {
-		t.Fatal(err)
+	p := newTestProducer(t, o)
+	for i := 0; i < len(all); i += 100 { // thirty batches, each longer than a fetch may be
+		if err := p.Write(ctx, all[i:i+100]...); err != nil {
+			t.Fatal(err)
+		}
 	}
 	var fetches atomic.Int64
 	c.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
@@ -218,9 +221,19 @@ func TestSlowStoreStopsFetching(t *testing.T) {
 	}
 	stop := member(t, o, ConsumerOptions{Streams: []streams.Stream{streams.Behavior}, BatchEvents: 10, FetchBytes: 1000}, m.open)
 	<-blocked
-	// Each fetch holds at most one batch of the log beyond 1000 bytes, which here is all: then the tail
-	// has one chunk waiting in its channel and one in its hands.
-	if n := fetches.Load(); n > 4 {
+	// One chunk is being applied, one waits in the channel, one in the hands of the tail.
+	awaitCount(t, ctx, &fetches, 3)
+	pool, err := newPool(&o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pool.close()
+	for range 100 { // the broker answers others meanwhile
+		if _, _, err := pool.bounds(ctx, o.Topic(streams.Behavior), 0); err != nil && ctx.Err() != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := fetches.Load(); n != 3 {
 		t.Errorf("%d fetches while the store is blocked", n)
 	}
 	close(slow)
@@ -229,6 +242,20 @@ func TestSlowStoreStopsFetching(t *testing.T) {
 		t.Fatal(err)
 	}
 	checkExact(t, m, all)
+}
+
+// awaitCount waits until a counter is reached.
+func awaitCount(t *testing.T, ctx context.Context, n *atomic.Int64, want int64) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for n.Load() < want {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatalf("counted %d of %d", n.Load(), want)
+		}
+	}
 }
 
 // TestWatchdogConnectsAnew: a partition that does not move gets new connections.
@@ -339,7 +366,7 @@ func TestEventsFromTheFutureAreQuarantined(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := letters(t, o)
-	if len(l) != 1 || !strings.HasPrefix(header(l[0], HeaderReason), "time: is 10m0s ahead of the time at which the log received the event") || m.effects[soon.ID] != 1 {
+	if len(l) != 1 || !strings.HasPrefix(header(l[0], HeaderReason), "time: is ") || !strings.Contains(header(l[0], HeaderReason), " ahead of the time at which the log received the event; check the producer's clock") || m.effects[soon.ID] != 1 {
 		t.Errorf("letters %v, effects %v", l, m.effects)
 	}
 }
