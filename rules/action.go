@@ -210,7 +210,7 @@ func (r *actionReader) decay(s *boostSpec) {
 			r.error(sub.Pos, CodeUnknownKey, "unknown key `"+sub.Name+"` in `decay`", didYouMean(sub.Name, []string{"field", "half_life"}, ""))
 		}
 	}
-	if s.field == nil && s.halfLife == 0 || (s.field == nil) != (s.halfLife == 0) {
+	if s.field == nil || s.halfLife == 0 {
 		r.error(f.Pos, CodeActionField, "`decay` needs `field` and `half_life`", "for instance `decay: {field: item.created_at, half_life: 7d}`")
 	}
 }

@@ -173,12 +173,17 @@ func (a *arrangement) best(ru *rule, act *action, hits []bool) []int {
 
 // readLimits prepares caps and quotas; pins count towards both from the start.
 func (a *arrangement) readLimits() {
+	stopped := false // a `stop` rule ends the limits of later ones
 	for i, ru := range a.state.active {
+		if stopped {
+			break
+		}
 		for k := range ru.actions {
 			act := &ru.actions[k]
 			if act.name != "cap" && act.name != "quota" {
 				continue
 			}
+			stopped = ru.stop
 			hits, _ := a.matched(i)
 			l := activeLimit{rule: ru, action: act, spec: act.limit, hits: hits}
 			if act.name == "cap" {

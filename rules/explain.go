@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"maps"
 	"sort"
 	"strconv"
 	"strings"
@@ -152,7 +153,7 @@ func (r *run) story(items []Ranked) Trace {
 	if !r.explain {
 		return t
 	}
-	t.Removed, t.Params = r.removed, r.set.params
+	t.Removed, t.Params = r.removed, maps.Clone(r.set.params)
 	for j := range r.cands {
 		t.Items = append(t.Items, r.itemStory(&r.cands[j]))
 	}

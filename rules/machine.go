@@ -38,7 +38,7 @@ func (t *typer) machine(src string, root *node) (*machine, error) {
 		env[v.name] = machineType(v.kind)
 		kinds[v.name] = v.kind
 	}
-	options := []expr.Option{expr.Env(env), expr.MaxNodes(4 * maxNodes), expr.DisableAllBuiltins(),
+	options := []expr.Option{expr.Env(env), expr.MaxNodes(maxNodes), expr.DisableAllBuiltins(),
 		expr.Patch(&rewriter{typer: t, kinds: kinds})}
 	for name := range allowedBuiltins {
 		options = append(options, expr.EnableBuiltin(name))

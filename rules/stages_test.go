@@ -62,6 +62,7 @@ func TestStages(t *testing.T) {
 		{"cap by number", []Rule{mk("r", then(act("cap", "by", "item.stock", "max", "1")))}, nil, 10, "a d", "r"},
 		{"cap of some", []Rule{mk("r", match(`item.category == "shoes"`), then(act("cap", "by", "item.brand", "max", "1")))}, nil, 10, "a b d", "r"},
 		{"cap counts pins", []Rule{mk("r", then(act("cap", "by", "item.brand", "max", "1"))), mk("s", then(act("pin", "position", "3", "items", "[c]")))}, nil, 10, "d c", "r s"},
+		{"stop ends limits", []Rule{mk("r", priority(1), stop(), then(act("cap", "by", "item.brand", "max", "2"))), mk("s", then(act("cap", "by", "item.brand", "max", "1")))}, nil, 10, "a b d", "r"},
 		{"quota waits", []Rule{mk("r", then(act("quota", "match", `"own" in item.tags`, "min", "1", "within", "2")))}, nil, 3, "a c b", "r"},
 		{"quota is met already", []Rule{mk("r", then(act("quota", "match", `item.brand == "x"`, "min", "2", "within", "3")))}, nil, 3, "a b c", ""},
 		{"quota before cap", []Rule{mk("q", then(act("quota", "match", `item.id == "c"`, "min", "1", "within", "2"))), mk("r", then(act("cap", "by", "item.brand", "max", "1")))}, nil, 3, "a c d", "q r"},
