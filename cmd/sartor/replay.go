@@ -183,7 +183,7 @@ var errInterrupted = errors.New("interrupted")
 
 // endOf makes the end of the recording no error.
 func endOf(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

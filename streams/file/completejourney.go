@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"io"
 	"maps"
 	"strconv"
@@ -75,14 +76,14 @@ func openCompleteJourney(path string) (reader, error) {
 	}
 	if p := sibling(path, "demographics.csv"); p != "" {
 		if r.users, err = openTable(p, ',', demographics...); err != nil {
-			r.close()
+			_ = r.close()
 			return nil, err
 		}
 	}
 	if p := sibling(path, "products.csv"); p != "" {
 		if r.products, err = openTable(p, ',', "product_id", "manufacturer_id", "department", "brand",
 			"product_category", "product_type", "package_size"); err != nil {
-			r.close()
+			_ = r.close()
 			return nil, err
 		}
 	}
@@ -113,7 +114,7 @@ func (r *completeJourney) read(s *Source) error {
 	}
 	r.now = r.t
 	if err := r.t.next(); err != nil {
-		if err == io.EOF && r.run != nil {
+		if errors.Is(err, io.EOF) && r.run != nil {
 			if err := r.flush(s); err != nil {
 				return err
 			}
@@ -128,7 +129,7 @@ func (r *completeJourney) read(s *Source) error {
 func (r *completeJourney) step(s *Source, t **table, row func(*Source) error) error {
 	r.now = *t
 	err := (*t).next()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = (*t).close()
 		*t = nil
 		return err

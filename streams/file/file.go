@@ -158,7 +158,7 @@ func (s *Source) Stats() Stats {
 
 // Close closes the files.
 func (s *Source) Close() error {
-	if s.err == nil || s.err == io.EOF {
+	if s.err == nil || errors.Is(s.err, io.EOF) {
 		s.err = errors.New("the recording is closed")
 	}
 	return s.r.close()

@@ -48,7 +48,7 @@ func drain(t *testing.T, format Format, path string, opts Options) ([]streams.Ev
 	var events []streams.Event
 	for {
 		e, err := s.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return events, s.Stats(), nil
 		}
 		if err != nil {
@@ -168,7 +168,7 @@ func TestSourceKeepsItsError(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Close()
-	if _, err := s.Next(); err == nil || err == io.EOF {
+	if _, err := s.Next(); err == nil || errors.Is(err, io.EOF) {
 		t.Errorf("a closed source gives %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -63,7 +64,7 @@ func checkStats(t *testing.T, stats Stats, events int64, end error) {
 	for _, n := range stats.Skipped {
 		gone += n
 	}
-	if stats.Events != events || gone > stats.Rows || end == io.EOF && stats.Rows > gone && events == 0 {
+	if stats.Events != events || gone > stats.Rows || errors.Is(end, io.EOF) && stats.Rows > gone && events == 0 {
 		t.Fatalf("%d events, stats %+v, end %v", events, stats, end)
 	}
 }

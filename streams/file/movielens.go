@@ -2,6 +2,7 @@ package file
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -42,13 +43,13 @@ func openMovieLens(path string) (reader, error) {
 	r.now = r.ratingsTable
 	if p := sibling(path, "movies.csv"); p != "" {
 		if r.movies, err = openTable(p, ',', "movie_id", "title", "genres"); err != nil {
-			r.close()
+			_ = r.close()
 			return nil, err
 		}
 	}
 	if p := sibling(path, "users.csv"); p != "" {
 		if r.users, err = openTable(p, ',', "user_id", "gender", "age", "occupation", "zip_code"); err != nil {
-			r.close()
+			_ = r.close()
 			return nil, err
 		}
 	}
@@ -96,7 +97,7 @@ func (r *movieLens) load() error {
 	t := r.ratingsTable
 	for {
 		err := t.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
@@ -136,7 +137,7 @@ func (r *movieLens) load() error {
 func (r *movieLens) side(s *Source, t **table, row func(*Source) error) error {
 	r.now = *t
 	err := (*t).next()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = (*t).close()
 		*t = nil
 		return err

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -76,7 +77,7 @@ func (r *onlineRetail) close() error      { return r.t.close() }
 // read takes one row.
 func (r *onlineRetail) read(s *Source) error {
 	if err := r.t.next(); err != nil {
-		if err == io.EOF && r.run != nil {
+		if errors.Is(err, io.EOF) && r.run != nil {
 			if err := r.flush(s); err != nil {
 				return err
 			}

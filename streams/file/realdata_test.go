@@ -3,6 +3,7 @@ package file
 import (
 	"compress/gzip"
 	"encoding/csv"
+	"errors"
 	"io"
 	"maps"
 	"math/big"
@@ -56,7 +57,7 @@ func rows(t *testing.T, path string, comma rune, f func(row func(string) string)
 	}
 	for {
 		record, err := r.Read()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {
@@ -344,7 +345,7 @@ func TestLightGCNEqualsTheFile(t *testing.T) {
 			}
 			n++
 		})
-		if _, err := s.Next(); err != io.EOF || n != want {
+		if _, err := s.Next(); !errors.Is(err, io.EOF) || n != want {
 			t.Errorf("%s: %d pairs, then %v; published: %d", name, n, err, want)
 		}
 		s.Close()

@@ -1,6 +1,7 @@
 package file
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -62,7 +63,7 @@ func openREES46(path string) (reader, error) {
 	if history := sibling(path, "history.csv"); history != "" && history != path {
 		t, err := openTable(history, ',', columns...)
 		if err != nil {
-			events.close()
+			_ = events.close()
 			return nil, err
 		}
 		r.tables = append(r.tables, t)
@@ -91,7 +92,7 @@ func (r *rees46) read(s *Source) error {
 			continue
 		}
 		if !r.ready[i] {
-			if err := r.advance(i); err == io.EOF {
+			if err := r.advance(i); errors.Is(err, io.EOF) {
 				continue
 			} else if err != nil {
 				return err

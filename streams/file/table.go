@@ -36,7 +36,7 @@ func openInput(path string) (*input, error) {
 	if magic, _ := buffered.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
 		unpacked, err := gzip.NewReader(buffered)
 		if err != nil {
-			f.Close()
+			_ = f.Close()
 			return nil, fmt.Errorf("unpack %s: %w", path, err)
 		}
 		in.Reader = unpacked
@@ -95,8 +95,8 @@ func openTable(path string, comma rune, columns ...string) (*table, error) {
 	t.csv.Comma, t.csv.ReuseRecord = comma, true
 	header, err := t.csv.Read()
 	if err != nil {
-		in.close()
-		if err == io.EOF {
+		_ = in.close()
+		if errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("%s is empty: it needs a header row with %s", in.name, strings.Join(columns, ", "))
 		}
 		return nil, t.wrap(err)
@@ -111,7 +111,7 @@ func openTable(path string, comma rune, columns ...string) (*table, error) {
 		t.index = append(t.index, i)
 	}
 	if missing != nil {
-		in.close()
+		_ = in.close()
 		return nil, fmt.Errorf("%s has no column %s; its header is %q", in.name,
 			strings.Join(missing, ", "), strings.Join(header, string(comma)))
 	}
@@ -133,7 +133,7 @@ func (t *table) next() error {
 func (t *table) wrap(err error) error {
 	var parse *csv.ParseError
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return err
 	case errors.As(err, &parse):
 		return &RowError{File: t.in.name, Line: parse.Line, Problem: parse.Err.Error()}
