@@ -49,7 +49,7 @@ type trainOptions struct {
 // lambdas and kappas are the ridges and the weights of the popularity term that are tried.
 var (
 	lambdas = []float64{0.002, 0.006, 0.02}
-	kappas  = []float64{0, 0.01, 0.03, 0.06, 0.1}
+	kappas  = []float64{0, 0.01, 0.03, 0.06, 0.1, 0.2}
 )
 
 // maxChoosers bounds the users on whom lambda and kappa are chosen.
