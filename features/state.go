@@ -163,7 +163,8 @@ func EncodeEntry(list string, e Entry) string {
 	return e.ItemID
 }
 
-// DecodeEntry reads a stored text of the list back. ms is the time stored beside it.
+// DecodeEntry reads a stored text of the list back. ms is the time stored beside it; an entry of
+// the history says its own.
 func (l *List) DecodeEntry(text string, ms int64) (Entry, error) {
 	if l.Name != historyList {
 		e := Entry{ItemID: text, Time: ms}
@@ -175,8 +176,8 @@ func (l *List) DecodeEntry(text string, ms int64) (Entry, error) {
 	kind, rest, ok := strings.Cut(text, " ")
 	stamp, item, ok2 := strings.Cut(rest, " ")
 	t, err := strconv.ParseInt(stamp, 10, 64)
-	if !ok || !ok2 || err != nil || t != ms || kind == "" || item == "" {
-		return Entry{}, fmt.Errorf("a history entry reads %q at %d; want \"type time item\"", text, ms)
+	if !ok || !ok2 || err != nil || kind == "" || item == "" {
+		return Entry{}, fmt.Errorf("a history entry reads %q; want \"type time item\"", text)
 	}
 	return Entry{Type: streams.Type(kind), ItemID: item, Time: t}, nil
 }

@@ -151,18 +151,22 @@ func spanOf(window time.Duration, now time.Time) span {
 	}
 }
 
-// total adds up a counter over its whole life (window 0) or a window.
-func (st *State) total(counter string, window time.Duration, now time.Time) int64 {
+// total adds up the counter of a measure and event type over its whole life (window 0) or a window.
+// It runs several times per field of every request, so names are built in one buffer.
+func (st *State) total(m measure, t streams.Type, window time.Duration, now time.Time) int64 {
 	if st == nil {
 		return 0
 	}
+	var space [64]byte
+	name := append(append(append(space[:0], m.letter()...), ':'), t...)
 	if window == 0 {
-		return st.Counters[counter]
+		return st.Counters[string(name)]
 	}
 	w := spanOf(window, now)
+	name = append(name, '@', byte(w.unit))
 	var out int64
 	for i := w.first; i <= w.last; i++ {
-		out = addSaturated(out, st.Counters[bucketName(counter, w.unit, i)])
+		out = addSaturated(out, st.Counters[string(strconv.AppendInt(name, i, 10))])
 	}
 	return out
 }
@@ -171,10 +175,10 @@ func (st *State) total(counter string, window time.Duration, now time.Time) int6
 func (st *State) measured(m measure, events, minus []streams.Type, window time.Duration, now time.Time) int64 {
 	var out int64
 	for _, t := range events {
-		out = addSaturated(out, st.total(counterName(m, t, ""), window, now))
+		out = addSaturated(out, st.total(m, t, window, now))
 	}
 	for _, t := range minus {
-		out = addSaturated(out, -st.total(counterName(m, t, ""), window, now))
+		out = addSaturated(out, -st.total(m, t, window, now))
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -54,7 +55,22 @@ func startReal() (stop func(), err error) {
 	return func() { kill(); _ = os.RemoveAll(dir) }, nil
 }
 
-// startServer starts one server and waits until it accepts connections.
+// answers tells whether the server has loaded its data.
+func answers(network, address string) bool {
+	c, err := net.Dial(network, address)
+	if err != nil {
+		return false
+	}
+	defer c.Close()
+	buf := make([]byte, 5)
+	if _, err := c.Write([]byte("PING\r\n")); err != nil {
+		return false
+	}
+	_, err = io.ReadFull(c, buf)
+	return err == nil && string(buf) == "+PONG"
+}
+
+// startServer starts one server and waits until it answers.
 func startServer(bin, dir, network, address string, args ...string) (stop func(), err error) {
 	cmd := exec.Command(bin, append([]string{"--dir", dir, "--save", "", "--bind", "127.0.0.1", "--daemonize", "no", "--loglevel", "warning"}, args...)...)
 	if err := cmd.Start(); err != nil {
@@ -76,8 +92,7 @@ func startServer(bin, dir, network, address string, args ...string) (stop func()
 			stop()
 			return nil, errors.New("redis-server does not answer")
 		case <-tick.C:
-			if c, err := net.Dial(network, address); err == nil {
-				_ = c.Close()
+			if answers(network, address) {
 				return stop, nil
 			}
 		}

@@ -18,16 +18,19 @@ const (
 	fieldGone    = "gone"
 )
 
-// User returns what is stored about the subject, in one round trip; nil when nothing is.
+// User returns what is stored about the subject, in one round trip; nil when nothing is. The first
+// list of a schema is the history.
 func (s *Store) User(ctx context.Context, subject string) (*features.State, error) {
 	e := features.Entity{Kind: features.UserEntity, ID: subject}
 	tag := s.tag(s.shardOf(e))
 	lists := make([]*redis.ZSliceCmd, len(s.lists))
 	var hash *redis.MapStringStringCmd
+	var history *redis.StringSliceCmd
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		hash = p.HGetAll(ctx, hashKey(tag, e))
-		for i, l := range s.lists {
-			lists[i] = p.ZRevRangeWithScores(ctx, listKey(tag, l.Name, subject), 0, int64(l.Max-1))
+		history = p.ZRevRange(ctx, listKey(tag, s.lists[0].Name, subject), 0, int64(s.lists[0].Max-1))
+		for i, l := range s.lists[1:] {
+			lists[i+1] = p.ZRevRangeWithScores(ctx, listKey(tag, l.Name, subject), 0, int64(l.Max-1))
 		}
 		return nil
 	})
@@ -38,8 +41,13 @@ func (s *Store) User(ctx context.Context, subject string) (*features.State, erro
 	if err != nil {
 		return nil, fmt.Errorf("read a user: %w", err)
 	}
-	for i := range lists {
-		entries, err := decodeList(&s.lists[i], lists[i].Val())
+	for i := range s.lists {
+		var entries []features.Entry
+		if i == 0 {
+			entries, err = decodeHistory(&s.lists[0], history.Val())
+		} else {
+			entries, err = decodeList(&s.lists[i], lists[i].Val())
+		}
 		if err != nil {
 			return nil, fmt.Errorf("read a user: %w", err)
 		}
@@ -186,7 +194,24 @@ func decodeHash(fields map[string]string) (*features.State, error) {
 	return st, nil
 }
 
-// decodeList reads a stored list, newest first.
+// decodeHistory reads the list of everything a user did: the longest one, whose entries carry their
+// time, so that no scores need to be sent and parsed.
+func decodeHistory(l *features.List, in []string) ([]features.Entry, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
+	out := make([]features.Entry, len(in))
+	for i, member := range in {
+		e, err := l.DecodeEntry(member, 0)
+		if err != nil {
+			return nil, fmt.Errorf("list %s: %w", l.Name, err)
+		}
+		out[i] = e
+	}
+	return out, nil
+}
+
+// decodeList reads a stored list with its scores, newest first.
 func decodeList(l *features.List, in []redis.Z) ([]features.Entry, error) {
 	if len(in) == 0 {
 		return nil, nil
