@@ -143,8 +143,8 @@ func withTotals(t *testing.T) []byte {
 }
 
 // replay publishes the recording with 'sartor replay'.
-func (p *pipeline) replay(ctx context.Context, path string) error {
-	cmd := p.command(ctx, "replay", "--format", string(file.OnlineRetail), path)
+func (p *pipeline) replay(ctx context.Context, path string, more ...string) error {
+	cmd := p.command(ctx, append([]string{"replay", "--format", string(file.OnlineRetail), path}, more...)...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("sartor replay: %w\n%s", err, out)
 	}
