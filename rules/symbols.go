@@ -19,9 +19,6 @@ const (
 	depScore
 )
 
-// perItem tells whether the outcome can differ between the candidates of one request.
-func (d deps) perItem() bool { return d&(depItem|depScore) != 0 }
-
 // variable is one value that expressions read, loaded once per request or once per candidate.
 type variable struct {
 	name string // "user.tier", "has item.price", ...
