@@ -182,7 +182,9 @@ func (t *trainer) evaluate(ctx context.Context) (map[string]float64, error) {
 // fit trains once and shows the progress.
 func (t *trainer) fit(ctx context.Context, l *train.Log, what string) (*models.ALS, train.Report, error) {
 	o := t.o.Train
-	o.Budget = t.o.Budget / time.Duration(len(lambdas)+2)
+	if t.o.Budget > 0 {
+		o.Budget = t.o.Budget / time.Duration(len(lambdas)+2)
+	}
 	if t.o.Progress != nil {
 		bar := newStep(t.o.Progress, what, "epochs", int64(max(o.Epochs, 0)))
 		defer bar.done()
