@@ -110,7 +110,8 @@ func (r *reading) partition(ctx context.Context, p *part) error {
 func (r *reading) fetch(ctx context.Context, p *part, chunks chan<- chunk) error {
 	c := cursor{pool: r.pool, topic: p.topic, partition: p.partition, offset: p.first, maxBytes: 4 << 20, maxWait: 100 * time.Millisecond}
 	what := fmt.Sprintf("read topic %s partition %d", p.topic, p.partition)
-	for c.offset < p.end {
+	moved := time.Now()
+	for before := c.offset; c.offset < p.end; before = c.offset {
 		var ch chunk
 		err := retry(ctx, patience, what, func(ctx context.Context) error {
 			var err error
@@ -124,6 +125,11 @@ func (r *reading) fetch(ctx context.Context, p *part, chunks chan<- chunk) error
 		})
 		if err != nil {
 			return err
+		}
+		if c.offset > before {
+			moved = time.Now()
+		} else if time.Since(moved) > patience {
+			return fmt.Errorf("%s: nothing comes from offset %d on, though the log ends at %d", what, c.offset, p.end)
 		}
 		select {
 		case chunks <- ch:
