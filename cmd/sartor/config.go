@@ -30,6 +30,7 @@ type LogConfig struct {
 type HTTPConfig struct {
 	Addr            string        `koanf:"addr" doc:"host:port to listen on"`
 	ReadTimeout     time.Duration `koanf:"read_timeout" doc:"longest time to read a request"`
+	Budget          time.Duration `koanf:"budget" doc:"longest time for one answer; what is late is left out of it"`
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" doc:"time given to running requests when stopping"`
 }
 
@@ -118,7 +119,7 @@ func defaultConfig() Config {
 	return Config{
 		Profile: "development",
 		Log:     LogConfig{Level: "info", Format: "auto"},
-		HTTP:    HTTPConfig{Addr: "127.0.0.1:8080", ReadTimeout: 10 * time.Second, ShutdownTimeout: 5 * time.Second},
+		HTTP:    HTTPConfig{Addr: "127.0.0.1:8080", ReadTimeout: 10 * time.Second, Budget: 60 * time.Millisecond, ShutdownTimeout: 5 * time.Second},
 		Kafka: KafkaConfig{Brokers: []string{}, ClientID: "sartor", Group: "sartor-features", BatchEvents: 500,
 			Partitions: 8, Replication: 1, Create: true,
 			Topics: TopicsConfig{Orders: "orders", Behavior: "behavior", Catalog: "catalog", Users: "users",

@@ -34,6 +34,7 @@ func (c *Config) validate() configProblems {
 		bad("http.addr", "%q is not host:port", c.HTTP.Addr)
 	}
 	positive("http.read_timeout", int64(c.HTTP.ReadTimeout))
+	positive("http.budget", int64(c.HTTP.Budget))
 	positive("http.shutdown_timeout", int64(c.HTTP.ShutdownTimeout))
 	c.validateKafka(bad, oneOf, positive)
 	c.validateRedis(bad, positive)

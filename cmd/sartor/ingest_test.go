@@ -45,7 +45,7 @@ func startStack(t testing.TB, opts devstack.Options) *devstack.Stack {
 // stackApp is an app configured for a stack, with its own metrics and a silent logger.
 func stackApp(stack *devstack.Stack) *app {
 	a := &app{config: defaultConfig(), logger: slog.New(slog.DiscardHandler), metrics: prometheus.NewRegistry()}
-	a.config.Kafka.Brokers, a.config.Redis.Addrs = stack.Brokers(), stack.RedisAddrs()
+	a.config.Kafka.Brokers, a.config.Redis.Addrs, a.config.Redis.Shards = stack.Brokers(), stack.RedisAddrs(), devShards
 	return a
 }
 

@@ -114,7 +114,7 @@ type serving struct {
 
 func newServing(w *wiring, parts servingParts) *serving {
 	s := &serving{config: w.config, logger: w.logger, parts: parts}
-	rec := recommender.Options{Schema: w.schema, UserTimeout: w.config.Redis.ReadTimeout, Logger: w.logger, Registerer: w.metrics}
+	rec := recommender.Options{Schema: w.schema, Budget: w.config.HTTP.Budget, UserTimeout: w.config.Redis.ReadTimeout, Logger: w.logger, Registerer: w.metrics}
 	if parts.store != nil {
 		rec.Users = parts.store
 	}

@@ -51,7 +51,7 @@ func newWorld(t testing.TB) *world {
 	}
 	a.config.Rules = RulesConfig{Dir: filepath.Join(stack.Dir(), "rules"), Poll: 20 * time.Millisecond}
 	a.config.Models = ModelsConfig{Dir: filepath.Join(stack.Dir(), "models"), Poll: 20 * time.Millisecond}
-	a.config.Redis.ReadTimeout = time.Second // the machine may be busy; what is tested is not speed
+	a.config.Redis.ReadTimeout, a.config.HTTP.Budget = 5*time.Second, 10*time.Second // the machine may be busy; what is tested is not speed
 	if err := os.Mkdir(a.config.Rules.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
