@@ -124,6 +124,9 @@ func (c *catalog) align(m models.Model, schema *features.Schema, now time.Time) 
 		}
 		out.append(r.item.ID, r)
 	}
+	if !c.aging(now) {
+		out.agedHour, out.agedRow = hourOf(now), len(out.rows)
+	}
 	return out
 }
 
@@ -171,6 +174,8 @@ func (c *catalog) update(items []features.ItemState, schema *features.Schema, no
 	}
 	if aging {
 		changed = append(changed, next.age(schema, now, ageRows)...)
+	} else {
+		next.agedHour, next.agedRow = hourOf(now), len(next.rows)
 	}
 	next.merge()
 	return &next, changed

@@ -21,10 +21,15 @@ type pool struct {
 	cat  *catalog
 	at   map[int32]int // row -> index in list
 	list []rules.Candidate
+	// alone holds one list per source, shared by all candidates that have no other.
+	alone map[rules.Source][]rules.Source
 }
 
 func newPool(c *catalog, size int) *pool {
-	return &pool{cat: c, at: make(map[int32]int, size), list: make([]rules.Candidate, 0, size)}
+	return &pool{
+		cat: c, at: make(map[int32]int, size), list: make([]rules.Candidate, 0, size),
+		alone: make(map[rules.Source][]rules.Source, 4),
+	}
 }
 
 // add offers a row from a source. An item that is offered twice keeps its higher base score and
@@ -33,19 +38,31 @@ func (p *pool) add(row int32, base float64, src rules.Source) {
 	i, ok := p.at[row]
 	if !ok {
 		p.at[row] = len(p.list)
-		p.list = append(p.list, rules.Candidate{Item: p.cat.rows[row].item, Base: base, Sources: []rules.Source{src}})
+		p.list = append(p.list, rules.Candidate{Item: p.cat.rows[row].item, Base: base, Sources: p.only(src)})
 		return
 	}
 	c := &p.list[i]
-	if base > c.Base {
-		c.Base = base
-		c.Sources = slices.DeleteFunc(c.Sources, func(s rules.Source) bool { return s == src })
-		c.Sources = slices.Insert(c.Sources, 0, src)
-		return
+	switch {
+	case base > c.Base:
+		sources := []rules.Source{src}
+		for _, s := range c.Sources {
+			if s != src {
+				sources = append(sources, s)
+			}
+		}
+		c.Base, c.Sources = base, sources
+	case !slices.Contains(c.Sources, src):
+		c.Sources = append(slices.Clip(c.Sources), src)
 	}
-	if !slices.Contains(c.Sources, src) {
-		c.Sources = append(c.Sources, src)
+}
+
+func (p *pool) only(src rules.Source) []rules.Source {
+	list, ok := p.alone[src]
+	if !ok {
+		list = []rules.Source{src}
+		p.alone[src] = list
 	}
+	return list
 }
 
 func (p *pool) has(row int32) bool {

@@ -212,7 +212,7 @@ func (s *snapshot) emptied(schema *features.Schema, now time.Time) *snapshot {
 func (s *snapshot) withItems(cat *catalog, changed []int32, from origin, now time.Time, minAge time.Duration) *snapshot {
 	next := *s
 	next.cat, next.origin, next.builtAt = cat, from, now
-	if now.Sub(s.listsAt) >= minAge || len(cat.rows) != len(s.cat.rows) || s.cat.live != cat.live {
+	if now.Sub(s.listsAt) >= minAge || s.origin != from || len(cat.rows) != len(s.cat.rows) || s.cat.live != cat.live {
 		next.rank(now)
 	}
 	if len(changed) == 0 {
