@@ -96,6 +96,12 @@ func (w *writer) Write(ctx context.Context, events ...streams.Event) error {
 	return nil
 }
 
+func (w *writer) written() (events, batches int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.ids), w.batches
+}
+
 func TestLogWritesInBatches(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &writer{}
@@ -106,13 +112,13 @@ func TestLogWritesInBatches(t *testing.T) {
 			l.Record(shown(id))
 		}
 		synctest.Wait()
-		if len(w.ids) != 3 || w.batches != 1 {
-			t.Errorf("%d events in %d batches before the linger, want 3 in 1", len(w.ids), w.batches)
+		if events, batches := w.written(); events != 3 || batches != 1 {
+			t.Errorf("%d events in %d batches before the linger, want 3 in 1", events, batches)
 		}
 		time.Sleep(51 * time.Millisecond) // in the bubble's own time
 		synctest.Wait()
-		if len(w.ids) != 4 || w.batches != 2 {
-			t.Errorf("%d events in %d batches after the linger, want 4 in 2", len(w.ids), w.batches)
+		if events, batches := w.written(); events != 4 || batches != 2 {
+			t.Errorf("%d events in %d batches after the linger, want 4 in 2", events, batches)
 		}
 		l.Close()
 		if err := <-done; err != nil {

@@ -1,0 +1,116 @@
+package httpapi_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sartorhq/sartor/recommender/httpapi"
+	"github.com/sartorhq/sartor/streams"
+)
+
+func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s := serve(t, func(o *httpapi.Options) {
+		o.Events = writerFunc(func(ctx context.Context) error {
+			close(entered)
+			<-release
+			return ctx.Err() // of the server's own context, which must still be good
+		})
+	})
+	status := make(chan int, 1)
+	go func() {
+		resp, err := http.Post(s.url+"/v1/events", "application/json",
+			strings.NewReader(`{"event_id":"e","type":"view","time":"2026-10-23T11:00:00Z","user_id":"u1","item_id":"sku-1"}`))
+		if err != nil {
+			status <- 0
+			return
+		}
+		resp.Body.Close()
+		status <- resp.StatusCode
+	}()
+	<-entered
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.http.Shutdown(context.WithoutCancel(t.Context())) }()
+	waitUntil(t, func() bool { // no new connection is taken
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err == nil {
+			conn.Close()
+		}
+		return err != nil
+	})
+	close(release)
+	if got := <-status; got != http.StatusAccepted {
+		t.Errorf("the request under way got %d, want 202", got)
+	}
+	if err := <-stopped; err != nil {
+		t.Error(err)
+	}
+}
+
+type writerFunc func(context.Context) error
+
+func (f writerFunc) Write(ctx context.Context, _ ...streams.Event) error { return f(ctx) }
+
+// waitUntil polls a condition until it holds or the test's time is up.
+func waitUntil(t *testing.T, cond func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for !cond() {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			t.Fatal("the condition did not come true in time")
+		}
+	}
+}
+
+// raw sends bytes as they are and returns the first line of the answer.
+func (s *service) raw(t *testing.T, request string) string {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	answer, _ := io.ReadAll(conn) // a reset after the answer is fine
+	line, _, _ := strings.Cut(string(answer), "\r\n")
+	return line
+}
+
+func TestBrokenHTTP(t *testing.T) {
+	s := serve(t, func(o *httpapi.Options) { o.ReadTimeout, o.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond })
+	const head = "POST /v1/recommend HTTP/1.1\r\nHost: x\r\n"
+	for name, tc := range map[string]struct{ request, want string }{
+		"length-and-chunked":    {head + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", " 400 "},
+		"chunked-and-length":    {head + "Transfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n2\r\n{}\r\n0\r\n\r\n", " 400 "},
+		"two-lengths":           {head + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", " 400 "},
+		"no-host":               {"GET /livez HTTP/1.1\r\n\r\n", " 400 "},
+		"huge-header":           {"GET /livez HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("y", 16<<10) + "\r\n\r\n", " 431 "},
+		"slow-body":             {head + "Content-Length: 2\r\n\r\n{", " 408 "},
+		"rubbish":               {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n", " 400 "},
+		"chunked-alone-is-fine": {head + "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n2\r\n{}\r\n0\r\n\r\n", " 200 "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := s.raw(t, tc.request); !strings.Contains(got, tc.want) {
+				t.Errorf("answer %q, want%s", got, tc.want)
+			}
+		})
+	}
+	if resp, _ := s.do(t, "GET", "/livez", "", nil); resp.StatusCode != 200 {
+		t.Errorf("afterwards /livez answers %d", resp.StatusCode)
+	}
+}
