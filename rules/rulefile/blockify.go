@@ -123,16 +123,11 @@ func scalarEnd(lines []string, e Entry, start int) (end int, rest string, ok boo
 		}
 		return blockEnd(lines, n.Line, e.KeyNode.Column-1), rest, true
 	case n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
-		text := lines[n.Line-1][start:]
-		for end = n.Line; ; end++ {
-			if at := closingQuote(text); at >= 0 {
-				return end, text[at+1:], true
-			}
-			if end >= len(lines) {
-				return 0, "", false
-			}
-			text = text[:1] + stripQuoted(text, lines[end])
+		end, after, ok := quotedEnd(lines, n.Line, start)
+		if !ok {
+			return 0, "", false
 		}
+		return end, lines[end-1][after:], true
 	}
 	for end = n.Line; end < len(lines); end++ {
 		text := lines[end]
@@ -150,13 +145,25 @@ func scalarEnd(lines []string, e Entry, start int) (end int, rest string, ok boo
 	return end, rest, true
 }
 
-// stripQuoted joins the open quoted text with its next line; an escaped line end is not a quote.
-func stripQuoted(text, next string) string {
-	open := text[1:]
-	if strings.HasSuffix(open, `\`) && text[0] == '"' {
-		open = strings.TrimSuffix(open, `\`)
+// quotedEnd finds the quote that closes the text opened at the given place: its line, and the offset
+// after it.
+func quotedEnd(lines []string, line, offset int) (end, after int, ok bool) {
+	quote, from := lines[line-1][offset], offset+1
+	for n := line; n <= len(lines); n++ {
+		text := lines[n-1]
+		for i := from; i < len(text); i++ {
+			switch {
+			case quote == '"' && text[i] == '\\':
+				i++
+			case quote == '\'' && text[i] == quote && i+1 < len(text) && text[i+1] == quote:
+				i++
+			case text[i] == quote:
+				return n, i + 1, true
+			}
+		}
+		from = 0
 	}
-	return open + " " + next
+	return line, 0, false
 }
 
 // blockEnd returns the number of the last line of the block whose header is on line header and whose

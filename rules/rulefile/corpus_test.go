@@ -38,7 +38,7 @@ func inFile(lines string) string {
 var shapeMistakes = []mistake{
 	{"tag_eats_condition", inRule("    when: ◆!user.is_new\n"), "R032", "write `not user.is_new`"},
 	{"tag_with_space", inRule("    when: ◆! user.is_new\n"), "R032", "write `not user.is_new`"},
-	{"tag_with_call", inRule("    when: ◆!has(\"user.tier\")\n"), "R030", "write `not has(\"user.tier\")`"},
+	{"tag_with_call", inRule("    when: ◆!has(\"user.tier\")\n"), "R032", "write `not has(\"user.tier\")`"},
 	{"tag_with_brackets", inRule("    when: ◆!(user.is_new or user.orders > 3)\n"), "R032", "write `not (user.is_new or user.orders > 3)`"},
 	{"tag_on_value", inRule("    priority: ◆!!int 5\n"), "R032", "quotes"},
 	{"comment_eats_condition", inRule("    when: any(user.last_items, ◆# == \"x\")\n"), "R011", "own line after `when: |`"},

@@ -21,6 +21,7 @@ type Document struct {
 	// Root is the top-level node, or nil when the text cannot be read as YAML at all.
 	Root *yaml.Node
 
+	at       columns
 	rule     string // id of the rule being read, for Problem.Rule
 	muted    map[int]bool
 	meant    map[*yaml.Node][]string // known keys that unknown ones of this mapping were meant to be
@@ -75,16 +76,19 @@ func decodeYAML(text string) (*yaml.Node, *yaml.Node, error) {
 // key is the key whose value n is.
 func (d *Document) checkTree(key string, n *yaml.Node) {
 	switch {
+	case d.muted[n.Line] && n.Kind != yaml.MappingNode && n.Kind != yaml.SequenceNode: // one report a line
+		return
 	case d.hasTag(n):
 		d.refuseTag(key, n)
 		return
 	case n.Kind == yaml.AliasNode:
-		d.At(n, CodeRefusedYAML, fmt.Sprintf("`*%s` refers to another part of the file, which rule files do not do", n.Value),
+		d.At(n, CodeRefusedYAML, fmt.Sprintf("`*%s` refers to another part of the file, which rule files do not do", clip(n.Value)),
 			"write the value again, or name it once under `params:` or `lists:`; a text that starts with `*` needs quotes")
 		d.muted[n.Line] = true
 		return
 	case n.Anchor != "":
-		d.At(n, CodeRefusedYAML, fmt.Sprintf("`&%s` marks a part of the file for reuse, which rule files do not do", n.Anchor),
+		d.muted[n.Line] = true
+		d.At(n, CodeRefusedYAML, fmt.Sprintf("`&%s` marks a part of the file for reuse, which rule files do not do", clip(n.Anchor)),
 			"name shared values under `params:` or `lists:`; a text that starts with `&` needs quotes")
 		d.muted[n.Line] = true
 	}
@@ -107,18 +111,11 @@ func (d *Document) hasTag(n *yaml.Node) bool {
 	if n.Kind == yaml.AliasNode || n.Style&yaml.TaggedStyle == 0 && n.Style&quoted != 0 {
 		return false
 	}
-	text := d.line(n.Line)
-	return strings.HasPrefix(text[min(len(text), byteOffset(text, n.Column)):], "!")
+	return strings.HasPrefix(d.from(n), "!")
 }
 
 func (d *Document) refuseTag(key string, n *yaml.Node) {
-	text := d.line(n.Line)
-	rest := strings.TrimLeft(cutComment(text[byteOffset(text, n.Column):]), "! ")
-	hint := "put the text in quotes"
-	if isExpressionKey(key) {
-		hint = "write `not " + rest + "`"
-	}
-	d.At(n, CodeRefusedYAML, "`!` starts a YAML tag here", hint)
+	d.At(n, CodeRefusedYAML, tagMessage, tagHint(key, d.from(n)))
 	d.muted[n.Line] = true
 }
 
@@ -130,7 +127,7 @@ func (d *Document) checkDuplicates(n *yaml.Node) {
 			continue
 		}
 		if line, ok := first[k.Value]; ok {
-			d.At(k, CodeDuplicateKey, fmt.Sprintf("`%s` is written twice: on line %d and on line %d", k.Value, line, k.Line),
+			d.At(k, CodeDuplicateKey, fmt.Sprintf("`%s` is written twice: on line %d and on line %d", clip(k.Value), line, k.Line),
 				"keep one of the two; to say two things, write two rules")
 			continue
 		}
@@ -138,12 +135,18 @@ func (d *Document) checkDuplicates(n *yaml.Node) {
 	}
 }
 
+// maxGathered bounds the problems of one file before they are sorted and cut to MaxProblems.
+const maxGathered = 5000
+
 // At reports a problem at a node.
 func (d *Document) At(n *yaml.Node, code, message, hint string) {
 	d.fault(fault{code, n.Line, n.Column, message, hint})
 }
 
 func (d *Document) fault(f fault) {
+	if len(d.problems) >= maxGathered {
+		return
+	}
 	p := rules.Problem{Code: f.code, Severity: rules.SeverityError, Path: d.Path, Line: max(1, f.line),
 		Column: max(1, f.column), Rule: d.rule, Message: f.message, Hint: f.hint}
 	if p.Line <= len(d.Lines) {

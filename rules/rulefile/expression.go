@@ -3,6 +3,7 @@ package rulefile
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sartorhq/sartor/rules"
 	"go.yaml.in/yaml/v3"
@@ -49,7 +50,7 @@ func (d *Document) emptyCondition(key string, keyNode, n *yaml.Node) {
 // eatenByComment finds conditions that " #" has cut in the middle: what is left cannot be whole.
 func (d *Document) eatenByComment(key string, n *yaml.Node) bool {
 	text := d.line(n.Line)
-	start := min(len(text), byteOffset(text, n.Column))
+	start := len(text) - len(d.from(n))
 	at := strings.Index(text[start:], " #")
 	if at < 0 || !unfinished(n.Value) {
 		return false
@@ -103,8 +104,7 @@ func (d *Document) Expr(n *yaml.Node) rules.Expr {
 		return rules.Expr{Pos: PosOf(n)}
 	}
 	e := rules.Expr{Text: n.Value, Pos: PosOf(n)}
-	text := d.line(n.Line)
-	rest := text[min(len(text), byteOffset(text, n.Column)):]
+	rest := d.from(n)
 	switch {
 	case n.Style&yaml.LiteralStyle != 0:
 		e.Text = strings.TrimRight(n.Value, "\n")
@@ -145,6 +145,28 @@ func (d *Document) line(n int) string {
 		return ""
 	}
 	return d.Lines[n-1]
+}
+
+// from is the text of a node's line from the node on.
+func (d *Document) from(n *yaml.Node) string {
+	text := d.line(n.Line)
+	return text[d.at.offset(text, n.Line, n.Column):]
+}
+
+// columns finds byte offsets of columns. It remembers the last one, because nodes come in order and a
+// line may hold a hundred thousand of them.
+type columns struct{ line, column, at int }
+
+func (c *columns) offset(text string, line, column int) int {
+	if c.line != line || c.column > column || c.at > len(text) {
+		*c = columns{line, 1, 0}
+	}
+	for c.column < column && c.at < len(text) {
+		_, size := utf8.DecodeRuneInString(text[c.at:])
+		c.at += size
+		c.column++
+	}
+	return c.at
 }
 
 // byteOffset returns the offset of the 1-based column, which counts characters.

@@ -104,7 +104,7 @@ func nestingOf(line string) int {
 			return spaces/8 + marks
 		}
 	}
-	return 0
+	return marks
 }
 
 // splitLines cuts text into lines without their ends; a final line end makes no empty last line.

@@ -14,6 +14,7 @@ type start struct{ from, to int }
 // layout finds for every line how far it should be indented.
 type layout struct {
 	lines  []string
+	at     columns
 	starts map[int][]start // line -> starts from left to right
 	// owner is, for lines that only continue a value, the column that they move with.
 	owner    map[int]start
@@ -119,7 +120,9 @@ func (l *layout) span(n *yaml.Node, parent, to int) {
 			}
 		}
 	case n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle) != 0:
-		last = quotedEnd(l.lines, n.Line, l.offset(n))
+		if end, _, ok := quotedEnd(l.lines, n.Line, l.offset(n)); ok {
+			last = end
+		}
 	default:
 		last = plainEnd(l.lines, n.Line, parent, n.Value)
 	}
@@ -141,7 +144,7 @@ func (l *layout) firstIndent(header int) int {
 	return 0
 }
 
-func (l *layout) offset(n *yaml.Node) int { return byteOffset(l.lines[n.Line-1], n.Column) }
+func (l *layout) offset(n *yaml.Node) int { return l.at.offset(l.lines[n.Line-1], n.Line, n.Column) }
 
 func (l *layout) add(line, from, to int) {
 	s := l.starts[line]
@@ -190,12 +193,16 @@ func (l *layout) taken(line, at int) bool {
 // render writes the lines at their new places.
 func (l *layout) render() []string {
 	out := make([]string, 0, len(l.lines))
+	next, open := l.nextStarts(), []start(nil)
 	for i, text := range l.lines {
 		n := i + 1
 		trimmed := strings.TrimSpace(text)
 		switch s := l.starts[n]; {
 		case len(s) > 0:
 			out = append(out, l.renderStart(n, text, s))
+			for _, level := range s {
+				open = enter(open, level)
+			}
 		case l.owner[n] != (start{}) || l.verbatim[n]:
 			out = append(out, moved(text, l.owner[n], l.verbatim[n]))
 		case trimmed == "":
@@ -203,7 +210,7 @@ func (l *layout) render() []string {
 				out = append(out, "")
 			}
 		case strings.HasPrefix(trimmed, "#"):
-			out = append(out, strings.Repeat(" ", l.commentColumn(n, indentOf(text)))+trimmed)
+			out = append(out, strings.Repeat(" ", commentColumn(next[n], open, indentOf(text)))+trimmed)
 		default:
 			out = append(out, strings.TrimRight(text, " \t"))
 		}
@@ -255,35 +262,38 @@ func boolInt(b bool) int {
 }
 
 // commentColumn decides where a comment on its own line belongs: with the line below when it stood
-// with it, else with the level above that it stood with.
-func (l *layout) commentColumn(n, indent int) int {
-	next := start{}
-	for i := n + 1; i <= len(l.lines); i++ {
-		if s := l.starts[i]; len(s) > 0 {
-			next = s[0]
-			break
-		}
-	}
+// with it, else with the level above that it stood with. open holds the levels above it, outermost
+// first.
+func commentColumn(next start, open []start, indent int) int {
 	if next.from == indent {
 		return next.to
 	}
-	best, limit := next, int(^uint(0)>>1)
-	for i := n - 1; i >= 1; i-- {
-		for j := len(l.starts[i]) - 1; j >= 0; j-- {
-			s := l.starts[i][j]
-			if s.from >= limit {
-				continue
-			}
-			limit = s.from
-			if s.from == indent {
-				return s.to
-			}
-			if s.from < indent && best == next {
-				best = s
-			}
+	for i := len(open) - 1; i >= 0; i-- {
+		if open[i].from <= indent {
+			return open[i].to
 		}
 	}
-	return best.to
+	return next.to
+}
+
+// nextStarts returns, for every line, the first start on a later line.
+func (l *layout) nextStarts() []start {
+	out := make([]start, len(l.lines)+1)
+	for n := len(l.lines) - 1; n >= 1; n-- {
+		out[n] = out[n+1]
+		if s := l.starts[n+1]; len(s) > 0 {
+			out[n] = s[0]
+		}
+	}
+	return out
+}
+
+// enter closes the levels that end where s starts, and opens s.
+func enter(open []start, s start) []start {
+	for len(open) > 0 && open[len(open)-1].from >= s.from {
+		open = open[:len(open)-1]
+	}
+	return append(open, s)
 }
 
 // flowEnd returns the line on which the bracket at the given place is closed.
@@ -309,19 +319,6 @@ func flowEnd(lines []string, line, offset int) int {
 					return n
 				}
 			}
-		}
-	}
-	return line
-}
-
-func quotedEnd(lines []string, line, offset int) int {
-	text := lines[line-1][offset:]
-	for n := line; n <= len(lines); n++ {
-		if closingQuote(text) >= 0 {
-			return n
-		}
-		if n < len(lines) {
-			text = text[:1] + stripQuoted(text, lines[n])
 		}
 	}
 	return line

@@ -11,6 +11,12 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// The limits of the search for broken lines: each step parses the file again.
+const (
+	maxTries       = 10
+	maxSearchLines = 5000
+)
+
 // readYAML parses lines. When they are not YAML it finds the usual mistakes by itself, mends them
 // well enough to read on, and so reports the problems of the whole file at once. Values on muted
 // lines are not what the author wrote and must not be judged.
@@ -26,7 +32,7 @@ func readYAML(lines []string) (root *yaml.Node, faults []fault, muted map[int]bo
 		if !slices.ContainsFunc(faults, func(g fault) bool { return g.code == CodeSyntax && strings.HasPrefix(g.message, "a tab") }) {
 			faults = append(faults, f)
 		}
-		if !muteLine(work, f.line, muted) || tries == 20 {
+		if !muteLine(work, f.line, muted) || tries == maxTries || len(work) > maxSearchLines {
 			return nil, faults, muted
 		}
 		root, second, err = decodeYAML(strings.Join(work, "\n"))
@@ -117,7 +123,11 @@ func mend(work []string, muted map[int]bool) []fault {
 			work[i], l = text, scanLine(text)
 		}
 		if at, message, hint := brokenValue(l, nextLine(work, i)); message != "" {
-			faults = append(faults, fault{CodeSyntax, i + 1, columnOf(text, l.valueAt+at), message, hint})
+			code := CodeSyntax
+			if message == tagMessage {
+				code = CodeRefusedYAML
+			}
+			faults = append(faults, fault{code, i + 1, columnOf(text, l.valueAt+at), message, hint})
 			work[i], muted[i+1] = text[:l.valueAt]+`""`, true
 		}
 	}
@@ -160,8 +170,7 @@ func brokenValue(l line, next line) (at int, message, hint string) {
 	case '[', '{':
 		return brokenFlow(l, next)
 	case '!':
-		// A tag that YAML cannot read, such as !has("x"); those that it can read are found in the tree.
-		return 0, "`!` starts a YAML tag here", "write `not " + strings.TrimSpace(v[1:]) + "`"
+		return 0, tagMessage, tagHint(l.key, v)
 	case '@', '`', '%':
 		return 0, fmt.Sprintf("a value cannot start with `%c`", c), blockHint(l.key, v)
 	case '>', '|':
@@ -175,6 +184,16 @@ func brokenValue(l line, next line) (at int, message, hint string) {
 		return len(plain) - 1, "`:` at the end of a value", blockHint(l.key, v)
 	}
 	return 0, "", ""
+}
+
+const tagMessage = "`!` starts a YAML tag here"
+
+// tagHint says what to write instead of the value v that starts with "!".
+func tagHint(key, v string) string {
+	if isExpressionKey(key) {
+		return "write `not " + clip(strings.TrimLeft(cutComment(v), "! ")) + "`"
+	}
+	return "put the text in quotes"
 }
 
 func brokenQuote(l, next line) (at int, message, hint string) {
@@ -252,6 +271,9 @@ func cutComment(v string) string {
 
 // blockHint says how to write a value that YAML misreads.
 func blockHint(key, value string) string {
+	if len(value) > 120 {
+		return fmt.Sprintf("put it on its own lines after `%s: |`", key)
+	}
 	if isExpressionKey(key) {
 		return fmt.Sprintf("put the condition on its own line after `%s: |`, or wrap it: `%s`", key, singleQuoted(value))
 	}
@@ -265,10 +287,13 @@ var yamlLine = regexp.MustCompile(`^yaml: line (\d+): `)
 // explain turns the parser's error into a problem at the line that breaks the file: the parser names
 // the start of the construct it was in, so the shortest prefix that fails in the same way is sought.
 func explain(work []string, err error) fault {
-	broken := 1 + searchFirst(1, len(work), func(n int) bool {
-		_, _, e := decodeYAML(strings.Join(work[:n], "\n"))
-		return e != nil && e.Error() == err.Error()
-	})
+	broken := len(work) + 1
+	if len(work) <= maxSearchLines {
+		broken = 1 + searchFirst(1, len(work), func(n int) bool {
+			_, _, e := decodeYAML(strings.Join(work[:n], "\n"))
+			return e != nil && e.Error() == err.Error()
+		})
+	}
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil && broken > len(work) {
 		broken, _ = strconv.Atoi(m[1])
 	}
