@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,13 +30,15 @@ type content struct {
 	Lists map[string]string `json:"lists,omitempty"`
 	dir   string            // for messages
 
+	asked    map[string]bool // list files that were asked for, found or not
 	parsed   []rules.File
 	problems []rules.Problem
 }
 
 // readFolder reads the rule files of dir (*.yaml and *.yml, not *.test.yaml, not hidden ones), parses
-// them, and so finds and reads their list files.
-func readFolder(dir string) (*content, error) {
+// them, and so finds and reads their list files. When nothing has changed since last, it returns last
+// and parses nothing: polling is cheap.
+func readFolder(dir string, last *content) (*content, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -61,14 +64,29 @@ func readFolder(dir string) (*content, error) {
 			c.Files[e.Name()] = string(data)
 		}
 	}
-	c.read(func(name string) ([]byte, error) {
+	open := func(name string) ([]byte, error) {
 		data, err := readFile(root, filepath.FromSlash(name), maxListBytes)
 		if err == nil && data == nil {
 			err = errors.New("is not a file")
 		}
 		return data, err
-	})
+	}
+	if last != nil && maps.Equal(last.Files, c.Files) && last.sameLists(open) {
+		return last, nil
+	}
+	c.read(open)
 	return c, nil
+}
+
+// sameLists tells whether the list files still answer as they did.
+func (c *content) sameLists(open func(name string) ([]byte, error)) bool {
+	for name := range c.asked {
+		data, err := open(name)
+		if text, had := c.Lists[name]; had != (err == nil) || had && text != string(data) {
+			return false
+		}
+	}
+	return true
 }
 
 // IsRuleFile tells whether a file of this name holds rules, rather than tests or something else.
@@ -98,9 +116,11 @@ func readFile(root *os.Root, name string, limit int64) ([]byte, error) {
 
 // read parses all files in the order of their names; open reads list files.
 func (c *content) read(open func(name string) ([]byte, error)) {
+	c.asked = map[string]bool{}
 	for _, name := range c.names() {
 		f, problems := rulefile.ParseWith(filepath.Join(c.dir, name), []byte(c.Files[name]), func(list string) ([]byte, error) {
 			data, err := open(list)
+			c.asked[list] = true
 			if err == nil {
 				c.Lists[list] = string(data)
 			}
@@ -110,8 +130,6 @@ func (c *content) read(open func(name string) ([]byte, error)) {
 		c.problems = append(c.problems, problems...)
 	}
 }
-
-func (c *content) parse() ([]rules.File, []rules.Problem) { return c.parsed, c.problems }
 
 // names returns the rule files in the order in which they count.
 func (c *content) names() []string {

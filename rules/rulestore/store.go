@@ -67,7 +67,7 @@ type Dir struct {
 	metrics *metrics
 
 	mu      sync.Mutex // one reload at a time
-	tried   string     // content hash of the last attempt
+	tried   *content   // of the last attempt, nil when the folder could not be read
 	current atomic.Pointer[live]
 }
 
@@ -114,16 +114,15 @@ func (d *Dir) Reload(ctx context.Context) (changed bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	content, err := readFolder(d.dir)
+	content, err := readFolder(d.dir, d.tried)
 	if err != nil {
-		d.tried = ""
+		d.tried = nil
 		return false, d.fail(nil, fmt.Errorf("read rule folder %s: %w", d.dir, err))
 	}
-	revision := content.hash()
-	if revision == d.tried {
+	if content == d.tried {
 		return false, d.lastError()
 	}
-	d.tried = revision
+	d.tried = content
 	set, problems := d.compile(content)
 	if set == nil {
 		return false, d.fail(problems, fmt.Errorf("%s: %w", d.dir, ErrBroken))
@@ -146,9 +145,8 @@ func (d *Dir) lastError() error {
 
 // compile turns files into a set; nil when one of the problems is an error.
 func (d *Dir) compile(c *content) (*rules.Set, []rules.Problem) {
-	files, read := c.parse()
-	set, compiled := rules.Compile(files, d.schema, rules.Options{Params: d.opts.Params})
-	problems := rulefile.Merge(read, compiled)
+	set, compiled := rules.Compile(c.parsed, d.schema, rules.Options{Params: d.opts.Params})
+	problems := rulefile.Merge(c.problems, compiled)
 	if rulefile.Failed(problems, false) {
 		return nil, problems
 	}
