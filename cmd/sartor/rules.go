@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -68,7 +69,7 @@ func (a *app) checkRules(paths []string, format string, allowWarnings bool) erro
 	var problems []rules.Problem
 	files, count := 0, 0
 	for _, g := range groups {
-		found, n := g.check(schema)
+		found, n := g.check(schema, time.Now())
 		problems = append(problems, found...)
 		files += len(g.rules) + len(g.tests)
 		count += n

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/rules"
@@ -78,10 +79,10 @@ func folderGroup(path string) (ruleGroup, error) {
 	return g, nil
 }
 
-// check returns the problems of the group's files, and how many rules they hold.
-func (g ruleGroup) check(schema *features.Schema) ([]rules.Problem, int) {
+// check returns the problems of the group's files at the moment now, and how many rules they hold.
+func (g ruleGroup) check(schema *features.Schema, now time.Time) ([]rules.Problem, int) {
 	files, read := readRules(g.rules)
-	_, compiled := rules.Compile(files, schema, rules.Options{})
+	_, compiled := rules.Compile(files, schema, rules.Options{Now: now})
 	for _, path := range g.tests {
 		data, problem := readRuleFile(path)
 		if problem != nil {

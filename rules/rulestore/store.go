@@ -145,7 +145,7 @@ func (d *Dir) lastError() error {
 
 // compile turns files into a set; nil when one of the problems is an error.
 func (d *Dir) compile(c *content) (*rules.Set, []rules.Problem) {
-	set, compiled := rules.Compile(c.parsed, d.schema, rules.Options{Params: d.opts.Params})
+	set, compiled := rules.Compile(c.parsed, d.schema, rules.Options{Params: d.opts.Params, Now: d.opts.Now()})
 	problems := rulefile.Merge(c.problems, compiled)
 	if rulefile.Failed(problems, false) {
 		return nil, problems
