@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/features/redisstore"
 	"github.com/sartorhq/sartor/models/registry"
 	"github.com/sartorhq/sartor/recommender"
@@ -159,6 +160,8 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 	})
 	if s.parts.store != nil {
 		g.Go(func() error { s.keepCatalogue(ctx); return nil })
+	} else {
+		g.Go(func() error { return s.rec.Refresh(ctx, noItems{}) })
 	}
 	if s.rules != nil {
 		g.Go(func() error { return s.watchRules(ctx) })
@@ -169,11 +172,15 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 	return g.Wait()
 }
 
-// keepCatalogue opens the store and then brings the catalogue view up to date again and again.
+// keepCatalogue opens the store and then brings the catalogue view up to date again and again. Until
+// it is open, the recommender is told of each failure: it is ready to answer without a catalogue.
 func (s *serving) keepCatalogue(ctx context.Context) {
 	c := complainer{logger: s.logger, what: "the feature store cannot be reached: answers lack what it knows"}
 	opened := func() bool {
 		err := s.parts.store.Open(ctx)
+		if err != nil {
+			err = s.rec.Refresh(ctx, noItems{err})
+		}
 		c.note(ctx, err)
 		return err == nil
 	}
@@ -184,6 +191,14 @@ func (s *serving) keepCatalogue(ctx context.Context) {
 		c.note(ctx, s.rec.Refresh(ctx, s.parts.store))
 		return false
 	})
+}
+
+// noItems is an item source that has nothing, because of err or because none is configured (nil).
+type noItems struct{ err error }
+
+// ChangedItems returns nothing but the reason.
+func (n noItems) ChangedItems(context.Context, []int64) ([]features.ItemState, []int64, error) {
+	return nil, nil, n.err
 }
 
 // watchRules loads the rules and then each set that goes live. A folder with errors is no reason to
