@@ -46,7 +46,12 @@ func isExpressionKey(key string) bool {
 	return key == "when" || key == "match" || key == "multiply" || key == "add" || key == "order_by"
 }
 
-func isKnownKey(key string) bool { return slices.Contains(Words(), key) }
+func isKnownKey(key string) bool {
+	_, found := slices.BinarySearch(knownKeys, key)
+	return found
+}
+
+var knownKeys = Words()
 
 // Words returns every key and field name of rule files, sorted: for completion, and for the test
 // that the manual names them all.
