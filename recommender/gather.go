@@ -10,7 +10,7 @@ import (
 	"github.com/sartorhq/sartor/rules"
 )
 
-// sourcePin marks a candidate that is there because a rule pins it by id.
+// sourcePin marks a candidate that is there because a rule pins it.
 const sourcePin rules.Source = "pin"
 
 // searchDepth is how many of the model's candidates the rules choose from.
@@ -99,7 +99,7 @@ func (p *pool) lowest() float64 {
 }
 
 // gather collects candidates: the model's or those of the strategy that a rule put in its place,
-// what rules inject, and what they pin by id.
+// what rules inject, and what they pin by id or by a condition on items.
 func (w *work) gather() {
 	depth := searchDepth(w.q.Count)
 	w.pool = newPool(w.s.cat, depth+64)
@@ -116,6 +116,7 @@ func (w *work) gather() {
 		w.offer(f, w.drawn(f, f.Count), model.bases)
 	}
 	w.pins(model)
+	w.seek(model)
 }
 
 // modelScores is how the model's candidates were scored, so that a pinned item that is not among
@@ -205,12 +206,16 @@ func (w *work) pins(model modelScores) {
 		if !ok || w.pool.has(row) || !w.gate.open(row) {
 			continue
 		}
-		base := 0.0
-		if model.vec != nil && int(row) < w.s.cat.vectors {
-			base = w.scoreRow(model, row)
-		}
-		w.pool.add(row, base, sourcePin)
+		w.pool.add(row, w.pinBase(model, row), sourcePin)
 	}
+}
+
+// pinBase is the base score of an item that only a pin brings in: the model's, or 0.
+func (w *work) pinBase(m modelScores, row int32) float64 {
+	if m.vec == nil || int(row) >= w.s.cat.vectors {
+		return 0
+	}
+	return w.scoreRow(m, row)
 }
 
 func (w *work) scoreRow(m modelScores, row int32) float64 {

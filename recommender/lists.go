@@ -107,6 +107,11 @@ func (t *topN) offer(row int32, value float64) {
 		return
 	}
 	t.total += value
+	t.place(row, value)
+}
+
+// place offers a row whatever its value.
+func (t *topN) place(row int32, value float64) {
 	r := ranked{row: row, value: value}
 	if len(t.kept) < t.n {
 		heap.Push(t, r)

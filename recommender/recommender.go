@@ -146,6 +146,7 @@ func New(opts Options) *Recommender {
 		builtAt:  opts.Now(),
 		masks:    newMaskCache(),
 		filters:  newLRU[string, *mask](opts.Filters),
+		seeks:    newLRU[string, *sought](maxSeeks),
 	}
 	s.listsOf = s.cat
 	r.current.Store(s)

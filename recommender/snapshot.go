@@ -32,8 +32,9 @@ type snapshot struct {
 	listsOf *catalog
 	listsAt time.Time
 
-	masks   *maskCache          // by scenario: not deleted and not excluded by a static rule
-	filters *lru[string, *mask] // by filter text: item-only filters of requests
+	masks   *maskCache            // by scenario: not deleted and not excluded by a static rule
+	filters *lru[string, *mask]   // by filter text: item-only filters of requests
+	seeks   *lru[string, *sought] // by key: what pins by condition find; belongs to rules
 }
 
 // origin says where the catalogue view comes from.
@@ -163,6 +164,7 @@ func (s *snapshot) withRules(set *rules.Set, given bool, now time.Time) *snapsho
 	for _, e := range slices.Backward(s.masks.all()) {
 		next.allowed(e.key)
 	}
+	next.seeks = newLRU[string, *sought](maxSeeks)
 	return &next
 }
 
@@ -188,6 +190,7 @@ func (s *snapshot) withModel(m models.Model, schema *features.Schema, now time.T
 	for _, e := range slices.Backward(s.filters.all()) {
 		next.filters.put(e.key, newMask(e.value.test).fill(next.cat))
 	}
+	next.seeks = newLRU[string, *sought](maxSeeks)
 	return &next
 }
 
@@ -204,6 +207,7 @@ func (s *snapshot) emptied(schema *features.Schema, now time.Time) *snapshot {
 	for _, e := range slices.Backward(s.filters.all()) {
 		next.filters.put(e.key, newMask(e.value.test))
 	}
+	next.seeks = newLRU[string, *sought](maxSeeks)
 	return &next
 }
 
@@ -225,6 +229,10 @@ func (s *snapshot) withItems(cat *catalog, changed []int32, from origin, now tim
 	next.filters = newLRU[string, *mask](s.filters.max)
 	for _, e := range slices.Backward(s.filters.all()) {
 		next.filters.put(e.key, e.value.carry(s.cat, cat, changed))
+	}
+	next.seeks = newLRU[string, *sought](maxSeeks)
+	for _, e := range slices.Backward(s.seeks.all()) {
+		next.seeks.put(e.key, newSought(e.value.seek, e.value.mask.carry(s.cat, cat, changed)))
 	}
 	return &next
 }

@@ -44,6 +44,7 @@ type pinSpec struct {
 	orderBy  *program // nil = by score
 	ascend   bool
 	items    []string
+	seek     *Seek // nil when only the request can tell which items match
 }
 
 // limitSpec limits how often a value may occur, or asks for a least number of items.

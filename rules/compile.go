@@ -234,6 +234,7 @@ func (c *compiler) set(files []File) *Set {
 	}
 	slices.Sort(s.names)
 	s.findStatic()
+	s.findSeeks()
 	return s
 }
 

@@ -76,6 +76,9 @@ type Plan struct {
 	Inject []Fetch
 	// Items lists item ids that rules pin by id and that must therefore be among the candidates.
 	Items []string
+	// Seek lists the conditions that rules pin by: the caller adds the best items of each to the
+	// candidates, up to its Count, with the score that the model gives them.
+	Seek []*Seek
 	// Fill lists the strategies that complete a short list, in order; never empty.
 	Fill []Fetch
 	// Fired lists the rules that acted so far.

@@ -119,6 +119,9 @@ func (b *planner) rule(r *rule) {
 			b.plan.Inject = append(b.plan.Inject, b.fetch(a.fetches[0]))
 		case "pin":
 			b.pinned(a.pin.items)
+			if a.pin.seek != nil {
+				b.plan.Seek = append(b.plan.Seek, a.pin.seek)
+			}
 		}
 	}
 	b.stopped = b.stopped || injected && r.stop

@@ -70,15 +70,8 @@ func (s *Set) StaticExcludes(scenario string, it *features.Item) (ruleID string,
 	if len(s.static) == 0 {
 		return "", false
 	}
-	f, ok := s.statics.Get().(*filterFrame)
-	if !ok {
-		f = &filterFrame{frame: newFrame(s.layout)}
-	}
+	f := s.itemFrame(it)
 	defer s.statics.Put(f)
-	f.candidate.Item = it
-	f.row = f.load(&f.candidate, f.row[:0])
-	f.frame.row = f.row
-	f.budget = budget{}
 	for _, r := range s.static {
 		if !r.scope.holds(scenario, "") {
 			continue

@@ -1,0 +1,79 @@
+package rules
+
+import (
+	"math"
+	"strconv"
+
+	"github.com/sartorhq/sartor/features"
+)
+
+// Seek asks for the items that a pin by condition wants: "what sells more than Y goes first" means
+// the best seller of the shop, also when the model would not have proposed it to this user. Only a
+// condition that looks at nothing but the item can be sought; any other pin chooses among the
+// candidates. A Seek is immutable and safe for concurrent use.
+type Seek struct {
+	// Key names the seek within its set: callers keep what matches under it.
+	Key string
+	// Rule is the id of the rule that asks, Count how many items it can place.
+	Rule  string
+	Count int
+	// Ordered tells whether the rule says which items come first (Value); else the best scores do.
+	Ordered bool
+
+	set    *Set
+	match  *program
+	order  *program
+	ascend bool
+}
+
+// Match tells whether the rule wants the item.
+func (k *Seek) Match(it *features.Item) bool {
+	f := k.set.itemFrame(it)
+	defer k.set.statics.Put(f)
+	ok, err := k.match.test(f.frame)
+	return ok && err == nil
+}
+
+// Value is what the rule orders items by, the larger the earlier.
+func (k *Seek) Value(it *features.Item) float64 {
+	f := k.set.itemFrame(it)
+	defer k.set.statics.Put(f)
+	v, err := k.order.value(f.frame)
+	switch {
+	case err != nil:
+		return math.Inf(-1)
+	case k.ascend:
+		return -v
+	}
+	return v
+}
+
+// itemFrame loads one item into a frame of the set; the caller puts it back into statics.
+func (s *Set) itemFrame(it *features.Item) *filterFrame {
+	f, ok := s.statics.Get().(*filterFrame)
+	if !ok {
+		f = &filterFrame{frame: newFrame(s.layout)}
+	}
+	f.candidate.Item = it
+	f.row = f.load(&f.candidate, f.row[:0])
+	f.frame.row = f.row
+	f.budget = budget{}
+	return f
+}
+
+// findSeeks prepares the pins whose items can be found without looking at the request.
+func (s *Set) findSeeks() {
+	for _, r := range s.rules {
+		if r.match == nil || r.match.deps != depItem {
+			continue
+		}
+		for i := range r.actions {
+			p := r.actions[i].pin
+			if p == nil || len(p.items) > 0 || p.orderBy != nil && p.orderBy.deps&^depItem != 0 {
+				continue
+			}
+			p.seek = &Seek{Key: r.file + "/" + r.id + "#" + strconv.Itoa(i), Rule: r.id, Count: p.max, Ordered: p.orderBy != nil,
+				set: s, match: r.match, order: p.orderBy, ascend: p.ascend}
+		}
+	}
+}
