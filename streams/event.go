@@ -35,6 +35,10 @@ const (
 	UserUpsert Type = "user-upsert"
 	UserDelete Type = "user-delete"
 
+	// UserMerge says that a visitor (AnonymousID) turned out to be a known user (UserID): what the
+	// visitor did is the user's. It travels behind the visitor's own behaviour, under the visitor's key.
+	UserMerge Type = "user-merge"
+
 	// Exposure records what was shown, in which position, under which recommendation id.
 	Exposure Type = "exposure"
 )
@@ -63,13 +67,13 @@ func (s Stream) Compacted() bool { return s == Catalog || s == Users }
 // Types lists every event type in a fixed order.
 func Types() []Type {
 	return []Type{View, Click, CartAdd, CartRemove, Search, Wishlist, Rating, Order, Return,
-		ItemUpsert, ItemDelete, UserUpsert, UserDelete, Exposure}
+		ItemUpsert, ItemDelete, UserUpsert, UserDelete, Exposure, UserMerge}
 }
 
 // Stream returns the stream that carries events of this type, or "" for an unknown type.
 func (t Type) Stream() Stream {
 	switch t {
-	case View, Click, CartAdd, CartRemove, Search, Wishlist, Rating:
+	case View, Click, CartAdd, CartRemove, Search, Wishlist, Rating, UserMerge:
 		return Behavior
 	case Order, Return:
 		return Orders
@@ -150,9 +154,12 @@ func (e *Event) Subject() string {
 	return ""
 }
 
-// Key returns the partition key: the item id on the catalog stream, the subject elsewhere. Events
-// of one key stay in order.
+// Key returns the partition key: the item id on the catalog stream, the visitor of a merge, the
+// subject elsewhere. Events of one key stay in order.
 func (e *Event) Key() string {
+	if e.Type == UserMerge && e.AnonymousID != "" {
+		return AnonymousSubject(e.AnonymousID)
+	}
 	if e.Type.Stream() == Catalog && len(e.Items) > 0 {
 		return e.Items[0].ItemID
 	}

@@ -46,6 +46,7 @@ func TestSubjectAndKey(t *testing.T) {
 		"item-by-someone": {Event{Type: ItemDelete, UserID: "u", Items: item}, "u", "sku-1"},
 		"item-missing":    {Event{Type: ItemDelete}, "", ""},
 		"user-document":   {Event{Type: UserUpsert, UserID: "u"}, "u", "u"},
+		"merge":           {Event{Type: UserMerge, UserID: "u", AnonymousID: "a"}, "u", "anon:a"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

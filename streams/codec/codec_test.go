@@ -130,7 +130,7 @@ func TestDecodeRefuses(t *testing.T) {
 		"type-missing":  {`{"time":"2026-11-23T12:00:00Z","user_id":"u","item_id":"a"}`, `type: is required`},
 		"type-unknown":  {`{"type":"purchase","time":"2026-11-23T12:00:00Z","user_id":"u","item_id":"a"}`, `type: unknown type "purchase"; did you mean order?`},
 		"type-typo":     {`{"type":"cart_add","time":"2026-11-23T12:00:00Z","user_id":"u","item_id":"a"}`, `type: unknown type "cart_add"; did you mean cart-add?`},
-		"type-far":      {`{"type":"zzzzzzzz","time":"2026-11-23T12:00:00Z","user_id":"u","item_id":"a"}`, `type: unknown type "zzzzzzzz"; the types are view, click, cart-add, cart-remove, search, wishlist, rating, order, return, item-upsert, item-delete, user-upsert, user-delete, exposure`},
+		"type-far":      {`{"type":"zzzzzzzz","time":"2026-11-23T12:00:00Z","user_id":"u","item_id":"a"}`, `type: unknown type "zzzzzzzz"; the types are view, click, cart-add, cart-remove, search, wishlist, rating, order, return, item-upsert, item-delete, user-upsert, user-delete, exposure, user-merge`},
 		"type-number":   {`{"type":1,"time":"2026-11-23T12:00:00Z","user_id":"u","item_id":"a"}`, `type: must be a string in double quotes`},
 		"time-missing":  {`{"type":"view","user_id":"u","item_id":"a"}`, `time: is required: when it happened, RFC 3339 with a zone, like 2026-11-23T14:05:00Z`},
 		"time-no-zone":  {`{"type":"view","time":"2026-11-23T12:00:00","user_id":"u","item_id":"a"}`, `time: must be RFC 3339 with a zone, like 2026-11-23T14:05:00Z; got "2026-11-23T12:00:00"`},
@@ -275,6 +275,27 @@ func TestDecodeRecord(t *testing.T) {
 	}
 }
 
+func TestUserMerge(t *testing.T) {
+	const head = `{"event_id":"m","type":"user-merge","time":"2026-11-23T12:00:00Z"`
+	e, err := DecodeRecord(streams.Behavior, nil, []byte(head+`,"user_id":"u","anonymous_id":"a"}`), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := streams.Event{ID: "m", Type: streams.UserMerge, Time: noon, UserID: "u", AnonymousID: "a"}
+	if !reflect.DeepEqual(e, want) || e.Key() != "anon:a" || e.Subject() != "u" {
+		t.Errorf("got %#v with key %s", e, e.Key())
+	}
+	for in, want := range map[string]string{
+		head + `,"user_id":"u"}`:                                  "user_id: user-merge needs both: the anonymous_id of the visitor and the user_id that the visitor turned out to be",
+		head + `,"anonymous_id":"u"}`:                             "user_id: user-merge needs both: the anonymous_id of the visitor and the user_id that the visitor turned out to be",
+		head + `,"user_id":"u","anonymous_id":"a","item_id":"i"}`: "items: user-merge is about a user; leave the items out",
+	} {
+		if _, err := Decode([]byte(in)); err == nil || err.Error() != want {
+			t.Errorf("%s\ngot  %v\nwant %s", in, err, want)
+		}
+	}
+}
+
 func TestEncodeGolden(t *testing.T) {
 	e := streams.Event{
 		ID: "e1", Type: streams.Order, Time: noon.Add(5*time.Millisecond + 999).In(time.FixedZone("x", 3600)), UserID: "u\"1", AnonymousID: "a",
@@ -383,6 +404,11 @@ func anyEvent() *rapid.Generator[streams.Event] {
 			high = 1
 		case streams.Users:
 			low, high = 0, 0
+		case streams.Behavior:
+			if e.Type == streams.UserMerge {
+				low, high = 0, 0
+				e.UserID, e.AnonymousID = "u"+maybe.Draw(t, "merged"), id.Draw(t, "visitor")
+			}
 		case streams.Orders:
 			e.OrderID = maybe.Draw(t, "order")
 			if rapid.Bool().Draw(t, "has total") {

@@ -66,6 +66,8 @@ func alias(plain string) string {
 		return "order"
 	case "refund", "cancel":
 		return "return"
+	case "merge", "alias", "usermerged":
+		return "user-merge"
 	case "pageview", "impression":
 		return "view"
 	case "addtocart":

@@ -75,6 +75,10 @@ func (v *validator) subject(e *streams.Event) {
 	}
 	v.id("anonymous_id", e.AnonymousID)
 	v.id("session_id", e.SessionID)
+	if e.Type == streams.UserMerge && (e.UserID == "" || e.AnonymousID == "") {
+		v.add("user_id", "user-merge needs both: the anonymous_id of the visitor and the user_id that the visitor turned out to be")
+		return
+	}
 	if e.Subject() == "" && e.Type != "" && e.Type.Stream() != "" && e.Type.Stream() != streams.Catalog {
 		v.add("user_id", "one of user_id and anonymous_id is required for %s", e.Type)
 	}
@@ -92,14 +96,15 @@ func (v *validator) lines(e *streams.Event) {
 			v.add("items", "%s is about exactly one item; use item_id", e.Type)
 		}
 	case len(e.Items) > 0:
-		if e.Type.Stream() == streams.Users {
+		if e.Type.Stream() == streams.Users || e.Type == streams.UserMerge {
 			v.add("items", "%s is about a user; leave the items out", e.Type)
 		}
 	case e.Type == streams.Order || e.Type == streams.Return:
 		if e.Total == nil {
 			v.add("items", "%s needs items, or a total when the details are not known", e.Type)
 		}
-	case e.Type.Stream() == streams.Behavior && e.Type != streams.Search, e.Type == streams.Exposure:
+	case e.Type == streams.Search, e.Type == streams.UserMerge:
+	case e.Type.Stream() == streams.Behavior, e.Type == streams.Exposure:
 		v.add("items", "%s needs item_id or items", e.Type)
 	}
 	for i := range e.Items {
