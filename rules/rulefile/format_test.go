@@ -1,8 +1,10 @@
 package rulefile
 
 import (
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -95,4 +97,55 @@ func TestFormatRefusesWhatItCannotRead(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "line 1") {
 		t.Fatalf("got %v, want an error that names line 1", err)
 	}
+}
+
+// TestFormatLosesNothing mutilates a real file by lines: comments at any depth, lines gone, doubled,
+// indented or folded. Whatever is still YAML must keep its meaning and every comment.
+func TestFormatLosesNothing(t *testing.T) {
+	_, data := parseAutumn(t)
+	rng := rand.New(rand.NewPCG(3, 4))
+	formatted := 0
+	for range 300 {
+		messy := mutilate(rng, string(data))
+		checkFormat(t, []byte(messy))
+		out, err := Format([]byte(messy))
+		if err != nil {
+			continue
+		}
+		formatted++
+		if a, b := strings.Count(messy, "# note"), strings.Count(string(out), "# note"); a != b {
+			t.Fatalf("%d notes became %d:\n%s\n%s", a, b, messy, out)
+		}
+	}
+	if formatted < 100 {
+		t.Errorf("only %d of the texts were YAML: the test tests little", formatted)
+	}
+}
+
+func mutilate(rng *rand.Rand, text string) string {
+	lines := strings.Split(text, "\n")
+	for range 1 + rng.IntN(4) {
+		i := rng.IntN(len(lines))
+		switch rng.IntN(8) {
+		case 0, 1, 2:
+			lines = slices.Insert(lines, i, strings.Repeat(" ", rng.IntN(12))+"# note")
+		case 3:
+			lines = slices.Delete(lines, i, i+1)
+		case 4:
+			lines[i] = strings.Repeat(" ", 1+rng.IntN(3)) + lines[i]
+		case 5:
+			if key, value, ok := strings.Cut(lines[i], "match: "); ok && strings.TrimSpace(key) == "" {
+				lines[i] = key + "match: >-  # note\n" + key + "      " + strings.Replace(value, " ", "\n"+key+"      ", 1)
+			}
+		case 6:
+			if key, value, ok := strings.Cut(lines[i], "when: "); ok && strings.TrimSpace(key) == "" {
+				lines[i] = key + "when:  # note\n" + key + "    " + strings.Replace(value, " and ", "\n"+key+"     and ", 1) + "  # note"
+			}
+		case 7:
+			if key, value, ok := strings.Cut(lines[i], "match: "); ok && strings.TrimSpace(key) == "" {
+				lines[i] = key + "match:   |-\n" + key + "     " + value + "\n\n" + key + " # note"
+			}
+		}
+	}
+	return strings.Join(lines, "\n")
 }
