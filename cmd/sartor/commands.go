@@ -11,6 +11,7 @@ func commands(a *app) []*cobra.Command {
 		newTrainCommand(a),
 		newReplayCommand(a),
 		newRulesCommand(a),
+		newBenchCommand(a),
 		newConfigCommand(a),
 		newVersionCommand(a),
 	}
