@@ -1,46 +1,47 @@
 -- Applies one batch to one virtual shard, once in effect: compare-and-set of the fence around the
 -- batch's merged operations. Plain Redis 7.0 commands; no cmsgpack, struct or bit (miniredis).
--- All keys carry the shard's hash tag. Entity keys are derived from the tag given in ARGV[4], so
--- that a large batch does not have to name each of them twice.
+-- All keys carry the shard's hash tag. Entity keys are derived from the tag given in ARGV[4].
 --
 -- KEYS  1 fence hash, 2 change sequence, 3 changed items
--- ARGV  1 fence field, 2 expected fence, 3 new fence, 4 key prefix of the shard, 5 ttl of users in ms (0 = none),
---       6-8 retention in hours, days, country days, 9 number of lists, then name and max of each list,
---       number of entities, then the entities (encode.go)
+-- ARGV  1 fence field, 2 expected fence, 3 new fence, 4 key prefix of the shard, 5 the batch (encode.go).
+--       The batch is one JSON text, because an argument each costs five times what a token of it costs;
+--       names that many entities change together are sent once, as a shape.
 -- Reply: the new fence when applied; the stored fence when it is not the expected one; or a list of
 --       entity number and tombstone for entities with an erasure that the sender did not know of.
 local call = redis.call
 local cur = call('HGET', KEYS[1], ARGV[1]) or '-1'
 if cur ~= ARGV[2] then return cur end
 
-local prefix, ttl = ARGV[4], tonumber(ARGV[5])
-local keep = {h = tonumber(ARGV[6]), d = tonumber(ARGV[7]), c = tonumber(ARGV[8])}
-local lists, p = {}, 10
-for i = 1, tonumber(ARGV[9]) do
-  lists[i] = {name = ARGV[p], max = tonumber(ARGV[p + 1])}
-  p = p + 2
-end
-local entities = tonumber(ARGV[p])
-p = p + 1
+local prefix, batch = ARGV[4], cjson.decode(ARGV[5])
+local ttl, keep = batch[1], {h = batch[2], d = batch[3], c = batch[4]} -- ms, 0 = for ever; buckets
+local lists, shapes, entities = {}, batch[6], batch[7]
+for i = 1, #batch[5], 2 do lists[#lists + 1] = {name = batch[5][i], max = batch[5][i + 1]} end
 
-local CHUNK, EXACT, DAY = 100, 9007199254740992, 86400000
+local CHUNK, EXACT, DAY, HOUR = 100, 9007199254740992, 86400000, 3600000
+local floor, format, sub = math.floor, string.format, string.sub
 -- A call costs more than what it does: each entity's counters are read with one HMGET, changed
 -- here, and written with one HSET. Doubles are exact below 2^53; beyond that Redis adds itself.
-local HEADER = 14 -- arguments before an entity's counters
+--
+-- An entity is {'u:' or 'i:' and id, shape, clock or '', oldest, rest or 0, number of lists, a value for
+-- each name of the shape, then for each list its number, the number of entries, and time and member
+-- of each}. A shape is {adds, minima, names...}; what is left are maxima. The rest is {known erasure
+-- or '', erasure or '', 'put' or 'withdraw' or '', time of the document, document}.
+local HEAD, NAMES = 6, 2
 
 -- Pass 1, reads only: tombstones, clocks and counters.
-local keys, read, stones = {}, {}, {}
-local q = p
-for e = 1, entities do
-  local key = prefix .. ARGV[q + 1] .. ':' .. ARGV[q + 2]
-  local n = ARGV[q + 7] + ARGV[q + 8] + ARGV[q + 9]
-  local m = call('HMGET', key, 'gone', 'last', 'doct', unpack(ARGV, q + HEADER, q + HEADER + math.min(n, CHUNK) - 1))
-  if m[1] and m[1] ~= ARGV[q + 3] and tonumber(ARGV[q + 5]) <= tonumber(m[1]) then
+local read, stones = {}, {}
+for e = 1, #entities do
+  local ent = entities[e]
+  local shape = shapes[ent[2]]
+  local stop = #shape
+  if stop > NAMES + CHUNK then stop = NAMES + CHUNK end
+  local m = call('HMGET', prefix .. ent[1], 'gone', 'last', 'doct', unpack(shape, NAMES + 1, stop))
+  local gone = m[1]
+  if gone and not (ent[5] ~= 0 and gone == ent[5][1]) and tonumber(ent[4]) <= tonumber(gone) then
     stones[#stones + 1] = e - 1
-    stones[#stones + 1] = m[1]
+    stones[#stones + 1] = gone
   end
-  keys[e], read[e] = key, m
-  q = q + ARGV[q]
+  read[e] = m
 end
 if #stones > 0 then return stones end
 
@@ -68,12 +69,12 @@ local function bigAdd(key, name, v)
   end
 end
 
--- push adds entries to a list. It is cut only when it is well over its length: readers take the
--- newest of it anyway, and what is cut can never come back among them.
-local function push(l, id, from, n, fresh)
+-- push adds the n entries that start at ent[from] to a list. It is cut only when it is well over its
+-- length: readers take the newest of it anyway, and what is cut can never come back among them.
+local function push(l, id, ent, from, n, fresh)
   local key, added = prefix .. 'l:' .. l.name .. ':' .. id, 0
   for i = from, from + 2 * n - 1, 2 * CHUNK do
-    added = added + call('ZADD', key, 'GT', unpack(ARGV, i, math.min(i + 2 * CHUNK, from + 2 * n) - 1))
+    added = added + call('ZADD', key, 'GT', unpack(ent, i, math.min(i + 2 * CHUNK, from + 2 * n) - 1))
   end
   if added == 0 then return end
   local card = call('ZCARD', key)
@@ -95,86 +96,100 @@ local function prune(key, clock)
   end
 end
 
--- counters changes the n counters whose names start at ARGV[first] and whose values follow them:
--- first those to add to, then the minima, then the maxima. old are the values of the first chunk.
-local function counters(key, first, n, adds, mins, old, set)
+-- set collects the names and values of one HSET.
+local set, size = {}, 0
+
+local function flush(key)
+  if size > 0 then call('HSET', key, unpack(set, 1, size)) end
+  size = 0
+end
+
+-- counters changes the counters of an entity: first those to add to, then the minima, then the
+-- maxima. old are the values of the first chunk; false when the entity was just erased.
+local function counters(key, ent, shape, old)
+  local adds, low, n = shape[1], shape[1] + shape[2], #shape - NAMES
   for c = 0, n - 1, CHUNK do
-    local stop = math.min(c + CHUNK, n)
-    if c > 0 and old then old = call('HMGET', key, unpack(ARGV, first + c, first + stop - 1)) end
+    local stop, skip = c + CHUNK, 3
+    if stop > n then stop = n end
+    if c > 0 then
+      skip = -c
+      old = old and call('HMGET', key, unpack(shape, NAMES + c + 1, NAMES + stop))
+    end
     for i = c + 1, stop do
-      local was = old and old[c > 0 and i - c or i + 3]
-      local name, v = ARGV[first + i - 1], ARGV[first + n + i - 1]
-      if not was then
-        set[#set + 1] = name
-        set[#set + 1] = v
-      elseif i <= adds then
+      local was, name, v = old and old[i + skip], shape[NAMES + i], ent[HEAD + i]
+      if was and i <= adds then
         local a, b = tonumber(was), tonumber(v)
-        if math.abs(a) < EXACT and math.abs(b) < EXACT and math.abs(a + b) < EXACT then
-          set[#set + 1] = name
-          set[#set + 1] = string.format('%.0f', a + b)
+        local sum = a + b
+        if a < EXACT and a > -EXACT and b < EXACT and b > -EXACT and sum < EXACT and sum > -EXACT then
+          v = format('%d', sum)
         else
           bigAdd(key, name, v)
+          v = nil
         end
-      elseif (i <= adds + mins and tonumber(v) < tonumber(was)) or (i > adds + mins and tonumber(v) > tonumber(was)) then
-        set[#set + 1] = name
-        set[#set + 1] = v
+      elseif was and ((i <= low) ~= (tonumber(v) < tonumber(was)) or v == was) then
+        v = nil
+      end
+      if v then
+        set[size + 1] = name
+        set[size + 2] = v
+        size = size + 2
       end
     end
-    if stop < n and #set > 0 then
-      call('HSET', key, unpack(set))
-      set = {}
-    end
+    if stop < n then flush(key) end
   end
-  return set
 end
 
 -- Pass 2: apply.
 local changed = {}
-for e = 1, entities do
-  local kind, id, oldest, clock = ARGV[p + 1], ARGV[p + 2], ARGV[p + 5], ARGV[p + 6]
-  local adds, mins = tonumber(ARGV[p + 7]), tonumber(ARGV[p + 8])
-  local n = adds + mins + ARGV[p + 9]
-  local doc, doct, t = ARGV[p + 10], ARGV[p + 11], tonumber(ARGV[p + 11])
-  local key, old = keys[e], read[e]
+for e = 1, #entities do
+  local ent, old = entities[e], read[e]
+  local suffix, shape, clock, oldest, rest = ent[1], shapes[ent[2]], ent[3], ent[4], ent[5]
+  local key, kind, id = prefix .. suffix, sub(suffix, 1, 1), sub(suffix, 3)
   local last, olddoct = old[2], old[3]
-  if ARGV[p + 4] ~= '' then
-    olddoct = erase(key, id, ARGV[p + 4], olddoct)
+  if rest ~= 0 and rest[2] ~= '' then
+    olddoct = erase(key, id, rest[2], olddoct)
     old, last = false, false
   end
-  local set = counters(key, p + HEADER, n, adds, mins, old, {})
-  local now = last
-  if clock ~= '' and (not last or tonumber(clock) > tonumber(last)) then
-    now = clock
-    set[#set + 1] = 'last'
-    set[#set + 1] = clock
+  counters(key, ent, shape, old)
+  local now, before = clock ~= '' and tonumber(clock), last and tonumber(last)
+  if now and not (before and before >= now) then
+    set[size + 1] = 'last'
+    set[size + 2] = clock
+    size = size + 2
+  else
+    now = before
   end
-  local o = olddoct and tonumber(olddoct)
-  if doc == 'put' and (not o or t >= o) then
-    for _, v in ipairs({'doc', ARGV[p + 12], 'doct', doct}) do set[#set + 1] = v end
-  elseif doc == 'withdraw' and (not o or t > o) then
-    call('HDEL', key, 'doc')
-    set[#set + 1] = 'doct'
-    set[#set + 1] = doct
+  if rest ~= 0 and rest[3] ~= '' then
+    local o, t = olddoct and tonumber(olddoct), tonumber(rest[4])
+    if rest[3] == 'put' and (not o or t >= o) then
+      for _, v in ipairs({'doc', rest[5], 'doct', rest[4]}) do
+        size = size + 1
+        set[size] = v
+      end
+    elseif rest[3] == 'withdraw' and (not o or t > o) then
+      call('HDEL', key, 'doc')
+      set[size + 1] = 'doct'
+      set[size + 2] = rest[4]
+      size = size + 2
+    end
   end
-  if #set > 0 then call('HSET', key, unpack(set)) end
+  flush(key)
 
   -- Retention and lifetime follow the newest event and are looked after when its day changes.
-  local today = now and math.floor(tonumber(now) / DAY)
-  local advanced = last and today > math.floor(tonumber(last) / DAY)
-  if now and (advanced or math.floor(tonumber(oldest) / 3600000) < today * 24 - keep.h) then prune(key, tonumber(now)) end
+  local today = now and floor(now / DAY)
+  local advanced = before and today > floor(before / DAY)
+  if now and (advanced or floor(tonumber(oldest) / HOUR) < today * 24 - keep.h) then prune(key, now) end
   local fresh = kind == 'u' and ttl > 0 and (advanced or not last or ttl < 2 * DAY)
   if fresh then
     call('PEXPIRE', key, ttl)
     for i = 1, last and #lists or 0 do call('PEXPIRE', prefix .. 'l:' .. lists[i].name .. ':' .. id, ttl) end
   end
-  local a = p + HEADER + 2 * n
-  for _ = 1, tonumber(ARGV[p + 13]) do
-    local count = tonumber(ARGV[a + 1])
-    push(lists[tonumber(ARGV[a])], id, a + 2, count, fresh)
-    a = a + 2 + 2 * count
+  local a = HEAD + 1 + #shape - NAMES
+  for _ = 1, ent[6] do
+    push(lists[ent[a]], id, ent, a + 2, ent[a + 1], fresh)
+    a = a + 2 + 2 * ent[a + 1]
   end
   if kind == 'i' then changed[#changed + 1] = id end
-  p = p + ARGV[p]
 end
 
 if #changed > 0 then

@@ -33,27 +33,12 @@ func (b *shardBatch) add(d features.Delta) {
 	b.entities[i].ops = append(b.entities[i].ops, d.Ops...)
 }
 
-// args returns the script's arguments and remembers which entity stands at which place.
+// args returns the script's arguments and keeps only the entities that they name.
 func (b *shardBatch) args(p *Partition, last int64) []any {
 	s := p.store
-	keep, ttl := s.schema.Retention(), max(s.opts.UserTTL.Milliseconds(), 0)
-	args := []any{p.field, strconv.FormatInt(p.fences[b.shard], 10), strconv.FormatInt(last, 10), s.tag(b.shard), ttl,
-		keep.Hours, keep.Days, keep.CountryDays, len(s.lists)}
-	for _, l := range s.lists {
-		args = append(args, l.Name, l.Max)
-	}
-	count := len(args)
-	args = append(args, 0)
-	kept := b.entities[:0]
-	for _, g := range b.entities {
-		if m := g.merge(s.lists); m != nil {
-			args = g.encode(args, m)
-			kept = append(kept, g)
-		}
-	}
+	payload, kept := encodeBatch(b.entities, s.lists, s.schema.Retention(), max(s.opts.UserTTL.Milliseconds(), 0))
 	b.entities = kept
-	args[count] = len(kept)
-	return args
+	return []any{p.field, strconv.FormatInt(p.fences[b.shard], 10), strconv.FormatInt(last, 10), s.tag(b.shard), payload}
 }
 
 // send runs the script for every batch in one pipeline, and again for those that ask for it.

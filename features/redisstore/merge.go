@@ -3,7 +3,6 @@ package redisstore
 import (
 	"math"
 	"slices"
-	"strconv"
 
 	"github.com/sartorhq/sartor/features"
 )
@@ -19,15 +18,14 @@ type entityOps struct {
 // merged is entityOps with one number per counter and one entry per list member: what the script
 // carries out. Merging and then applying equals applying one after the other.
 type merged struct {
-	erase              int64 // 0 = none
-	oldest             int64 // least event time of all operations
-	clock              int64 // math.MinInt64 = none
-	adds, mins, maxs   []counter
-	document           string // "", "put" or "withdraw"
-	docTime            int64
-	docText            string
-	pushes             []push // in the order of the schema's lists
-	addAt, minAt, maxA map[string]int
+	erase            int64 // 0 = none
+	oldest           int64 // least event time of all operations
+	clock            int64 // math.MinInt64 = none
+	adds, mins, maxs counters
+	document         string // "", "put" or "withdraw"
+	docTime          int64
+	docText          string
+	pushes           []push // in order of first appearance
 }
 
 type counter struct {
@@ -35,16 +33,54 @@ type counter struct {
 	value int64
 }
 
-// push is what one list gains.
-type push struct {
-	list    int // 1-based, as in the script
-	entries []listEntry
-	at      map[string]int
+// fewCounters is up to how many names are found by looking at each: most batches change few counters
+// of an entity, and a map costs more than it saves.
+const fewCounters = 16
+
+// counters is a set of counters in order of first appearance.
+type counters struct {
+	all []counter
+	at  map[string]int // nil while there are few
 }
 
-type listEntry struct {
-	member string
-	time   int64
+// join merges a value into the counter of that name.
+func (c *counters) join(name string, v int64, how func(a, b int64) int64) {
+	i := c.find(name)
+	if i >= 0 {
+		c.all[i].value = how(c.all[i].value, v)
+		return
+	}
+	if c.at != nil {
+		c.at[name] = len(c.all)
+	}
+	c.all = append(c.all, counter{name, v})
+	if c.at == nil && len(c.all) > fewCounters {
+		c.at = make(map[string]int, 4*fewCounters)
+		for i := range c.all {
+			c.at[c.all[i].name] = i
+		}
+	}
+}
+
+func (c *counters) find(name string) int {
+	if c.at != nil {
+		if i, ok := c.at[name]; ok {
+			return i
+		}
+		return -1
+	}
+	for i := range c.all {
+		if c.all[i].name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// push is what one list gains.
+type push struct {
+	list    int      // 1-based, as in the script
+	entries counters // members with their newest time
 }
 
 // clockCounter is the counter that retention follows; the script keeps it apart.
@@ -77,8 +113,7 @@ func (g *entityOps) merge(lists []features.List) *merged {
 }
 
 func (m *merged) reset() {
-	*m = merged{erase: m.erase, oldest: m.oldest, clock: math.MinInt64, docTime: math.MinInt64,
-		addAt: map[string]int{}, minAt: map[string]int{}, maxA: map[string]int{}}
+	*m = merged{erase: m.erase, oldest: m.oldest, clock: math.MinInt64, docTime: math.MinInt64}
 }
 
 // eraseAt drops what was merged so far, but a document that is not older.
@@ -95,15 +130,15 @@ func (m *merged) eraseAt(t int64) {
 func (m *merged) add(op *features.Op, lists []features.List) {
 	switch op.Code {
 	case features.Add:
-		m.adds = merge(m.adds, m.addAt, op.Field, op.Value, addSaturated)
+		m.adds.join(op.Field, op.Value, addSaturated)
 	case features.Min:
-		m.mins = merge(m.mins, m.minAt, op.Field, op.Value, func(a, b int64) int64 { return min(a, b) })
+		m.mins.join(op.Field, op.Value, least)
 	case features.Max:
 		if op.Field == clockCounter {
 			m.clock = max(m.clock, op.Value)
 			return
 		}
-		m.maxs = merge(m.maxs, m.maxA, op.Field, op.Value, func(a, b int64) int64 { return max(a, b) })
+		m.maxs.join(op.Field, op.Value, greatest)
 	case features.Put:
 		if op.Time >= m.docTime {
 			m.document, m.docTime, m.docText = "put", op.Time, op.Text
@@ -117,14 +152,9 @@ func (m *merged) add(op *features.Op, lists []features.List) {
 	}
 }
 
-func merge(in []counter, at map[string]int, name string, v int64, join func(a, b int64) int64) []counter {
-	if i, ok := at[name]; ok {
-		in[i].value = join(in[i].value, v)
-		return in
-	}
-	at[name] = len(in)
-	return append(in, counter{name, v})
-}
+func least(a, b int64) int64 { return min(a, b) }
+
+func greatest(a, b int64) int64 { return max(a, b) }
 
 func (m *merged) push(op *features.Op, lists []features.List) {
 	n := slices.IndexFunc(lists, func(l features.List) bool { return l.Name == op.Field }) + 1
@@ -134,15 +164,9 @@ func (m *merged) push(op *features.Op, lists []features.List) {
 	i := slices.IndexFunc(m.pushes, func(p push) bool { return p.list == n })
 	if i < 0 {
 		i = len(m.pushes)
-		m.pushes = append(m.pushes, push{list: n, at: map[string]int{}})
+		m.pushes = append(m.pushes, push{list: n})
 	}
-	p := &m.pushes[i]
-	if j, ok := p.at[op.Text]; ok {
-		p.entries[j].time = max(p.entries[j].time, op.Time)
-		return
-	}
-	p.at[op.Text] = len(p.entries)
-	p.entries = append(p.entries, listEntry{op.Text, op.Time})
+	m.pushes[i].entries.join(op.Text, op.Time, greatest)
 }
 
 func addSaturated(a, b int64) int64 {
@@ -154,42 +178,4 @@ func addSaturated(a, b int64) int64 {
 		return math.MinInt64
 	}
 	return c
-}
-
-// headerArgs is the number of arguments before an entity's counters; apply.lua counts on it.
-const headerArgs = 14
-
-// encode appends the entity as the script reads it.
-func (g *entityOps) encode(args []any, m *merged) []any {
-	start := len(args)
-	args = append(args, "", string(rune(g.entity.Kind)), g.entity.ID, optional(g.tombstone, 0), optional(m.erase, 0),
-		strconv.FormatInt(m.oldest, 10), optional(m.clock, math.MinInt64),
-		len(m.adds), len(m.mins), len(m.maxs), m.document, optional(m.docTime, math.MinInt64), m.docText, len(m.pushes))
-	counters := [][]counter{m.adds, m.mins, m.maxs}
-	for _, cs := range counters { // all names, then all values: the script reads the names at once
-		for _, c := range cs {
-			args = append(args, c.name)
-		}
-	}
-	for _, cs := range counters {
-		for _, c := range cs {
-			args = append(args, strconv.FormatInt(c.value, 10))
-		}
-	}
-	for _, p := range m.pushes {
-		args = append(args, p.list, len(p.entries))
-		for _, e := range p.entries {
-			args = append(args, e.time, e.member)
-		}
-	}
-	args[start] = len(args) - start
-	return args
-}
-
-// optional writes a number, or nothing for the value that stands for none.
-func optional(v, none int64) string {
-	if v == none {
-		return ""
-	}
-	return strconv.FormatInt(v, 10)
 }
