@@ -35,6 +35,8 @@ func (s *Schema) Fold(e *streams.Event) []Delta {
 		return []Delta{{Entity{UserEntity, e.Subject()}, []Op{op}}}
 	case streams.ItemUpsert, streams.ItemDelete:
 		return s.foldCatalog(e, ms)
+	case streams.UserMerge:
+		return foldMerge(e, ms)
 	}
 	if !counted(e.Type) {
 		return nil

@@ -36,7 +36,7 @@ type ItemState struct {
 // operations in any order end in the same state. Two exceptions: of two documents with one and the
 // same time the later applied wins, and an erasure takes everything that was there before it.
 func (st *State) Apply(s *Schema, ops []Op) {
-	before, oldest := st.clock(), int64(math.MaxInt64)
+	before, oldest, linked := st.clock(), int64(math.MaxInt64), false
 	for i := range ops {
 		op := &ops[i]
 		if op.Code == Remove && op.Field == "" {
@@ -49,6 +49,10 @@ func (st *State) Apply(s *Schema, ops []Op) {
 		}
 		oldest = min(oldest, op.Time)
 		st.applyOne(s, op)
+		linked = linked || strings.HasPrefix(op.Field, visitorPrefix)
+	}
+	if linked {
+		st.limitVisitors()
 	}
 	st.prune(s.keep, before, oldest)
 }
@@ -108,6 +112,11 @@ func (st *State) push(s *Schema, op *Op) {
 	if err != nil {
 		return // the fold never writes such an entry
 	}
+	st.insert(l, e)
+}
+
+// insert puts an entry into its place of a list.
+func (st *State) insert(l *List, e Entry) {
 	entries := st.Lists[l.Name]
 	if l.Name != historyList {
 		if i := slices.IndexFunc(entries, func(old Entry) bool { return old.ItemID == e.ItemID }); i >= 0 {

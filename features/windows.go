@@ -89,7 +89,7 @@ func countryBucket(index int64, code string) string {
 // parseBucket splits a bucket's name into unit, index and what follows the index.
 func parseBucket(name string) (u unit, index int64, rest string, ok bool) {
 	at := strings.IndexByte(name, '@')
-	if at < 0 || at+2 > len(name) {
+	if at < 0 || at+2 > len(name) || strings.HasPrefix(name, visitorPrefix) {
 		return 0, 0, "", false
 	}
 	u = unit(name[at+1])

@@ -24,9 +24,10 @@ local floor, format, sub = math.floor, string.format, string.sub
 --
 -- An entity is {'u:' or 'i:' and id, shape, clock or '', oldest, rest or 0, number of lists, a value for
 -- each name of the shape, then for each list its number, the number of entries, and time and member
--- of each}. A shape is {adds, minima, names...}; what is left are maxima. The rest is {known erasure
+-- of each}. A shape is {adds, minima,
+-- 1 when it links visitors, names...}; what is left are maxima. The rest is {known erasure
 -- or '', erasure or '', 'put' or 'withdraw' or '', time of the document, document}.
-local HEAD, NAMES = 6, 2
+local HEAD, NAMES, VISITORS = 6, 3, 8
 
 -- Pass 1, reads only: tombstones, clocks and counters.
 local read, stones = {}, {}
@@ -89,11 +90,21 @@ local function prune(key, clock)
   local dead = {}
   for _, f in ipairs(call('HKEYS', key)) do
     local u, index = string.match(f, '^[^@]*@([hdc])(%d+)')
-    if u and tonumber(index) < cut[u] then dead[#dead + 1] = f end
+    if u and sub(f, 1, 2) ~= 'v:' and tonumber(index) < cut[u] then dead[#dead + 1] = f end
   end
   for i = 1, #dead, CHUNK do
     call('HDEL', key, unpack(dead, i, math.min(i + CHUNK - 1, #dead)))
   end
+end
+
+-- limit forgets the oldest links to visitors beyond the limit.
+local function limit(key)
+  local all, links = call('HGETALL', key), {}
+  for i = 1, #all, 2 do
+    if sub(all[i], 1, 2) == 'v:' then links[#links + 1] = {all[i], tonumber(all[i + 1])} end
+  end
+  table.sort(links, function(a, b) return a[2] > b[2] or a[2] == b[2] and a[1] > b[1] end)
+  for i = VISITORS + 1, #links do call('HDEL', key, links[i][1]) end
 end
 
 -- set collects the names and values of one HSET.
@@ -174,6 +185,7 @@ for e = 1, #entities do
     end
   end
   flush(key)
+  if shape[3] == 1 then limit(key) end
 
   -- Retention and lifetime follow the newest event and are looked after when its day changes.
   local today = now and floor(now / DAY)

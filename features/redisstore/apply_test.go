@@ -23,6 +23,9 @@ func genEvent(t *rapid.T, i int) streams.Event {
 		Country: rapid.SampledFrom([]string{"", "DE", "fr"}).Draw(t, "country"),
 		Rating:  float64(rapid.IntRange(1, 5).Draw(t, "rating")),
 	}
+	if e.Type == streams.UserMerge {
+		e.AnonymousID = fmt.Sprintf("c%d", rapid.IntRange(0, 11).Draw(t, "visitor"))
+	}
 	if rapid.IntRange(0, 9).Draw(t, "rare") > 0 && (e.Type == streams.UserDelete) {
 		e.Type = streams.Order // erasures are rare
 	}

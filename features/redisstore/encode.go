@@ -3,6 +3,7 @@ package redisstore
 import (
 	"math"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/sartorhq/sartor/features"
@@ -99,11 +100,21 @@ func (m *merged) counters() [3][]counter {
 	return [3][]counter{m.adds.all, m.mins.all, m.maxs.all}
 }
 
+// links tells the script, by '1', that the entity gains links to visitors, which it limits.
+func (m *merged) links() byte {
+	for i := range m.maxs.all {
+		if strings.HasPrefix(m.maxs.all[i].name, "v:") {
+			return '1'
+		}
+	}
+	return '0'
+}
+
 // shape returns the number of the entity's set of names, and writes it down the first time.
 func (enc *batchEncoder) shape(m *merged) int {
 	key := enc.key[:0]
 	key = append(strconv.AppendInt(key, int64(len(m.adds.all)), 10), ',')
-	key = strconv.AppendInt(key, int64(len(m.mins.all)), 10)
+	key = append(strconv.AppendInt(key, int64(len(m.mins.all)), 10), ',', m.links())
 	for _, cs := range m.counters() {
 		for i := range cs {
 			key = append(key, ',')

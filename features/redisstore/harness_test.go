@@ -182,13 +182,7 @@ func oracle(log []Folded) map[features.Entity]*features.State {
 func differences(s *Store, want map[features.Entity]*features.State) string {
 	var b strings.Builder
 	for e, w := range want {
-		var got *features.State
-		var err error
-		if e.Kind == features.UserEntity {
-			got, err = s.User(context.Background(), e.ID)
-		} else {
-			got, err = s.Item(context.Background(), e.ID)
-		}
+		got, err := s.Stored(context.Background(), e)
 		if err != nil {
 			fmt.Fprintf(&b, "%v: %v\n", e, err)
 			continue

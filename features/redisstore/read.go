@@ -18,38 +18,90 @@ const (
 	fieldGone    = "gone"
 )
 
-// User returns what is stored about the subject, in one round trip; nil when nothing is. The first
-// list of a schema is the history.
+// User returns what is stored about the subject, joined with what is stored about the visitors that
+// the user turned out to be; nil when nothing is. It takes one round trip, and one more for a user
+// with visitors.
 func (s *Store) User(ctx context.Context, subject string) (*features.State, error) {
-	e := features.Entity{Kind: features.UserEntity, ID: subject}
-	tag := s.tag(s.shardOf(e))
-	lists := make([]*redis.ZSliceCmd, len(s.lists))
-	var hash *redis.MapStringStringCmd
-	var history *redis.StringSliceCmd
+	states, err := s.users(ctx, []string{subject})
+	if err != nil {
+		return nil, fmt.Errorf("read a user: %w", err)
+	}
+	st := states[0]
+	visitors := st.Visitors()
+	if len(visitors) == 0 {
+		return st, nil
+	}
+	if states, err = s.users(ctx, visitors); err != nil {
+		return nil, fmt.Errorf("read the visitors of a user: %w", err)
+	}
+	for _, v := range states {
+		st.Join(s.schema, v)
+	}
+	return st, nil
+}
+
+// Stored returns what is stored about the entity itself, without visitors; nil when nothing is.
+func (s *Store) Stored(ctx context.Context, e features.Entity) (*features.State, error) {
+	if e.Kind == features.ItemEntity {
+		return s.Item(ctx, e.ID)
+	}
+	states, err := s.users(ctx, []string{e.ID})
+	if err != nil {
+		return nil, fmt.Errorf("read a user: %w", err)
+	}
+	return states[0], nil
+}
+
+// userReply holds the answers about one user until the pipeline has run.
+type userReply struct {
+	hash    *redis.MapStringStringCmd
+	history *redis.StringSliceCmd
+	lists   []*redis.ZSliceCmd // from the second list on
+}
+
+// users reads the states of some subjects in one round trip; nil where nothing is stored.
+func (s *Store) users(ctx context.Context, subjects []string) ([]*features.State, error) {
+	replies := make([]userReply, len(subjects))
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		hash = p.HGetAll(ctx, hashKey(tag, e))
-		history = p.ZRevRange(ctx, listKey(tag, s.lists[0].Name, subject), 0, int64(s.lists[0].Max-1))
-		for i, l := range s.lists[1:] {
-			lists[i+1] = p.ZRevRangeWithScores(ctx, listKey(tag, l.Name, subject), 0, int64(l.Max-1))
+		for n, subject := range subjects {
+			e := features.Entity{Kind: features.UserEntity, ID: subject}
+			tag, r := s.tag(s.shardOf(e)), &replies[n]
+			r.hash = p.HGetAll(ctx, hashKey(tag, e))
+			r.history = p.ZRevRange(ctx, listKey(tag, s.lists[0].Name, subject), 0, int64(s.lists[0].Max-1))
+			r.lists = make([]*redis.ZSliceCmd, len(s.lists)-1)
+			for i, l := range s.lists[1:] {
+				r.lists[i] = p.ZRevRangeWithScores(ctx, listKey(tag, l.Name, subject), 0, int64(l.Max-1))
+			}
 		}
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read a user: %w", err)
+		return nil, err
 	}
-	st, err := decodeHash(hash.Val())
+	out := make([]*features.State, len(subjects))
+	for n := range replies {
+		if out[n], err = s.decodeUser(&replies[n]); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// decodeUser reads the answers about one user.
+func (s *Store) decodeUser(r *userReply) (*features.State, error) {
+	st, err := decodeHash(r.hash.Val())
 	if err != nil {
-		return nil, fmt.Errorf("read a user: %w", err)
+		return nil, err
 	}
 	for i := range s.lists {
 		var entries []features.Entry
 		if i == 0 {
-			entries, err = decodeHistory(&s.lists[0], history.Val())
+			entries, err = decodeHistory(&s.lists[0], r.history.Val())
 		} else {
-			entries, err = decodeList(&s.lists[i], lists[i].Val())
+			entries, err = decodeList(&s.lists[i], r.lists[i-1].Val())
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read a user: %w", err)
+			return nil, err
 		}
 		if len(entries) == 0 {
 			continue
