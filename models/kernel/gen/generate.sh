@@ -10,3 +10,11 @@ if grep -qE '\b[YX](1[6-9]|2[0-9]|3[01])\b|Z[0-9]' ../kernels_amd64.s; then
 	echo "gen: the output uses AVX-512 registers" >&2
 	exit 1
 fi
+# The kernels of training have one tile of AVX-512; everything else in them keeps to AVX2.
+go run ./learn -out ../learn_amd64.s -stubs ../learn_stubs_amd64.go -pkg kernel
+sed -i 's#^func #//go:noescape\nfunc #' ../learn_stubs_amd64.go
+gofmt -w ../learn_stubs_amd64.go
+if grep -qE '\b[YX](1[6-9]|2[0-9]|3[01])\b' ../learn_amd64.s; then
+	echo "gen: the output of learn uses AVX-512 registers outside its tile" >&2
+	exit 1
+fi

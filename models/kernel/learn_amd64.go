@@ -1,0 +1,46 @@
+//go:build amd64 && !purego
+
+package kernel
+
+import "golang.org/x/sys/cpu"
+
+// wide tells whether the 512-bit tile is used: on processors with two such units it is twice as fast,
+// on the others it does no harm. Both tiles give the same bits.
+var wide = accelerated && cpu.X86.HasAVX512F
+
+// tileShape returns the rows and columns of a register tile.
+func tileShape() (height, width int) {
+	if wide {
+		return 12, 32
+	}
+	return 6, 16
+}
+
+func mulTile(a, b, c []float32, k, ldc int) {
+	height, width := tileShape()
+	_, _, _ = a[k*height-1], b[k*width-1], c[(height-1)*ldc+width-1] // panic here, never read past the end in assembly
+	switch {
+	case wide:
+		mulTileAVX512(&a[0], &b[0], &c[0], k, ldc)
+	case accelerated:
+		mulTileAVX2(&a[0], &b[0], &c[0], k, ldc)
+	default:
+		mulTileGeneric(a, b, c, k, ldc, height, width)
+	}
+}
+
+func adamFast(x, m, v, g []float32, a *Adam) {
+	adamAVX2(&x[0], &m[0], &v[0], &g[0], len(x), &a.beta1)
+}
+
+// expFast follows Cephes' expf: n = round(z / ln 2), a polynomial on the rest, times 2^n.
+func expFast(x []float32, scale, shift float32) float32 {
+	var c [14 * 8]float32
+	for i, v := range [14]float32{scale, shift, minExp, maxExp, 1.44269504088896341, 0.693359375, -2.12194440e-4,
+		1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1, 1} {
+		for j := range 8 {
+			c[i*8+j] = v
+		}
+	}
+	return expAVX2(&x[0], len(x), &c[0])
+}

@@ -1,0 +1,181 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// multiply packs and multiplies in one go, dividing the rows as given.
+func multiply(m, n, k int, a Matrix, ta bool, b Matrix, tb bool, cuts ...int) []float32 {
+	c := Matrix{Data: slices.Repeat([]float32{float32(math.NaN())}, m*(n+3)), Dim: n, Stride: n + 3}
+	var p Packed
+	p.Reset(k, n)
+	for i := range p.Panels() {
+		p.Fill(i, i+1, b, tb)
+	}
+	var w Work
+	lo := 0
+	for _, hi := range append(cuts, m) {
+		Multiply(c, lo, hi, a, ta, &p, &w)
+		lo = hi
+	}
+	out := make([]float32, 0, m*n)
+	for i := range m {
+		out = append(out, c.Row(i)...)
+	}
+	return out
+}
+
+func stored(rng *rand.Rand, rows, cols int) Matrix {
+	return Matrix{Data: random(rng, rows*(cols+5)), Dim: cols, Stride: cols + 5}
+}
+
+func TestMultiplyAgainstTheDefinition(t *testing.T) {
+	rng := rand.New(rand.NewPCG(4, 4))
+	for _, size := range [][3]int{{1, 1, 1}, {12, 32, 8}, {13, 33, 7}, {100, 70, 40}, {7, 16, 600}, {97, 5, 257}} {
+		for form := range 4 {
+			m, n, k := size[0], size[1], size[2]
+			ta, tb := form&1 != 0, form&2 != 0
+			a, b := stored(rng, m, k), stored(rng, k, n)
+			if ta {
+				a = stored(rng, k, m)
+			}
+			if tb {
+				b = stored(rng, n, k)
+			}
+			got := multiply(m, n, k, a, ta, b, tb)
+			at := func(x Matrix, turned bool, i, j int) float64 {
+				if turned {
+					i, j = j, i
+				}
+				return float64(x.Row(i)[j])
+			}
+			for i := range m {
+				for j := range n {
+					want, size := 0.0, 0.0
+					for p := range k {
+						v := at(a, ta, i, p) * at(b, tb, p, j)
+						want += v
+						size += math.Abs(v)
+					}
+					near(t, fmt.Sprint(m, n, k, " form ", form, " at ", i, j), got[i*n+j], want, size)
+				}
+			}
+		}
+	}
+}
+
+func TestMultiplyDoesNotDependOnHowRowsAreDivided(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 4))
+	a, b := stored(rng, 120, 300), stored(rng, 300, 50)
+	want := multiply(120, 50, 300, a, false, b, false)
+	for _, cuts := range [][]int{{1}, {60}, {5, 17, 99, 100}} {
+		if got := multiply(120, 50, 300, a, false, b, false, cuts...); !slices.Equal(got, want) {
+			t.Errorf("cut at %v: other bits", cuts)
+		}
+	}
+}
+
+func TestMulTileAgainstItsTwin(t *testing.T) {
+	rng := rand.New(rand.NewPCG(6, 4))
+	height, width := tileShape()
+	for _, k := range []int{1, 2, 7, 64, 256} {
+		a, b := random(rng, k*height), random(rng, k*width)
+		ldc := width + 3
+		fast := random(rng, height*ldc)
+		slow := slices.Clone(fast)
+		mulTile(a, b, fast, k, ldc)
+		mulTileGeneric(a, b, slow, k, ldc, height, width)
+		for i := range fast {
+			near(t, "mulTile", fast[i], float64(slow[i]), float64(k))
+		}
+	}
+}
+
+func TestAdamAgainstItsTwinAndByHand(t *testing.T) {
+	rng := rand.New(rand.NewPCG(7, 4))
+	for _, n := range []int{1, 7, 8, 9, 64, 71} {
+		x, m, v := random(rng, n), make([]float32, n), make([]float32, n)
+		x2, m2, v2 := slices.Clone(x), slices.Clone(m), slices.Clone(v)
+		for step := 1; step <= 4; step++ {
+			g := random(rng, n)
+			NewAdam(0.01, step).Step(x, m, v, g)
+			NewAdam(0.01, step).stepGeneric(x2, m2, v2, g)
+			for i := range x {
+				near(t, "Adam", x[i], float64(x2[i]), math.Abs(float64(x2[i]))+1)
+			}
+		}
+	}
+	// The first step moves by the learning rate against the sign of the gradient, whatever its size.
+	x, zero := []float32{1, 1, 1, 1, 1, 1, 1, 1}, make([]float32, 8)
+	NewAdam(0.125, 1).Step(x, slices.Clone(zero), slices.Clone(zero), []float32{3, -3, 1e-3, -1e-3, 1e3, -1e3, 5, 0})
+	for i, want := range []float64{0.875, 1.125, 0.875, 1.125, 0.875, 1.125, 0.875, 1} {
+		if math.Abs(float64(x[i])-want) > 1e-4 {
+			t.Errorf("first step %d to %v, want %v", i, x[i], want)
+		}
+	}
+}
+
+func TestExpAgainstMath(t *testing.T) {
+	for _, n := range []int{0, 1, 7, 8, 9, 900} {
+		x, want, sum := make([]float32, n), make([]float64, n), 0.0
+		for i := range x {
+			x[i] = float32(i)*0.2 - 100
+			want[i] = math.Exp(min(max(float64(x[i]*0.9+1), minExp), maxExp))
+			sum += want[i]
+		}
+		got := Exp(x, 0.9, 1)
+		for i := range x {
+			if math.Abs(float64(x[i])-want[i]) > 1e-5*want[i] {
+				t.Fatalf("e^%v = %v, want %v", (float64(i)*0.2-100)*0.9+1, x[i], want[i])
+			}
+		}
+		if math.Abs(float64(got)-sum) > 1e-5*sum {
+			t.Errorf("sum %v, want %v", got, sum)
+		}
+	}
+}
+
+// BenchmarkLearn prints the rates of the kernels of training beside the peak of the same run; the peak
+// of the wide tile is its own on data in the first-level cache.
+func BenchmarkLearn(b *testing.B) {
+	rng := rand.New(rand.NewPCG(1, 1))
+	height, width := tileShape()
+	a, p, c := random(rng, 128*height), random(rng, 128*width), make([]float32, height*width)
+	limit := best(float64(2*height*width*128), func() { mulTile(a, p, c, 128, width) })
+	b.ReportMetric(limit, "GFLOP/s-peak")
+	for _, size := range [][3]int{{256, 3300, 256}, {3300, 256, 256}, {256, 256, 3300}} {
+		m, n, k := size[0], size[1], size[2]
+		x, y := stored(rng, m, k), stored(rng, k, n)
+		var right Packed
+		var w Work
+		right.Reset(k, n)
+		out := Matrix{Data: make([]float32, m*n), Dim: n, Stride: n}
+		b.Run(fmt.Sprint(m, "x", n, "x", k), func(b *testing.B) {
+			for b.Loop() {
+				right.Fill(0, right.Panels(), y, false)
+				Multiply(out, 0, m, x, false, &right, &w)
+			}
+			rate := best(2*float64(m)*float64(n)*float64(k), func() {
+				right.Fill(0, right.Panels(), y, false)
+				Multiply(out, 0, m, x, false, &right, &w)
+			})
+			b.ReportMetric(rate, "GFLOP/s")
+			b.ReportMetric(100*rate/limit, "%-of-peak")
+		})
+	}
+	x := random(rng, 4096)
+	m, v, g := random(rng, 4096), make([]float32, 4096), random(rng, 4096)
+	b.Run("adam", func(b *testing.B) {
+		for b.Loop() {
+			NewAdam(1e-3, 10).Step(x, m, v, g)
+		}
+		b.ReportMetric(best(4096, func() { NewAdam(1e-3, 10).Step(x, m, v, g) }), "G/s")
+	})
+	b.Run("exp", func(b *testing.B) {
+		b.ReportMetric(best(4096, func() { Exp(x, 1, -1) }), "G/s")
+	})
+}
