@@ -1,6 +1,10 @@
 package codec
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/sartorhq/sartor/streams"
+)
 
 var (
 	benchView  = []byte(`{"event_id":"01JDCZK8Y3W4V5X6Y7Z8A9B0C1","type":"view","time":"2026-11-23T12:00:00.123Z","user_id":"user-123456","session_id":"s-98765432","item_id":"sku-004711","context":{"country":"DE"}}`)
@@ -41,5 +45,26 @@ func BenchmarkEncode(b *testing.B) {
 func TestDecodeAllocs(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() { _, _ = Decode(benchView) }); n > 6 {
 		t.Errorf("a view costs %v allocations, want at most 6", n)
+	}
+}
+
+func BenchmarkDecodeMessage(b *testing.B) {
+	order := []byte(`{"anonymousId":"23adfd82-aa0f-45a7-a756-24f2a7a4c895","context":{"ip":"8.8.8.8","locale":"en-US","page":{"path":"/p","url":"https://shop.example/p"},"userAgent":"Mozilla/5.0"},` +
+		`"event":"Order Completed","messageId":"ajs-f8ca1e4de5024d9430b3928bd8ac6b96","timestamp":"2026-11-23T12:00:00.123Z","type":"track","userId":"user-123456",` +
+		`"properties":{"order_id":"o-1234567","currency":"EUR","total":75.97,"products":[{"product_id":"sku-004711","price":12.99,"quantity":2,"name":"x"},{"product_id":"sku-000815","price":49.99}]}}`)
+	for name, m := range map[string]Message{"native-view": {Value: benchView}, "native-order": {Value: benchOrder}, "segment-order": {Value: order}} {
+		stream := streams.Orders
+		if name == "native-view" {
+			stream = streams.Behavior
+		}
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(m.Value)))
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := DecodeMessage(stream, Auto, &m); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

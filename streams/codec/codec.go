@@ -1,11 +1,11 @@
-// Package codec turns bytes into events and events into bytes: the native JSON form of streams.Event.
-// It rejects what it does not understand and never guesses, repairs or fills in what a producer may
-// have meant. It does no I/O and keeps no state; all functions are safe for concurrent use.
+// Package codec turns bytes into events and events into bytes: the native JSON form of streams.Event,
+// and, for reading, Segment calls and CloudEvents. Of the native form it rejects what it does not
+// understand and never guesses, repairs or fills in what a producer may have meant; of the foreign ones
+// it ignores what is not about shopping. What becomes of each field is in ../EVENTS.md. It does no I/O and keeps no state; all functions are safe for concurrent use.
 package codec
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -63,12 +63,44 @@ func (e *Error) Is(target error) bool { return target == ErrMalformed }
 // shares no memory with data. Time is kept in UTC and cut to whole milliseconds; an empty attributes
 // object is kept as nil.
 func Decode(data []byte) (streams.Event, error) {
-	if len(data) > MaxBytes {
-		return streams.Event{}, &Error{[]Problem{{"", fmt.Sprintf(
-			"the event has %d bytes; the limit is %d", len(data), MaxBytes)}}}
+	return decode(data, nil)
+}
+
+// decode reads one native event; given is what an envelope says about it, or nil. The envelope's type
+// and time stand in for those that the event leaves out, its id comes before the event's own.
+func decode(data []byte, given *streams.Event) (streams.Event, error) {
+	if err := tooLong(data); err != nil {
+		return streams.Event{}, err
 	}
 	d := decoder{parser: parser{data: data}}
+	if given != nil {
+		d.event.Type, d.event.Time = given.Type, given.Time
+	}
 	d.decode()
+	if given != nil {
+		if !d.broken && d.event.Type != given.Type {
+			d.problem("type", "is %s in the data and %s in the envelope", d.event.Type, given.Type)
+		}
+		d.event.ID = given.ID
+	}
+	return d.result()
+}
+
+// probe reads one native event, and stops at the first sign that it is something else: foreign.
+func probe(data []byte) (e streams.Event, foreign bool, err error) {
+	if err := tooLong(data); err != nil {
+		return e, false, err
+	}
+	d := decoder{parser: parser{data: data}, probing: true}
+	if d.decode(); d.foreign {
+		return e, true, nil
+	}
+	e, err = d.result()
+	return e, false, err
+}
+
+// result checks what was decoded.
+func (d *decoder) result() (streams.Event, error) {
 	if len(d.problems) == 0 {
 		d.problems = Validate(&d.event)
 	} else if !d.broken {
@@ -77,10 +109,7 @@ func Decode(data []byte) (streams.Event, error) {
 	if len(d.problems) == 0 {
 		return d.event, nil
 	}
-	if d.unnoted > 0 {
-		d.problems = append(d.problems, Problem{"", fmt.Sprintf("and %d more problems", d.unnoted)})
-	}
-	return streams.Event{}, &Error{d.problems}
+	return streams.Event{}, d.error()
 }
 
 // DecodeRecord reads one message of a stream: the value as Decode does, with what the log adds. On
@@ -95,15 +124,7 @@ func DecodeRecord(stream streams.Stream, key, value []byte, ts time.Time) (strea
 	if err != nil {
 		return e, err
 	}
-	if got := e.Type.Stream(); got != stream {
-		return streams.Event{}, &Error{[]Problem{{"type", fmt.Sprintf(
-			"%s belongs on the %s stream, not on %s", e.Type, got, stream)}}}
-	}
-	if stream.Compacted() && string(key) != e.Key() {
-		return streams.Event{}, &Error{[]Problem{{"", fmt.Sprintf(
-			"the message key must be the id in the event, because the %s stream is compacted by key", stream)}}}
-	}
-	return e, nil
+	return place(stream, key, e, false)
 }
 
 // tombstone makes the delete event of a null value.

@@ -15,6 +15,8 @@ type decoder struct {
 	shorthand string // item_id
 	rated     bool   // there is a rating
 	listed    bool   // there are items
+	probing   bool   // stop where an event is not native
+	foreign   bool   // it stopped there
 }
 
 // The top-level fields, in the order in which Encode writes them.
@@ -39,7 +41,7 @@ func (d *decoder) decode() {
 			ok = d.field(key)
 		}
 	}
-	if d.broken {
+	if d.broken || d.foreign {
 		return
 	}
 	if d.next(); d.pos < len(d.data) {
@@ -128,6 +130,10 @@ func (d *decoder) field(key []byte) bool {
 	case "attributes":
 		return d.attributes()
 	}
+	if d.probing {
+		d.foreign = true
+		return false
+	}
 	if d.full() { // and spare the search for a similar name
 		d.unnoted++
 	} else {
@@ -174,6 +180,10 @@ func (d *decoder) eventType() bool {
 			d.event.Type = t
 			return true
 		}
+	}
+	if d.probing {
+		d.foreign = true
+		return false
 	}
 	d.problem("type", "%s", unknownType(string(s)))
 	return true

@@ -1,7 +1,9 @@
 package codec
 
 import (
+	"errors"
 	"os"
+	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -68,12 +70,40 @@ func TestEventsDocument(t *testing.T) {
 			}
 		case "text":
 		default:
+			if format, what, _ := strings.Cut(strings.TrimPrefix(b.info, "json "), " "); i+1 < len(all) && format != b.info {
+				checkForeign(t, b, Format(format), what, all[i+1])
+				continue
+			}
 			t.Errorf("EVENTS.md:%d: a block of kind %q is not tested", b.line, b.info)
 		}
 	}
 	for _, typ := range streams.Types() {
 		if !shown[typ] {
 			t.Errorf("EVENTS.md has no example of %s", typ)
+		}
+	}
+}
+
+// checkForeign checks a block in another format: it becomes the native event of the next block, or is
+// refused or skipped with the words there. Found by itself it is the same.
+func checkForeign(t *testing.T, b block, format Format, what string, next block) {
+	t.Helper()
+	for _, f := range []Format{format, Auto} {
+		if _, err := ParseFormat(string(f)); err != nil {
+			t.Fatalf("EVENTS.md:%d: %v", b.line, err)
+		}
+		m := Message{Key: []byte("u-1"), Value: []byte(b.text)}
+		e, err := DecodeMessage(streams.Behavior, f, &m)
+		if what != "" {
+			skip := what == "skipped"
+			if err == nil || err.Error() != strings.TrimSpace(next.text) || errors.Is(err, ErrSkipped) != skip {
+				t.Errorf("EVENTS.md:%d: %s: got %v", b.line, f, err)
+			}
+			continue
+		}
+		want, wrong := Decode([]byte(next.text))
+		if err != nil || wrong != nil || !reflect.DeepEqual(e, want) {
+			t.Errorf("EVENTS.md:%d: %s: got %+v, %v, %v", b.line, f, e, err, wrong)
 		}
 	}
 }
@@ -112,6 +142,11 @@ func TestEventsDocumentTables(t *testing.T) {
 	for _, typ := range streams.Types() {
 		if !strings.Contains(rows[string(typ.Stream())], "`"+string(typ)+"`") {
 			t.Errorf("%s is not in the row of %s", typ, typ.Stream())
+		}
+	}
+	for _, e := range segmentEvents {
+		if !strings.Contains(string(data), "`"+e.name+"`") {
+			t.Errorf("the Segment event %s is not described", e.name)
 		}
 	}
 	for _, n := range []int{MaxBytes, MaxDepth, MaxIDBytes, MaxTextBytes, MaxLines, MaxQuantity, len(types)} {

@@ -34,6 +34,14 @@ func (p *parser) problem(field, format string, args ...any) {
 	p.problems = append(p.problems, Problem{field, fmt.Sprintf(format, args...)})
 }
 
+// error returns the problems as one error.
+func (p *parser) error() error {
+	if p.unnoted > 0 {
+		p.problems = append(p.problems, Problem{"", fmt.Sprintf("and %d more problems", p.unnoted)})
+	}
+	return &Error{p.problems}
+}
+
 // fail notes a syntax error, after which nothing more can be read, and returns false.
 func (p *parser) fail(format string, args ...any) bool {
 	if !p.broken {
@@ -112,6 +120,63 @@ func (p *parser) key() ([]byte, bool) {
 	}
 	name, ok := p.str()
 	return name, ok && p.take(':')
+}
+
+// members takes an object and calls fn with each name, whose bytes are valid until the next string. fn
+// takes the value; when it returns false the reading ends.
+func (p *parser) members(fn func(key []byte) bool) bool {
+	ok := p.enter('{')
+	for first := true; ok && p.more(first, '}'); first = false {
+		var key []byte
+		if key, ok = p.key(); ok {
+			ok = fn(key)
+		}
+	}
+	return ok && !p.broken
+}
+
+// whole reads a document that is one object and nothing more, with members.
+func (p *parser) whole(what string, fn func(key []byte) bool) bool {
+	if p.next() != '{' {
+		return p.fail("%s is one JSON object, found %s", what, p.found())
+	}
+	if !p.members(fn) {
+		return false
+	}
+	if p.next(); p.pos < len(p.data) {
+		return p.fail("more data after %s; one message holds one event", what)
+	}
+	return true
+}
+
+// loose takes a text, or a number as it is written, into dst; null is an empty text. An empty field is
+// one whose value does not matter enough to complain.
+func (p *parser) loose(field string, dst *string) bool {
+	*dst = ""
+	switch c := p.next(); {
+	case c == '"':
+		s, ok := p.str()
+		*dst = string(s)
+		return ok
+	case c == '-' || '0' <= c && c <= '9':
+		text, _, ok := p.number()
+		*dst = string(text)
+		return ok
+	case p.null():
+		return true
+	}
+	if field != "" {
+		p.problem(field, "must be a text or a number")
+	}
+	return p.skip()
+}
+
+// raw takes any value and returns its bytes.
+func (p *parser) raw() ([]byte, bool) {
+	p.next()
+	start := p.pos
+	ok := p.skip()
+	return p.data[start:p.pos], ok
 }
 
 // str takes a string whose opening quote is next. The result is valid until the next call.

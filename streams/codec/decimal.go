@@ -1,0 +1,78 @@
+package codec
+
+import (
+	"strconv"
+	"strings"
+)
+
+// exponent returns how many decimal digits the minor unit of a currency has (ISO 4217); two when the
+// currency is not given or not one of the exceptions.
+func exponent(currency string) int {
+	switch currency {
+	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
+		return 0
+	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
+		return 3
+	case "CLF", "UYW":
+		return 4
+	}
+	return 2
+}
+
+// decimal reads a decimal number as JSON writes it ("12.99", "1e3", "-0.5") as a whole number of units
+// of 10^-digits, working on the digits and never on a float. What is finer is rounded half away from
+// zero, and exact tells that nothing was. ok is false for what is no number or has more than 18 digits.
+func decimal(text string, digits int) (v int64, exact, ok bool) {
+	mantissa, negative := strings.CutPrefix(text, "-")
+	shift := digits
+	if i := strings.IndexAny(mantissa, "eE"); i >= 0 {
+		e, err := strconv.Atoi(mantissa[i+1:])
+		if err != nil || e < -400 || e > 400 {
+			return 0, false, false
+		}
+		shift += e
+		mantissa = mantissa[:i]
+	}
+	whole, fraction, point := strings.Cut(mantissa, ".")
+	if whole == "" || point && fraction == "" || !allDigits(whole) || !allDigits(fraction) {
+		return 0, false, false
+	}
+	all := whole + fraction
+	keep := len(whole) + shift // so many of the digits are in front of the unit's point
+	rest := ""
+	switch {
+	case keep < 0:
+		all, rest = "", "0"+all
+	case keep <= len(all):
+		all, rest = all[:keep], all[keep:]
+	default:
+		if strings.Trim(all, "0") == "" {
+			return 0, true, true
+		}
+		all += strings.Repeat("0", keep-len(all))
+	}
+	all = strings.TrimLeft(all, "0")
+	if len(all) > 18 {
+		return 0, false, false
+	}
+	for i := range len(all) {
+		v = v*10 + int64(all[i]-'0')
+	}
+	if rest != "" && rest[0] >= '5' {
+		v++
+	}
+	if negative {
+		v = -v
+	}
+	return v, strings.Trim(rest, "0") == "", true
+}
+
+// allDigits tells whether a text has nothing but decimal digits.
+func allDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
