@@ -61,6 +61,17 @@ func atCase(t *File, c *Case, problems []rules.Problem) []rules.Problem {
 
 func runCase(t *File, c *Case, file rules.File, set *rules.Set) Result {
 	r := Result{Path: t.Path, Line: c.Line, Name: c.Name}
+	got := caseWorld(t, c, file.Lists).apply(set, c.env(file), true)
+	for _, it := range got.Items {
+		r.Order = append(r.Order, it.Item.ID)
+	}
+	r.Trace = got.Trace
+	r.Failures = append(unknownRules(c, file), c.expect.differences(got, r.Order)...)
+	return r
+}
+
+// env is what rules see of a case; a case that names no scenario or placement is in the file's scope.
+func (c *Case) env(file rules.File) *rules.Env {
 	env := &rules.Env{Now: c.now, User: c.user, Request: c.request, Context: c.context}
 	if env.Request.Scenario == "" && len(file.Scope.Scenarios) > 0 {
 		env.Request.Scenario = file.Scope.Scenarios[0]
@@ -68,19 +79,7 @@ func runCase(t *File, c *Case, file rules.File, set *rules.Set) Result {
 	if env.Request.Placement == "" && len(file.Scope.Placements) > 0 {
 		env.Request.Placement = file.Scope.Placements[0]
 	}
-	plan := set.Plan(env)
-	w := &world{file: t, lists: file.Lists, c: c}
-	w.gather(env, plan)
-	got := set.Apply(env, plan, w.ranked(), env.Request.Count, true)
-	if len(got.Items) < env.Request.Count && w.fill(plan) {
-		got = set.Apply(env, plan, w.ranked(), env.Request.Count, true)
-	}
-	for _, it := range got.Items {
-		r.Order = append(r.Order, it.Item.ID)
-	}
-	r.Trace = got.Trace
-	r.Failures = append(unknownRules(c, file), c.expect.differences(got, r.Order)...)
-	return r
+	return env
 }
 
 // unknownRules finds rule ids in a case that the set does not have: such a case proves nothing.

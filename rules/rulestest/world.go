@@ -7,26 +7,55 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/rules"
 )
 
-// world answers a plan's fetches from the test's sources, as the recommender does from the
-// catalogue: the model's candidates or what replaces them, injected items, pinned ids, and fillers
+// world answers a plan's fetches from a test's or a recording's sources, as the recommender does from
+// the catalogue: the model's candidates or what replaces them, injected items, pinned ids, and fillers
 // below all of them when the list stays short.
 type world struct {
-	file  *File
-	lists []rules.List
-	c     *Case
-	pool  []rules.Candidate
-	at    map[string]int // item id -> index in pool
+	model []string // the model's items
+	item  func(id string) *features.Item
+	base  func(id string, place int) float64
+	drawn func(f rules.Fetch) []string // what a source answers, best first; items that are known only
+	// seek returns what a pin by condition wants; nil = pins choose among the candidates.
+	seek func(*rules.Seek) []string
+
+	pool []rules.Candidate
+	at   map[string]int // item id -> index in pool
 }
 
-// base is the score of an item: the test's, else 0.99, 0.98, ... by place.
-func (w *world) base(id string, place int) float64 {
-	if it := w.file.items[id]; it.scored {
-		return it.score
+// caseWorld is the world of a test case. An item's base score is the test's, else 0.99, 0.98, ... by
+// place.
+func caseWorld(t *File, c *Case, lists []rules.List) *world {
+	return &world{
+		model: c.candidates,
+		item: func(id string) *features.Item {
+			if it := t.items[id]; it != nil {
+				return it.Item
+			}
+			return nil
+		},
+		base: func(id string, place int) float64 {
+			if it := t.items[id]; it.scored {
+				return it.score
+			}
+			return max(0.01, 0.99-0.01*float64(place))
+		},
+		drawn: func(f rules.Fetch) []string { return t.drawn(c, lists, f) },
 	}
-	return max(0.01, 0.99-0.01*float64(place))
+}
+
+// apply runs the set over the world: plan, gather, rank, and once more when fillers were needed.
+func (w *world) apply(set *rules.Set, env *rules.Env, explain bool) rules.Result {
+	plan := set.Plan(env)
+	w.gather(env, plan)
+	got := set.Apply(env, plan, w.ranked(), env.Request.Count, explain)
+	if len(got.Items) < env.Request.Count && w.fill(plan) {
+		got = set.Apply(env, plan, w.ranked(), env.Request.Count, explain)
+	}
+	return got
 }
 
 func (w *world) add(id string, base float64, source rules.Source) {
@@ -38,22 +67,22 @@ func (w *world) add(id string, base float64, source rules.Source) {
 		return
 	}
 	w.at[id] = len(w.pool)
-	w.pool = append(w.pool, rules.Candidate{Item: w.file.items[id].Item, Base: base, Sources: []rules.Source{source}})
+	w.pool = append(w.pool, rules.Candidate{Item: w.item(id), Base: base, Sources: []rules.Source{source}})
 }
 
 // gather fills the pool before the rules are applied.
 func (w *world) gather(env *rules.Env, plan *rules.Plan) {
 	w.at = map[string]int{}
-	bases := make([]float64, 0, len(w.c.candidates))
-	for i, id := range w.c.candidates {
+	bases := make([]float64, 0, len(w.model))
+	for i, id := range w.model {
 		bases = append(bases, w.base(id, i))
 	}
-	keep := len(w.c.candidates)
+	keep := len(w.model)
 	if plan.Replace != nil {
 		keep = min(keep, int(math.Ceil(plan.KeepModel*float64(env.Request.Count))))
 	}
-	for _, id := range byScore(w.c.candidates, bases)[:keep] {
-		w.add(id, w.base(id, slices.Index(w.c.candidates, id)), rules.SourceModel)
+	for _, i := range byScore(w.model, bases)[:keep] {
+		w.add(w.model[i], bases[i], rules.SourceModel)
 	}
 	if plan.Replace != nil {
 		w.fetch(env, *plan.Replace, math.MaxInt, bases)
@@ -62,14 +91,27 @@ func (w *world) gather(env *rules.Env, plan *rules.Plan) {
 		w.fetch(env, f, f.Count, bases)
 	}
 	for _, id := range plan.Items {
-		if _, have := w.at[id]; w.file.items[id] != nil && !have {
-			w.add(id, w.base(id, 98), "pin")
+		if _, have := w.at[id]; w.item(id) != nil && !have {
+			w.add(id, w.base(id, 98), sourcePin)
+		}
+	}
+	for _, k := range plan.Seek {
+		if w.seek == nil {
+			break
+		}
+		for _, id := range w.seek(k) {
+			if _, have := w.at[id]; !have {
+				w.add(id, 0, sourcePin)
+			}
 		}
 	}
 }
 
-// byScore returns ids by falling score, ties by id.
-func byScore(ids []string, scores []float64) []string {
+// sourcePin marks a candidate that is there because a rule pins it.
+const sourcePin rules.Source = "pin"
+
+// byScore returns the places of ids by falling score, ties by id.
+func byScore(ids []string, scores []float64) []int {
 	order := make([]int, len(ids))
 	for i := range order {
 		order[i] = i
@@ -77,11 +119,7 @@ func byScore(ids []string, scores []float64) []string {
 	slices.SortFunc(order, func(a, b int) int {
 		return cmp.Or(cmp.Compare(scores[b], scores[a]), cmp.Compare(ids[a], ids[b]))
 	})
-	out := make([]string, len(ids))
-	for i, j := range order {
-		out[i] = ids[j]
-	}
-	return out
+	return order
 }
 
 // fetch adds at most n items of a source under the score that the rule asked for.
@@ -93,7 +131,7 @@ func (w *world) fetch(env *rules.Env, f rules.Fetch, n int, model []float64) {
 			return
 		}
 		if f.Match != nil {
-			if ok, err := f.Match.Match(env, w.file.items[id].Item); !ok || err != nil {
+			if ok, err := f.Match.Match(env, w.item(id)); !ok || err != nil {
 				continue
 			}
 		}
@@ -108,15 +146,15 @@ func (w *world) fetch(env *rules.Env, f rules.Fetch, n int, model []float64) {
 
 // drawn returns what the source answers: for the value of "by" when the test tells values apart,
 // else for everywhere. A list of the rule file gives those of its items that the test describes.
-func (w *world) drawn(f rules.Fetch) []string {
+func (t *File) drawn(c *Case, lists []rules.List, f rules.Fetch) []string {
 	if name, isList := strings.CutPrefix(string(f.Source), "list:"); isList {
-		i := slices.IndexFunc(w.lists, func(l rules.List) bool { return l.Name == name })
+		i := slices.IndexFunc(lists, func(l rules.List) bool { return l.Name == name })
 		if i < 0 {
 			return nil
 		}
-		return slices.DeleteFunc(slices.Clone(w.lists[i].Values), func(id string) bool { return w.file.items[id] == nil })
+		return slices.DeleteFunc(slices.Clone(lists[i].Values), func(id string) bool { return t.items[id] == nil })
 	}
-	by := w.c.sources[f.Source]
+	by := c.sources[f.Source]
 	if f.By != "" {
 		if ids, ok := by[f.Value]; ok {
 			return ids
