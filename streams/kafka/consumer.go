@@ -65,6 +65,9 @@ type ConsumerOptions struct {
 	Version string
 }
 
+// maxAhead is the default of MaxAhead, which ReadAll goes by too.
+const maxAhead = 5 * time.Minute
+
 // defaults fills in what is zero.
 func (o *ConsumerOptions) defaults() {
 	if o.Streams == nil {
@@ -79,7 +82,7 @@ func (o *ConsumerOptions) defaults() {
 	o.IdleEvery = cmp.Or(o.IdleEvery, time.Second)
 	o.CommitEvery = cmp.Or(o.CommitEvery, time.Second)
 	o.Drain = cmp.Or(o.Drain, 3*time.Second)
-	o.MaxAhead = cmp.Or(o.MaxAhead, 5*time.Minute)
+	o.MaxAhead = cmp.Or(o.MaxAhead, maxAhead)
 	o.FetchBytes = cmp.Or(o.FetchBytes, 1<<20)
 	o.Stall = cmp.Or(o.Stall, 20*time.Second)
 	o.SessionTimeout = cmp.Or(o.SessionTimeout, 6*time.Second)

@@ -10,6 +10,9 @@ import (
 	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	fetchproto "github.com/segmentio/kafka-go/protocol/fetch"
+
+	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/codec"
 )
 
 // message is one message of a partition. Its bytes share memory with those of its neighbours.
@@ -18,6 +21,18 @@ type message struct {
 	time       time.Time
 	key, value []byte
 	headers    []protocol.Header
+}
+
+// decode reads the event of a message in the format of its stream.
+func (m *message) decode(o *Options, stream streams.Stream) (streams.Event, error) {
+	record := codec.Message{Key: m.key, Value: m.value, Time: m.time}
+	if len(m.headers) > 0 {
+		record.Headers = make([]codec.Header, len(m.headers))
+		for i, h := range m.headers {
+			record.Headers[i] = codec.Header(h)
+		}
+	}
+	return codec.DecodeMessage(stream, o.Formats[stream], &record)
 }
 
 // chunk is what one fetch brought.

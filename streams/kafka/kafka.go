@@ -27,6 +27,7 @@ import (
 	"github.com/segmentio/kafka-go/sasl/scram"
 
 	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/codec"
 )
 
 // ErrRewind is what Partition.Apply or Idle returns, possibly wrapped, when the store's fence is not
@@ -87,6 +88,9 @@ type Options struct {
 	ClientID string
 	// Topics gives the real name of a stream's topic; a stream that is not in it has its own name.
 	Topics map[streams.Stream]string
+	// Formats fixes the format of what a stream's topic holds; a stream that is not in it has
+	// codec.Auto, which tells the formats apart message by message.
+	Formats map[streams.Stream]codec.Format
 	// TLS is used when not nil.
 	TLS *tls.Config
 	// SASL is used when not nil.
@@ -110,6 +114,11 @@ func (o *Options) Validate() error {
 	}
 	if _, err := o.compression(); err != nil {
 		return err
+	}
+	for _, s := range streams.Streams() { // in their order, so that the error is always the same
+		if _, err := codec.ParseFormat(string(o.Formats[s])); err != nil {
+			return fmt.Errorf("kafka: the format of the stream %s: %w", s, err)
+		}
 	}
 	seen := map[string]streams.Stream{}
 	for _, s := range streams.Streams() {

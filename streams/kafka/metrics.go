@@ -11,6 +11,7 @@ type consumerMetrics struct {
 	events       *prometheus.CounterVec // by stream
 	decodeErrors *prometheus.CounterVec // by stream
 	deadLetters  *prometheus.CounterVec // by stream
+	skipped      *prometheus.CounterVec // by stream
 	lost         *prometheus.CounterVec // by topic
 	rewinds      *prometheus.CounterVec // by topic
 	applyErrors  *prometheus.CounterVec // by topic
@@ -20,6 +21,7 @@ type consumerMetrics struct {
 	lag          *prometheus.GaugeVec // by topic and partition
 	batchSeconds prometheus.Histogram
 	batchEvents  prometheus.Histogram
+	freshness    *prometheus.HistogramVec // by stream
 }
 
 // newConsumerMetrics makes the metrics, or finds those that another consumer has registered.
@@ -31,6 +33,7 @@ func newConsumerMetrics(r prometheus.Registerer) *consumerMetrics {
 		events:       counter("consumed_events_total", "Events that were applied, repeats included.", "stream"),
 		decodeErrors: counter("decode_errors_total", "Messages that are not events.", "stream"),
 		deadLetters:  counter("dead_letters_total", "Messages written to the dead letters.", "stream"),
+		skipped:      counter("skipped_total", "Messages of foreign formats that are about other things than shopping.", "stream"),
 		lost:         counter("lost_messages_total", "Messages that the log dropped before they were read.", "topic"),
 		rewinds:      counter("rewinds_total", "Times that a store was at another offset than expected.", "topic"),
 		applyErrors:  counter("apply_errors_total", "Batches or partitions that the store refused.", "topic"),
@@ -45,7 +48,15 @@ func newConsumerMetrics(r prometheus.Registerer) *consumerMetrics {
 			Help: "Time to apply a batch.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)})),
 		batchEvents: register(r, prometheus.NewHistogram(prometheus.HistogramOpts{Name: "sartor_kafka_batch_events",
 			Help: "Events in a batch.", Buckets: prometheus.ExponentialBuckets(1, 4, 8)})),
+		freshness: register(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "sartor_kafka_freshness_seconds",
+			Help: "Age of an event, by its own time, when the store had applied it.", Buckets: freshnessBuckets()}, []string{"stream"})),
 	}
+}
+
+// freshnessBuckets are fine around a second, which is the promise, and coarse up to a day: events that
+// are replayed are old.
+func freshnessBuckets() []float64 {
+	return []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 86400}
 }
 
 // producerMetrics is what a producer counts.

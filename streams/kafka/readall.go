@@ -14,7 +14,7 @@ import (
 
 // ReadAll calls fn with every event of the streams, from the first that their topics hold to the
 // last that was there when ReadAll was called: stream by stream, partition by partition, in the order
-// of the offsets. Messages that are not events are passed over; the consumer has dead-lettered them.
+// of the offsets. Messages that a consumer passes over or, by its default options, dead-letters are left out.
 // It keeps trying while brokers do not answer, up to a minute without progress. An error of fn ends
 // the reading and is returned.
 func ReadAll(ctx context.Context, options Options, which []streams.Stream, fn func(streams.Record) error) error {
@@ -148,8 +148,11 @@ func (r *reading) deliver(p *part, chunks <-chan chunk) error {
 			if m.offset >= p.end {
 				break
 			}
-			e, err := codec.DecodeRecord(p.stream, m.key, m.value, m.time)
-			if err != nil {
+			e, err := m.decode(r.pool.options, p.stream)
+			if errors.Is(err, codec.ErrSkipped) {
+				continue
+			}
+			if err != nil || fromTheFuture(&e, m, maxAhead) != "" {
 				r.bad++
 				continue
 			}

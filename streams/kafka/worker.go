@@ -145,12 +145,22 @@ func (w *worker) flush(ctx context.Context, store Partition, b *batch, end int64
 	m.batchSeconds.Observe(time.Since(start).Seconds())
 	m.batchEvents.Observe(float64(len(b.records)))
 	m.events.WithLabelValues(string(w.stream)).Add(float64(len(b.records)))
+	w.freshness(b.records)
 	w.next = b.next
 	w.lag(end)
 	w.pause.reset()
 	b.clear()
 	w.commit(false)
 	return nil
+}
+
+// freshness publishes how old the events were when they were applied.
+func (w *worker) freshness(records []streams.Record) {
+	now := time.Now()
+	ages := w.consumer.metrics.freshness.WithLabelValues(string(w.stream))
+	for i := range records {
+		ages.Observe(max(now.Sub(records[i].Event.Time).Seconds(), 0))
+	}
 }
 
 // lag publishes how far the store is behind the end of the log.
@@ -198,19 +208,33 @@ func (b *batch) clear() {
 func (b *batch) add(m *message) {
 	w := b.worker
 	b.next = m.offset + 1
-	e, err := codec.DecodeRecord(w.stream, m.key, m.value, m.time)
+	e, err := m.decode(&w.consumer.options, w.stream)
+	if errors.Is(err, codec.ErrSkipped) {
+		w.consumer.metrics.skipped.WithLabelValues(string(w.stream)).Inc()
+		return
+	}
 	if err != nil {
 		w.consumer.metrics.decodeErrors.WithLabelValues(string(w.stream)).Inc()
 		b.bad = append(b.bad, letter{*m, err.Error()})
 		return
 	}
-	if most := w.consumer.config.MaxAhead; most > 0 && m.time.UnixMilli() > 0 && e.Time.Sub(m.time) > most {
-		b.bad = append(b.bad, letter{*m, fmt.Sprintf("time: is %s ahead of the time at which the log received the event; check the producer's clock",
-			e.Time.Sub(m.time).Round(time.Second))})
+	if reason := fromTheFuture(&e, m, w.consumer.config.MaxAhead); reason != "" {
+		b.bad = append(b.bad, letter{*m, reason})
 		return
 	}
 	b.records = append(b.records, streams.Record{
 		Position: streams.Position{Topic: w.topic, Partition: w.partition, Offset: m.offset},
 		Event:    e,
 	})
+}
+
+// fromTheFuture says what is wrong with an event whose time is more than most ahead of the time at
+// which the log received it, or "". The wall clock plays no part, so that reading the log again
+// decides alike.
+func fromTheFuture(e *streams.Event, m *message, most time.Duration) string {
+	ahead := e.Time.Sub(m.time)
+	if most <= 0 || m.time.UnixMilli() <= 0 || ahead <= most {
+		return ""
+	}
+	return fmt.Sprintf("time: is %s ahead of the time at which the log received the event; check the producer's clock", ahead.Round(time.Second))
 }
