@@ -50,7 +50,7 @@ func (s *Server) similar(c *fiber.Ctx) error {
 func similarQuery(c *fiber.Ctx) (recommender.SimilarRequest, error) {
 	q := recommender.SimilarRequest{Count: recommender.DefaultCount}
 	var wrong []fieldError
-	c.Context().QueryArgs().VisitAll(func(key, value []byte) {
+	for key, value := range c.Context().QueryArgs().All() {
 		v := string(value)
 		switch name := string(key); name {
 		case "count":
@@ -76,7 +76,7 @@ func similarQuery(c *fiber.Ctx) (recommender.SimilarRequest, error) {
 		default:
 			wrong = append(wrong, fieldError{Field: name, Message: "unknown parameter; there are count, scenario, filter, exclude, country and explain"})
 		}
-	})
+	}
 	if len(wrong) > 0 {
 		return q, invalid(slices.Clip(wrong)...)
 	}

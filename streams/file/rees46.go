@@ -25,7 +25,6 @@ type rees46 struct {
 	ready  []bool   // tables[i] stands on a row that has not been taken
 	ts     []int64
 	now    int // the table that was read last
-	last   int64
 	items  map[string]rees46Item
 }
 
