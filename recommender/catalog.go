@@ -2,10 +2,12 @@ package recommender
 
 import (
 	"maps"
+	"sync/atomic"
 	"time"
 
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/rules"
 )
 
 // catalog is the catalogue view: every known item in one row. Rows below vectors stand in the
@@ -28,6 +30,18 @@ type row struct {
 	item  *features.Item
 	state *features.State // nil when only the model knows the item
 	key   [sortKeys]float64
+	// facts is what the rule set knew of the item when it was last a candidate.
+	facts atomic.Pointer[rules.Facts]
+}
+
+// known returns what the set knows of the item, evaluated once per set.
+func (r *row) known(set *rules.Set) *rules.Facts {
+	if f := r.facts.Load(); f.Of(set, r.item) {
+		return f
+	}
+	f := set.Facts(r.item)
+	r.facts.Store(f)
+	return f
 }
 
 // sortKey names a number that a precomputed list is sorted by, largest first.

@@ -19,15 +19,16 @@ func searchDepth(count int) int { return min(max(200, 10*count), 1000) }
 // pool collects the candidates of one request, each item once.
 type pool struct {
 	cat  *catalog
+	set  *rules.Set
 	at   map[int32]int // row -> index in list
 	list []rules.Candidate
 	// alone holds one list per source, shared by all candidates that have no other.
 	alone map[rules.Source][]rules.Source
 }
 
-func newPool(c *catalog, size int) *pool {
+func newPool(s *snapshot, size int) *pool {
 	return &pool{
-		cat: c, at: make(map[int32]int, size), list: make([]rules.Candidate, 0, size),
+		cat: s.cat, set: s.rules, at: make(map[int32]int, size), list: make([]rules.Candidate, 0, size),
 		alone: make(map[rules.Source][]rules.Source, 4),
 	}
 }
@@ -38,7 +39,8 @@ func (p *pool) add(row int32, base float64, src rules.Source) {
 	i, ok := p.at[row]
 	if !ok {
 		p.at[row] = len(p.list)
-		p.list = append(p.list, rules.Candidate{Item: p.cat.rows[row].item, Base: base, Sources: p.only(src)})
+		r := p.cat.rows[row]
+		p.list = append(p.list, rules.Candidate{Item: r.item, Base: base, Sources: p.only(src), Facts: r.known(p.set)})
 		return
 	}
 	c := &p.list[i]
@@ -102,7 +104,7 @@ func (p *pool) lowest() float64 {
 // what rules inject, and what they pin by id or by a condition on items.
 func (w *work) gather() {
 	depth := searchDepth(w.q.Count)
-	w.pool = newPool(w.s.cat, depth+64)
+	w.pool = newPool(w.s, depth+64)
 	model := w.fromModel(depth)
 	switch {
 	case w.plan.Replace != nil:

@@ -60,7 +60,7 @@ func (r *Recommender) Similar(ctx context.Context, q SimilarRequest) (*Response,
 // gatherSimilar collects the neighbours of an item, or what stands in for them.
 func (w *work) gatherSimilar(id string) ServedBy {
 	depth := searchDepth(w.q.Count)
-	w.pool = newPool(w.s.cat, depth)
+	w.pool = newPool(w.s, depth)
 	row, known := w.s.cat.find(id)
 	if known && int(row) < w.s.cat.vectors && w.neighbours(row, depth) {
 		return ServedBySimilar

@@ -1,9 +1,10 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"math"
-	"sort"
+	"slices"
 )
 
 // Apply runs the stages after retrieval: filter, score, arrange, annotate. It returns at most
@@ -106,8 +107,8 @@ func (r *run) score() {
 	}
 	for j := range r.cands {
 		c := &r.cands[j]
-		product := math.Min(math.Max(c.mul, minProduct), maxProduct)
-		c.score = math.Min(math.Max(c.Base*product+c.add, -maxScore), maxScore)
+		product := min(max(r.product[j], minProduct), maxProduct)
+		c.score = min(max(c.Base*product+r.sum[j], -maxScore), maxScore)
 	}
 }
 
@@ -118,50 +119,53 @@ func (r *run) boost(i int, ru *rule, a *action) {
 		r.tired = true
 		return
 	}
+	b := a.boost
+	if b.constant() {
+		m, s, _ := r.effect(a, 0)
+		r.commit(i, ru, a, func(int) (float64, float64) { return m, s })
+		return
+	}
 	n := len(r.cands)
 	r.mul, r.add = grow(r.mul, n), grow(r.add, n)
-	failed, first := 0, error(nil)
-	for j := range r.cands {
-		c := &r.cands[j]
-		r.mul[j], r.add[j] = 1, 0
-		if !hits[j] || !c.inStage(stageScore) {
-			continue
+	err = r.sweep(ru, a.name, func(j int) (err error) {
+		if hits[j] && r.marks[j].in(stageScore) {
+			r.mul[j], r.add[j], err = r.effect(a, j)
 		}
-		r.frame.row = c.row
-		m, s, err := r.effect(a)
-		if err == errDeadline {
-			r.tired = true
-			return
-		}
-		if err != nil {
-			failed, first = failed+1, err
-			r.failure(c, ru, a.name, err)
-			m, s = math.NaN(), 0
-		}
-		r.mul[j], r.add[j] = m, s
+		return err
+	}, func(j int) { r.mul[j] = math.NaN() })
+	if err != nil {
+		r.tired = true
+		return
 	}
-	if failed > 0 {
-		r.errors = append(r.errors, errorCount{ru.id, a.name, first.Error(), failed})
-	}
-	r.commit(i, ru, a)
+	r.commit(i, ru, a, func(j int) (float64, float64) { return r.mul[j], r.add[j] })
 }
 
-// commit lets the evaluated action take effect.
-func (r *run) commit(i int, ru *rule, a *action) {
-	acted, hits := 0, r.matches[i].hits
-	for j := range r.cands {
-		c := &r.cands[j]
-		m, s := r.mul[j], r.add[j]
-		if !hits[j] || !c.inStage(stageScore) || m != m {
+// constant tells whether the effect is the same for every item.
+func (b *boostSpec) constant() bool {
+	return b.field == nil && (b.multiply == nil || b.multiply.root.constant()) && (b.add == nil || b.add.root.constant())
+}
+
+// commit lets the evaluated action take effect: a multiplier, NaN for none, and a summand.
+func (r *run) commit(i int, ru *rule, a *action, effect func(j int) (multiply, add float64)) {
+	acted, hits, changed := 0, r.matches[i].hits, r.matches[i].acted
+	for j, hit := range hits {
+		if !hit || !r.marks[j].in(stageScore) {
 			continue
 		}
-		r.matches[i].acted[j] = true
-		c.mul *= m
-		c.add += s
-		c.bottom = c.bottom || a.boost.bottom
-		c.stopStage(ru, stageScore)
+		m, s := effect(j)
+		if m != m {
+			continue
+		}
+		changed[j] = true
+		r.product[j] *= m
+		r.sum[j] += s
 		acted++
+		if a.boost.bottom {
+			r.cands[j].bottom = true
+		}
+		r.stopStage(j, ru, stageScore)
 		if r.explain {
+			c := &r.cands[j]
 			e := Effect{Rule: ru.id, Action: a.name, Add: s, Detail: r.why(ru, c)}
 			if m != 1 {
 				e.Multiply = m
@@ -172,12 +176,12 @@ func (r *run) commit(i int, ru *rule, a *action) {
 	r.fire(ru, a, acted, "")
 }
 
-// effect is the multiplier and summand of an action for the frame's row.
-func (r *run) effect(a *action) (multiply, add float64, err error) {
+// effect is the multiplier and summand of an action for one candidate.
+func (r *run) effect(a *action, j int) (multiply, add float64, err error) {
 	b := a.boost
 	multiply = 1
 	if b.multiply != nil {
-		if multiply, err = b.multiply.value(r.frame); err != nil {
+		if multiply, err = r.number(b.multiply, j); err != nil {
 			return 0, 0, err
 		}
 		if !multiplyBounds(a.name).holds(multiply) {
@@ -185,7 +189,7 @@ func (r *run) effect(a *action) (multiply, add float64, err error) {
 		}
 	}
 	if b.add != nil {
-		if add, err = b.add.value(r.frame); err != nil {
+		if add, err = r.number(b.add, j); err != nil {
 			return 0, 0, err
 		}
 		if !addBounds(a.name).holds(add) {
@@ -195,7 +199,7 @@ func (r *run) effect(a *action) (multiply, add float64, err error) {
 	if b.field == nil {
 		return multiply, add, nil
 	}
-	at, err := b.field.value(r.frame)
+	at, err := r.number(b.field, j)
 	if err != nil {
 		return 0, 0, err
 	}
@@ -204,9 +208,9 @@ func (r *run) effect(a *action) (multiply, add float64, err error) {
 	return 1 + (multiply-1)*fade, add * fade, nil
 }
 
-func grow(s []float64, n int) []float64 {
+func grow[T any](s []T, n int) []T {
 	if cap(s) < n {
-		return make([]float64, n)
+		return make([]T, n)
 	}
 	return s[:n]
 }
@@ -255,8 +259,8 @@ func (r *run) excludeBy(i int, ru *rule, a *action) {
 	hits, _ := r.matched(i) // no deadline in this stage
 	removed := 0
 	for j := range r.cands {
-		c := &r.cands[j]
-		if hits[j] && (ru.hard && c.removed == "" || c.inStage(stageFilter)) {
+		if hits[j] && (ru.hard && r.marks[j]&gone == 0 || r.marks[j].in(stageFilter)) {
+			c := &r.cands[j]
 			removed++
 			detail := ""
 			if r.explain {
@@ -265,7 +269,7 @@ func (r *run) excludeBy(i int, ru *rule, a *action) {
 					detail = a.reason + ": " + r.why(ru, c)
 				}
 			}
-			r.remove(c, ru, a, detail)
+			r.remove(j, ru, a, detail)
 		}
 	}
 	r.fire(ru, a, removed, a.reason)
@@ -278,8 +282,8 @@ func (r *run) protect(i int, ru *rule) {
 	}
 	hits, _ := r.matched(i)
 	for j := range r.cands {
-		if hits[j] && r.cands[j].inStage(stageFilter) {
-			r.cands[j].stopStage(ru, stageFilter)
+		if hits[j] && r.marks[j].in(stageFilter) {
+			r.stopStage(j, ru, stageFilter)
 		}
 	}
 }
@@ -295,7 +299,7 @@ func (r *run) keepOnly(keeps []int) {
 		}
 		if !kept {
 			ru := r.state.active[keeps[0]]
-			r.remove(&r.cands[j], ru, &action{name: "keep"}, "not among the items that are kept")
+			r.remove(j, ru, &action{name: "keep"}, "not among the items that are kept")
 			removed[0]++
 		}
 	}
@@ -317,16 +321,13 @@ func (r *run) dedupe(i int, ru *rule, a *action) {
 	hits, _ := r.matched(i)
 	r.order = r.order[:0]
 	for j := range r.cands {
-		if hits[j] && r.cands[j].inStage(stageFilter) {
+		if hits[j] && r.marks[j].in(stageFilter) {
 			r.order = append(r.order, j)
 		}
 	}
-	sort.SliceStable(r.order, func(x, y int) bool {
-		p, q := &r.cands[r.order[x]], &r.cands[r.order[y]]
-		if p.fill != q.fill {
-			return p.fill < q.fill
-		}
-		return p.Base > q.Base
+	slices.SortFunc(r.order, func(x, y int) int {
+		p, q := &r.cands[x], &r.cands[y]
+		return cmp.Or(cmp.Compare(p.fill, q.fill), cmp.Compare(q.Base, p.Base), cmp.Compare(x, y))
 	})
 	seen := make(map[string]string, len(r.order))
 	removed := 0
@@ -338,7 +339,7 @@ func (r *run) dedupe(i int, ru *rule, a *action) {
 		}
 		if first, dup := seen[key]; dup {
 			removed++
-			r.remove(c, ru, a, "removed: the same "+a.limit.by.name+" as "+first)
+			r.remove(j, ru, a, "removed: the same "+a.limit.by.name+" as "+first)
 			continue
 		}
 		seen[key] = c.Item.ID

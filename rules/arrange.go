@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -64,17 +66,18 @@ func (r *run) sortByScore() {
 			r.order = append(r.order, j)
 		}
 	}
-	sort.SliceStable(r.order, func(x, y int) bool {
-		p, q := &r.cands[r.order[x]], &r.cands[r.order[y]]
+	slices.SortFunc(r.order, func(x, y int) int {
+		p, q := &r.cands[x], &r.cands[y]
 		switch {
 		case p.fill != q.fill:
-			return p.fill < q.fill
+			return p.fill - q.fill
 		case p.bottom != q.bottom:
-			return q.bottom
-		case p.score != q.score:
-			return p.score > q.score
+			if p.bottom {
+				return 1
+			}
+			return -1
 		}
-		return p.Base > q.Base
+		return cmp.Or(cmp.Compare(q.score, p.score), cmp.Compare(q.Base, p.Base), x-y)
 	})
 }
 
@@ -107,7 +110,7 @@ func (a *arrangement) pin(i int, ru *rule, act *action) {
 		}
 		c := &a.cands[j]
 		a.reserved[pos], c.pin, c.pinRule = j, pos, ru.id
-		c.stopStage(ru, stageArrange)
+		a.stopStage(j, ru, stageArrange)
 		pinned++
 	}
 	a.fire(ru, act, pinned, "")
@@ -116,7 +119,7 @@ func (a *arrangement) pin(i int, ru *rule, act *action) {
 func (a *arrangement) named(spec *pinSpec, hits []bool) []int {
 	var chosen []int
 	for _, id := range spec.items {
-		if j, ok := a.index(id); ok && hits[j] && a.cands[j].inStage(stageArrange) && a.cands[j].pin == 0 {
+		if j, ok := a.index(id); ok && hits[j] && a.marks[j].in(stageArrange) && a.cands[j].pin == 0 {
 			chosen = append(chosen, j)
 		}
 	}
@@ -137,17 +140,16 @@ func (a *arrangement) best(ru *rule, act *action, hits []bool) []int {
 			ordinary++
 		}
 	}
-	var chosen []int
-	values := map[int]float64{}
+	a.chosen, a.mul = a.chosen[:0], grow(a.mul, len(a.cands))
+	values := a.mul // by candidate
 	failed, first := 0, error(nil)
 	for _, j := range a.order {
 		c := &a.cands[j]
-		if !hits[j] || !c.inStage(stageArrange) || c.pin != 0 || c.fill > 0 && ordinary >= a.count {
+		if !hits[j] || !a.marks[j].in(stageArrange) || c.pin != 0 || c.fill > 0 && ordinary >= a.count {
 			continue
 		}
 		if act.pin.orderBy != nil {
-			a.frame.row = c.row
-			v, err := act.pin.orderBy.value(a.frame)
+			v, err := a.number(act.pin.orderBy, j)
 			if err != nil {
 				failed, first = failed+1, err
 				a.failure(c, ru, act.name, err)
@@ -155,20 +157,20 @@ func (a *arrangement) best(ru *rule, act *action, hits []bool) []int {
 			}
 			values[j] = v
 		}
-		chosen = append(chosen, j)
+		a.chosen = append(a.chosen, j)
 	}
 	if failed > 0 {
 		a.errors = append(a.errors, errorCount{ru.id, act.name, first.Error(), failed})
 	}
 	if act.pin.orderBy != nil {
-		sort.SliceStable(chosen, func(x, y int) bool {
+		slices.SortStableFunc(a.chosen, func(x, y int) int {
 			if act.pin.ascend {
-				return values[chosen[x]] < values[chosen[y]]
+				return cmp.Compare(values[x], values[y])
 			}
-			return values[chosen[x]] > values[chosen[y]]
+			return cmp.Compare(values[y], values[x])
 		})
 	}
-	return chosen
+	return a.chosen
 }
 
 // readLimits prepares caps and quotas; pins count towards both from the start.
@@ -208,7 +210,7 @@ func (a *arrangement) wanted(l *activeLimit) []bool {
 		if !l.hits[j] {
 			continue
 		}
-		a.frame.row = a.cands[j].row
+		a.look(j)
 		ok, err := l.spec.match.test(a.frame)
 		if err != nil {
 			failed, first = failed+1, err

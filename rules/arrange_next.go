@@ -172,7 +172,7 @@ func (a *arrangement) finish() {
 			continue
 		}
 		if c.place == 0 && a.state.strategy != "" && c.model && c.capped == "" {
-			a.leaveOut(c, a.state.replacedBy, "replace", string(a.state.strategy)+" takes the model's place")
+			a.leaveOut(j, a.state.replacedBy, "replace", string(a.state.strategy)+" takes the model's place")
 			continue
 		}
 		if c.capped == "" {
@@ -188,7 +188,7 @@ func (a *arrangement) finish() {
 				if a.explain {
 					detail = "left out: " + l.spec.by.name + " " + plainValue(c.row[l.spec.by.ref.at]) + " is there often enough"
 				}
-				a.leaveOut(c, l.rule.id, "cap", detail)
+				a.leaveOut(j, l.rule.id, "cap", detail)
 				break
 			}
 		}
@@ -201,6 +201,6 @@ func (a *arrangement) finish() {
 	}
 }
 
-func (a *arrangement) leaveOut(c *cand, ruleID, name, detail string) {
-	a.remove(c, &rule{id: ruleID}, &action{name: name}, detail)
+func (a *arrangement) leaveOut(j int, ruleID, name, detail string) {
+	a.remove(j, &rule{id: ruleID}, &action{name: name}, detail)
 }

@@ -5,6 +5,9 @@ import "math"
 func (n *node) int() intFn {
 	switch n.op {
 	case "const", "var":
+		if !n.constant() && n.ref == (ref{item: true, at: atRank}) {
+			return func(f *frame) int { return f.cand.Rank }
+		}
 		return read[int](n)
 	case "?":
 		return choose(n.kids[0].bool(), n.kids[1].int(), n.kids[2].int())
@@ -47,6 +50,9 @@ func (n *node) number() numFn {
 	}
 	switch n.op {
 	case "const", "var":
+		if !n.constant() && n.ref == (ref{item: true, at: atScore}) {
+			return func(f *frame) float64 { return f.cand.Base }
+		}
 		return read[float64](n)
 	case "?":
 		return choose(n.kids[0].bool(), n.kids[1].number(), n.kids[2].number())

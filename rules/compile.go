@@ -31,6 +31,7 @@ type rule struct {
 	rollout    *rollout
 	when       *program
 	match      *program
+	split      split // of match
 	actions    []action
 }
 
@@ -235,6 +236,7 @@ func (c *compiler) set(files []File) *Set {
 	slices.Sort(s.names)
 	s.findStatic()
 	s.findSeeks()
+	s.findFacts()
 	return s
 }
 

@@ -16,8 +16,7 @@ type Condition struct {
 // filterFrame is a frame with room for one item.
 type filterFrame struct {
 	*frame
-	row       []any
-	candidate Candidate
+	row []any
 }
 
 // CompileFilter compiles the ad-hoc filter of a request in the same sandbox as rules. It may look
@@ -60,12 +59,10 @@ func (c *Condition) Match(env *Env, it *features.Item) (bool, error) {
 	defer func() {
 		f.end()
 		clear(f.row)
-		f.candidate.Item = nil
 		c.frames.Put(f)
 	}()
 	f.begin(env)
-	f.candidate.Item = it
-	f.row = f.load(&f.candidate, f.row[:0])
+	f.row = f.layout.load(it, f.row[:0])
 	f.frame.row = f.row
 	return c.program.test(f.frame)
 }

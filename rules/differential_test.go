@@ -139,7 +139,7 @@ func TestClosuresAgreeWithTheMachine(t *testing.T) {
 		env, c := randomWorld(t)
 		f := newFrame(ty.layout)
 		f.begin(env)
-		f.row = f.load(&c, nil)
+		f.row, f.cand = f.layout.load(c.Item, nil), &c
 		slow := *p
 		slow.yes, slow.num = nil, nil
 		if want == kindBool {

@@ -19,9 +19,20 @@ func (r *run) why(ru *rule, c *cand) string {
 		if len(parts) == 3 {
 			break
 		}
-		parts = append(parts, n.text+" "+plainValue(c.row[n.ref.at]))
+		parts = append(parts, n.text+" "+plainValue(c.value(n.ref)))
 	}
 	return strings.Join(parts, ", ")
+}
+
+// value is what an expression reads of the candidate.
+func (c *cand) value(r ref) any {
+	switch r.at {
+	case atScore:
+		return c.Base
+	case atRank:
+		return c.Rank
+	}
+	return c.row[r.at]
 }
 
 // plainValue prints a value as an author would write it.
@@ -65,11 +76,11 @@ func (r *run) label(i int, ru *rule, a *action, items []Ranked) {
 	for k := range items {
 		j := r.mustIndex(items[k].Item.ID)
 		c := &r.cands[j]
-		if !hits[j] || !c.inStage(stageAnnotate) {
+		if !hits[j] || !r.marks[j].in(stageAnnotate) {
 			continue
 		}
 		labelled++
-		c.stopStage(ru, stageAnnotate)
+		r.stopStage(j, ru, stageAnnotate)
 		if a.name == "badge" {
 			items[k].Badges = append(items[k].Badges, firstOf(a.text, a.key))
 		} else {

@@ -4,6 +4,8 @@ import (
 	"errors"
 
 	"github.com/expr-lang/expr/vm"
+
+	"github.com/sartorhq/sartor/features"
 )
 
 // The bounds on work at run time.
@@ -28,8 +30,9 @@ type frame struct {
 	layout *layout
 	env    *Env
 	req    []any
-	row    []any // the candidate under evaluation
-	err    error // set by an operation that fails
+	row    []any      // of the candidate under evaluation
+	cand   *Candidate // itself; nil for an item alone
+	err    error      // set by an operation that fails
 	budget budget
 	vm     vm.VM
 	vars   map[string]any // the environment of vm programs
@@ -54,7 +57,7 @@ func newFrame(l *layout) *frame {
 
 // begin loads the request's values.
 func (f *frame) begin(env *Env) {
-	f.env, f.err, f.row = env, nil, nil
+	f.env, f.err, f.row, f.cand = env, nil, nil, nil
 	f.req = f.req[:0]
 	for i := range f.layout.req {
 		f.req = append(f.req, f.layout.req[i].request(env))
@@ -72,22 +75,27 @@ func (f *frame) end() {
 	clear(f.vars)
 	clear(f.vm.Stack[:cap(f.vm.Stack)])
 	f.vars[budgetVar] = &f.budget
-	f.env, f.row, f.budget.expired = nil, nil, nil
+	f.env, f.row, f.cand, f.budget.expired = nil, nil, nil, nil
 }
 
-// load appends the values of one candidate to rows and returns the new row.
-func (f *frame) load(c *Candidate, rows []any) []any {
-	for i := range f.layout.item {
-		rows = append(rows, f.layout.item[i].item(c))
+// load appends what the layout reads of an item to rows.
+func (l *layout) load(it *features.Item, rows []any) []any {
+	for i := range l.item {
+		rows = append(rows, l.item[i].item(it))
 	}
 	return rows
 }
 
 func (f *frame) value(r ref) any {
-	if r.item {
-		return f.row[r.at]
+	switch {
+	case !r.item:
+		return f.req[r.at]
+	case r.at == atScore:
+		return f.cand.Base
+	case r.at == atRank:
+		return f.cand.Rank
 	}
-	return f.req[r.at]
+	return f.row[r.at]
 }
 
 // step counts one step of a loop inside an evaluation.
@@ -97,6 +105,22 @@ func (b *budget) step() error {
 		return errSteps
 	}
 	return b.tick()
+}
+
+// spend counts many units of work at once, which fail together.
+func (b *budget) spend(n int) error {
+	before := b.ticks
+	b.ticks += n
+	switch {
+	case !b.armed:
+		return nil
+	case b.spent:
+		return errDeadline
+	case b.ticks > b.maxTicks || before/256 != b.ticks/256 && b.expired != nil && b.expired():
+		b.spent = true
+		return errDeadline
+	}
+	return nil
 }
 
 // tick counts one unit of work of the request; it fails only while the budget is armed.

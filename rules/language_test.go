@@ -79,7 +79,7 @@ func TestLanguage(t *testing.T) {
 		}
 		f := newFrame(ty.layout)
 		f.begin(env)
-		f.row = f.load(&c, nil)
+		f.row, f.cand = f.layout.load(c.Item, nil), &c
 		slow := *p
 		slow.yes = nil
 		for engine, q := range map[string]*program{"closure": p, "machine": &slow} {

@@ -94,6 +94,9 @@ type Candidate struct {
 	Sources []Source
 	// Rank is the 1-based position before rules.
 	Rank int
+	// Facts, when not nil, is what the set knows of the item (Set.Facts), kept by the caller between
+	// requests. It changes no answer; it saves evaluating what depends on the item alone.
+	Facts *Facts
 }
 
 // Ranked is a candidate that was kept, in its final place.

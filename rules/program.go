@@ -26,6 +26,7 @@ type program struct {
 	num   numFn  // set for a formula without slow parts
 	slow  *machine
 	reads []*node // the item fields it looks at, for explanations
+	fact  int     // of a formula: 1 + its index among the set's facts, 0 = none
 }
 
 // compile turns text into a program that gives a yes/no value (want kindBool), a number

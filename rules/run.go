@@ -1,7 +1,9 @@
 package rules
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -16,14 +18,22 @@ type run struct {
 	explain bool
 	count   int
 
-	cands   []cand
+	cands   []cand    // by item id
+	marks   []mark    // per candidate
+	product []float64 // of multipliers, per candidate
+	sum     []float64 // of what is added, per candidate
 	rows    []any
-	byID    map[string]int
+	input   []int32
+	known   bool // every candidate comes with facts
+	flawed  bool // some condition failed for an item
+	facts   []uint64
+	width   int          // words of facts per candidate
 	matches []matchState // per active rule
 	hits    []bool       // of all match states
 	losers  []Fired
 	grouped bool
 	order   []int // indexes into cands, best first
+	chosen  []int // by a pin
 	fired   []firedCount
 	errors  []errorCount
 	removed map[string]string
@@ -35,20 +45,26 @@ type run struct {
 // cand is one candidate on its way.
 type cand struct {
 	Candidate
-	row      []any
-	mul, add float64
-	bottom   bool
-	score    float64
-	fill     int // 0 = ordinary, else 1 + index of the fill strategy
-	model    bool
-	removed  string
-	capped   string
-	stopped  uint8 // stages that a `stop` rule has ended for this item
-	pin      int   // reserved position
-	pinRule  string
-	place    int
-	effects  []Effect
+	row     []any
+	bottom  bool
+	score   float64
+	fill    int // 0 = ordinary, else 1 + index of the fill strategy
+	model   bool
+	removed string
+	capped  string
+	pin     int // reserved position
+	pinRule string
+	place   int
+	effects []Effect
 }
+
+// mark holds a candidate's stages that a `stop` rule has ended, and whether it is gone. It stands
+// beside the candidates, since every rule looks at it.
+type mark uint8
+
+const gone mark = 1 << 7
+
+func (m mark) in(s stage) bool { return m&(gone|1<<s) == 0 }
 
 // matchState remembers for which candidates a rule matched.
 type matchState struct {
@@ -72,7 +88,7 @@ type errorCount struct {
 func (s *Set) begin(env *Env) *run {
 	r, ok := s.runs.Get().(*run)
 	if !ok {
-		r = &run{set: s, frame: newFrame(s.layout), byID: map[string]int{}}
+		r = &run{set: s, frame: newFrame(s.layout)}
 	}
 	r.env = env
 	r.frame.begin(env)
@@ -84,7 +100,6 @@ func (s *Set) end(r *run) {
 	r.frame.end()
 	clear(r.cands)
 	clear(r.rows)
-	clear(r.byID)
 	clear(r.fired)
 	r.cands, r.rows, r.fired, r.errors, r.matches = r.cands[:0], r.rows[:0], r.fired[:0], r.errors[:0], r.matches[:0]
 	r.env, r.plan, r.state, r.losers, r.removed = nil, nil, nil, nil, nil
@@ -95,35 +110,62 @@ func (s *Set) end(r *run) {
 // take merges the candidates by item and loads what rules read of them. The outcome does not
 // depend on the order in which they come.
 func (r *run) take(in []Candidate) {
+	r.input = r.input[:0]
 	for i := range in {
-		c := &in[i]
-		if c.Item == nil || c.Item.Deleted {
-			continue
+		if in[i].Item != nil && !in[i].Item.Deleted {
+			r.input = append(r.input, int32(i))
 		}
-		at, seen := r.byID[c.Item.ID]
-		if !seen {
-			r.byID[c.Item.ID] = len(r.cands)
-			r.cands = append(r.cands, cand{Candidate: *c, mul: 1})
-			continue
-		}
-		r.merge(&r.cands[at], c)
 	}
-	sort.Slice(r.cands, func(i, j int) bool { return r.cands[i].Item.ID < r.cands[j].Item.ID })
-	for i := range r.cands {
-		c := &r.cands[i]
+	slices.SortFunc(r.input, func(i, j int32) int {
+		return cmp.Or(strings.Compare(in[i].Item.ID, in[j].Item.ID), cmp.Compare(i, j))
+	})
+	r.cands = slices.Grow(r.cands, len(r.input))
+	r.known = true
+	for _, i := range r.input {
+		c := &in[i]
+		if n := len(r.cands); n > 0 && r.cands[n-1].Item.ID == c.Item.ID {
+			r.merge(&r.cands[n-1], c)
+			continue
+		}
+		r.cands = append(r.cands, cand{Candidate: *c})
+		r.known = r.known && c.Facts.Of(r.set, c.Item)
+	}
+	n := len(r.cands)
+	r.marks, r.product, r.sum = grow(r.marks, n), grow(r.product, n), grow(r.sum, n)
+	for j := range r.cands {
+		c := &r.cands[j]
 		if !finite(c.Base) {
 			c.Base = 0
 		}
 		c.fill, c.model = r.role(c.Sources)
-		from := len(r.rows)
-		r.rows = r.frame.load(&c.Candidate, r.rows)
-		c.row = r.rows[from:]
+		r.marks[j], r.product[j], r.sum[j] = 0, 1, 0
 	}
+	r.load()
+}
+
+// load gives each candidate the values that rules read: those of its facts, or its own.
+func (r *run) load() {
 	width := len(r.set.layout.item)
-	for i := range r.cands { // the rows may have moved while they grew
-		r.cands[i].row = r.rows[i*width : (i+1)*width : (i+1)*width]
+	r.facts, r.flawed = r.facts[:0], false
+	if r.width = (len(r.set.bits) + 63) / 64; !r.known {
+		r.rows = slices.Grow(r.rows, width*len(r.cands))
+	}
+	for j := range r.cands {
+		c := &r.cands[j]
+		if r.known {
+			c.row = c.Facts.row
+			r.facts = append(r.facts, c.Facts.yes...)
+			r.flawed = r.flawed || c.Facts.errs != nil
+			continue
+		}
+		from := len(r.rows)
+		r.rows = r.set.layout.load(c.Item, r.rows)
+		c.row = r.rows[from : from+width : from+width]
 	}
 }
+
+// look points the frame at a candidate.
+func (r *run) look(j int) { r.frame.row, r.frame.cand = r.cands[j].row, &r.cands[j].Candidate }
 
 // merge keeps the higher base score and the better rank, and lists both origins.
 func (r *run) merge(into *cand, c *Candidate) {
@@ -187,48 +229,6 @@ func (r *run) ordinary(s Source) bool {
 	return false
 }
 
-// matched evaluates a rule's `match` for all candidates that are still there, once.
-func (r *run) matched(i int) ([]bool, error) {
-	m := &r.matches[i]
-	if m.done {
-		return m.hits, nil
-	}
-	ru := r.state.active[i]
-	failed := 0
-	var first error
-	for j := range r.cands {
-		c := &r.cands[j]
-		if c.removed != "" || r.grouped && ru.group != "" && r.claimed(i, j) {
-			continue
-		}
-		if ru.match == nil {
-			m.hits[j] = true
-			continue
-		}
-		r.frame.row = c.row
-		ok, err := ru.match.test(r.frame)
-		switch {
-		case err == nil:
-			m.hits[j] = ok
-		case err == errDeadline:
-			clear(m.hits)
-			return nil, err
-		default:
-			failed++
-			if first == nil {
-				first = err
-			}
-			m.hits[j] = ru.hard // a guard fails closed
-			r.failure(c, ru, "match", err)
-		}
-	}
-	if failed > 0 {
-		r.errors = append(r.errors, errorCount{ru.id, "match", first.Error(), failed})
-	}
-	m.done = true
-	return m.hits, nil
-}
-
 // claimed tells whether a rule of higher rank in the same group fires for the candidate.
 func (r *run) claimed(i, j int) bool {
 	for k := 0; k < i; k++ {
@@ -271,8 +271,10 @@ func (r *run) fire(ru *rule, a *action, items int, detail string) {
 	}
 }
 
-func (r *run) remove(c *cand, ru *rule, a *action, detail string) {
+func (r *run) remove(j int, ru *rule, a *action, detail string) {
+	c := &r.cands[j]
 	c.removed = ru.id
+	r.marks[j] |= gone
 	if !r.explain {
 		return
 	}
@@ -290,13 +292,11 @@ func (r *run) failure(c *cand, ru *rule, action string, err error) {
 }
 
 // stopStage ends the stage for an item after a rule with `stop`.
-func (c *cand) stopStage(ru *rule, s stage) {
+func (r *run) stopStage(j int, ru *rule, s stage) {
 	if ru.stop {
-		c.stopped |= 1 << s
+		r.marks[j] |= 1 << s
 	}
 }
-
-func (c *cand) inStage(s stage) bool { return c.removed == "" && c.stopped&(1<<s) == 0 }
 
 // keys are the values that a limit counts an item by; empty ones never count as equal.
 func (n *node) keys(row []any, into []string) []string {

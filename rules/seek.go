@@ -54,8 +54,7 @@ func (s *Set) itemFrame(it *features.Item) *filterFrame {
 	if !ok {
 		f = &filterFrame{frame: newFrame(s.layout)}
 	}
-	f.candidate.Item = it
-	f.row = f.load(&f.candidate, f.row[:0])
+	f.row = f.layout.load(it, f.row[:0])
 	f.frame.row = f.row
 	f.budget = budget{}
 	return f

@@ -22,8 +22,10 @@ type Set struct {
 	layout  *layout
 	params  map[string]any
 	static  []*rule
-	runs    sync.Pool // of *run
-	statics sync.Pool // of *filterFrame
+	bits    []*program // conditions that Facts evaluates
+	nums    []*program // formulas that Facts evaluates
+	runs    sync.Pool  // of *run
+	statics sync.Pool  // of *filterFrame
 }
 
 // Empty is the set without rules: Plan fills with popular items, Apply sorts by base score.

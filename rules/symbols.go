@@ -26,7 +26,8 @@ type variable struct {
 	deps deps
 	// exactly one of these is set
 	request func(env *Env) any
-	item    func(c *Candidate) any
+	item    func(it *features.Item) any
+	own     ref // of the candidate: its score or rank
 }
 
 // symbols is the typed environment made of a schema: which names exist, and how to read them.
@@ -132,10 +133,10 @@ func (s *symbols) variable(root string, f features.Field) variable {
 		}
 	case "item":
 		v.deps = depItem
-		v.item = func(c *Candidate) any {
-			v := c.Item.Env[name]
+		v.item = func(it *features.Item) any {
+			v := it.Env[name]
 			if _, ok := v.(string); name == "id" && !ok {
-				return c.Item.ID
+				return it.ID
 			}
 			return k.coerce(v, def)
 		}
@@ -157,7 +158,7 @@ func (s *symbols) known(root, name string, f features.Field) variable {
 		}
 	case "item":
 		v.deps = depItem
-		v.item = func(c *Candidate) any { return name == "id" || c.Item.Known[name] }
+		v.item = func(it *features.Item) any { return name == "id" || it.Known[name] }
 	default:
 		v.deps = depContext
 		v.request = func(env *Env) any { return contextKnown(env.Context[name], f.Default) }
@@ -188,8 +189,14 @@ type layout struct {
 // ref is a place in a frame: in the request's values or in the candidate's row.
 type ref struct {
 	item bool
-	at   int
+	at   int // or atScore, atRank
 }
+
+// The places of what belongs to the candidate rather than to its item.
+const (
+	atScore = -1 - iota
+	atRank
+)
 
 func newLayout() *layout { return &layout{index: map[string]ref{}} }
 
@@ -198,6 +205,9 @@ func (l *layout) place(v variable) ref {
 		return r
 	}
 	var r ref
+	if v.deps == depScore {
+		return v.own
+	}
 	if v.item != nil {
 		r = ref{item: true, at: len(l.item)}
 		l.item = append(l.item, v)

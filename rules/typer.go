@@ -98,9 +98,9 @@ func (t *typer) identifier(n *ast.IdentifierNode) *node {
 		if t.place != placeMatch {
 			return t.misplaced(n, name)
 		}
-		v := variable{name: "score", kind: kindNumber, deps: depScore, item: func(c *Candidate) any { return c.Base }}
+		v := variable{name: "score", kind: kindNumber, deps: depScore, own: ref{item: true, at: atScore}}
 		if name == "position" {
-			v = variable{name: "position", kind: kindInt, deps: depScore, item: func(c *Candidate) any { return c.Rank }}
+			v = variable{name: "position", kind: kindInt, deps: depScore, own: ref{item: true, at: atRank}}
 		}
 		return t.variable(n, v)
 	}
