@@ -36,16 +36,26 @@ type HTTPConfig struct {
 
 // KafkaConfig is the broker, the topics and the consumer group.
 type KafkaConfig struct {
-	Brokers     []string     `koanf:"brokers" doc:"host:port list; empty = no Kafka (serve) or embedded (dev)"`
-	ClientID    string       `koanf:"client_id" doc:"name shown in the broker's logs"`
-	Group       string       `koanf:"group" doc:"consumer group of 'sartor ingest'"`
-	BatchEvents int          `koanf:"batch_events" doc:"most events applied to Redis at once"`
-	Partitions  int          `koanf:"partitions" doc:"partitions of topics that are created"`
-	Replication int          `koanf:"replication" doc:"replicas of topics that are created"`
-	Create      bool         `koanf:"create_topics" doc:"create missing topics at start"`
-	Topics      TopicsConfig `koanf:"topics"`
-	TLS         TLSConfig    `koanf:"tls"`
-	SASL        SASLConfig   `koanf:"sasl"`
+	Brokers     []string      `koanf:"brokers" doc:"host:port list; empty = no Kafka (serve) or embedded (dev)"`
+	ClientID    string        `koanf:"client_id" doc:"name shown in the broker's logs"`
+	Group       string        `koanf:"group" doc:"consumer group of 'sartor ingest'"`
+	BatchEvents int           `koanf:"batch_events" doc:"most events applied to Redis at once"`
+	Partitions  int           `koanf:"partitions" doc:"partitions of topics that are created"`
+	Replication int           `koanf:"replication" doc:"replicas of topics that are created"`
+	Create      bool          `koanf:"create_topics" doc:"create missing topics at start"`
+	Topics      TopicsConfig  `koanf:"topics"`
+	Formats     FormatsConfig `koanf:"formats"`
+	TLS         TLSConfig     `koanf:"tls"`
+	SASL        SASLConfig    `koanf:"sasl"`
+}
+
+// FormatsConfig says in which format each topic's events are written.
+type FormatsConfig struct {
+	Orders    string `koanf:"orders" doc:"auto (by message), native, segment or cloudevents"`
+	Behavior  string `koanf:"behavior" doc:"the same"`
+	Catalog   string `koanf:"catalog" doc:"the same"`
+	Users     string `koanf:"users" doc:"the same"`
+	Exposures string `koanf:"exposures" doc:"the same"`
 }
 
 // TopicsConfig maps the streams to the names of their topics.
@@ -123,7 +133,8 @@ func defaultConfig() Config {
 		Kafka: KafkaConfig{Brokers: []string{}, ClientID: "sartor", Group: "sartor-features", BatchEvents: 500,
 			Partitions: 8, Replication: 1, Create: true,
 			Topics: TopicsConfig{Orders: "orders", Behavior: "behavior", Catalog: "catalog", Users: "users",
-				Exposures: "exposures", DeadLetters: "dead-letters"}},
+				Exposures: "exposures", DeadLetters: "dead-letters"},
+			Formats: FormatsConfig{Orders: "auto", Behavior: "auto", Catalog: "auto", Users: "auto", Exposures: "auto"}},
 		Redis:  RedisConfig{Addrs: []string{}, Shards: 256, UserTTL: 180 * 24 * time.Hour, ReadTimeout: 25 * time.Millisecond},
 		Rules:  RulesConfig{Poll: time.Second, Params: map[string]map[string]any{}},
 		Models: ModelsConfig{Poll: time.Second},

@@ -74,6 +74,10 @@ func (c *Config) validateKafka(bad report, oneOf func(key, value string, allowed
 			seen[t.name] = t.key
 		}
 	}
+	for _, f := range []struct{ key, value string }{{"orders", k.Formats.Orders}, {"behavior", k.Formats.Behavior},
+		{"catalog", k.Formats.Catalog}, {"users", k.Formats.Users}, {"exposures", k.Formats.Exposures}} {
+		oneOf("kafka.formats."+f.key, f.value, "auto", "native", "segment", "cloudevents")
+	}
 	oneOf("kafka.sasl.mechanism", k.SASL.Mechanism, "", "plain", "scram-sha-256", "scram-sha-512")
 	secret, err := readSecret(k.SASL.Password, k.SASL.PasswordFile)
 	if err != nil {

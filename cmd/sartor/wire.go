@@ -16,6 +16,7 @@ import (
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/features/redisstore"
 	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/codec"
 	"github.com/sartorhq/sartor/streams/kafka"
 )
 
@@ -54,7 +55,7 @@ func (a *app) kafkaOptions() (kafka.Options, error) {
 	if err != nil {
 		return kafka.Options{}, fmt.Errorf("kafka.tls: %w", err)
 	}
-	opts := kafka.Options{Brokers: k.Brokers, ClientID: k.ClientID, Topics: k.Topics.names(), TLS: secure,
+	opts := kafka.Options{Brokers: k.Brokers, ClientID: k.ClientID, Topics: k.Topics.names(), Formats: k.Formats.formats(), TLS: secure,
 		Logger: a.logger, Registerer: a.metrics}
 	if k.SASL.Mechanism != "" {
 		opts.SASL = &kafka.SASL{Mechanism: kafka.Mechanism(strings.ToUpper(k.SASL.Mechanism)), User: k.SASL.User, Password: k.SASL.Password}
@@ -104,6 +105,11 @@ func loadSchema(cfg SchemaConfig) (*features.Schema, error) {
 func (t TopicsConfig) names() map[streams.Stream]string {
 	return map[streams.Stream]string{streams.Orders: t.Orders, streams.Behavior: t.Behavior, streams.Catalog: t.Catalog,
 		streams.Users: t.Users, streams.Exposures: t.Exposures, streams.DeadLetters: t.DeadLetters}
+}
+
+func (f FormatsConfig) formats() map[streams.Stream]codec.Format {
+	return map[streams.Stream]codec.Format{streams.Orders: codec.Format(f.Orders), streams.Behavior: codec.Format(f.Behavior),
+		streams.Catalog: codec.Format(f.Catalog), streams.Users: codec.Format(f.Users), streams.Exposures: codec.Format(f.Exposures)}
 }
 
 func (w *wiring) ensureTopics(ctx context.Context) error {
