@@ -26,7 +26,7 @@ const apiVersion = "features/v1"
 // a *SchemaError.
 func Parse(name string, data []byte) (*Schema, error) {
 	p := &parser{}
-	s := &Schema{history: history{Max: 100}}
+	s := &Schema{source: string(data), history: history{Max: 100}}
 	if root := p.document(data); root != nil {
 		p.schema(s, root)
 	}

@@ -22,6 +22,7 @@ const historyList = "history"
 // immutable and safe for concurrent use.
 type Schema struct {
 	version  string
+	source   string
 	currency string
 	history  history
 	user     []*field
@@ -96,6 +97,9 @@ func Default() *Schema {
 // Version returns a short hash of the schema's meaning: two files that differ only in layout or
 // comments have the same version.
 func (s *Schema) Version() string { return s.version }
+
+// Source returns the text of the file that the schema was parsed from.
+func (s *Schema) Source() string { return s.source }
 
 // Currency returns the ISO 4217 code of the aggregates, or "" for a shop with one currency.
 func (s *Schema) Currency() string { return s.currency }

@@ -38,7 +38,7 @@ func (b *shardBatch) args(p *Partition, last int64) []any {
 	s := p.store
 	payload, kept := encodeBatch(b.entities, s.lists, s.schema.Retention(), max(s.opts.UserTTL.Milliseconds(), 0))
 	b.entities = kept
-	return []any{p.field, strconv.FormatInt(p.fences[b.shard], 10), strconv.FormatInt(last, 10), s.tag(b.shard), payload}
+	return []any{p.field, strconv.FormatInt(p.fences[b.shard], 10), strconv.FormatInt(last, 10), p.space.tag(b.shard), payload}
 }
 
 // send runs the script for every batch in one pipeline, and again for those that ask for it.
@@ -50,7 +50,7 @@ func (p *Partition) send(ctx context.Context, todo []*shardBatch, last int64) er
 		}
 		_, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 			for _, b := range todo {
-				tag := s.tag(b.shard)
+				tag := p.space.tag(b.shard)
 				b.cmd = s.script.EvalSha(ctx, pipe, []string{tag + "fence", tag + "seq", tag + "items"}, b.args(p, last)...)
 			}
 			return nil

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/streams"
 )
@@ -65,3 +67,5 @@ func TestAnyID(t *testing.T) {
 		}
 	})
 }
+
+func redisZ(score float64, member string) redis.Z { return redis.Z{Score: score, Member: member} }

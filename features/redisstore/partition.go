@@ -22,6 +22,7 @@ type Folded struct {
 // partition calls it.
 type Partition struct {
 	store  *Store
+	space  space // the namespace in which the fences hold
 	field  string
 	fences []int64 // last applied offset by shard; -1 = none
 	last   int64   // everything up to here has been applied to every shard
@@ -32,13 +33,18 @@ type Partition struct {
 // flushVerify is how many fences a Flush compares with Redis beside those that it writes.
 const flushVerify = 16
 
-// Partition reads how far the partition has been applied.
+// Partition reads how far the partition has been applied to the namespace in use. It fails with
+// ErrSchema when that became active after Open and was built with another schema.
 func (s *Store) Partition(ctx context.Context, topic string, partition int) (*Partition, error) {
-	p := &Partition{store: s, field: topic + ":" + strconv.Itoa(partition), fences: make([]int64, s.opts.Shards)}
+	sp := s.space()
+	if err := s.sameSchema(ctx, sp); err != nil {
+		return nil, err
+	}
+	p := &Partition{store: s, space: sp, field: topic + ":" + strconv.Itoa(partition), fences: make([]int64, s.opts.Shards)}
 	cmds := make([]*redis.StringCmd, s.opts.Shards)
 	_, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for v := range cmds {
-			cmds[v] = pipe.HGet(ctx, s.tag(v)+"fence", p.field)
+			cmds[v] = pipe.HGet(ctx, sp.tag(v)+"fence", p.field)
 		}
 		return nil
 	})
@@ -53,6 +59,21 @@ func (s *Store) Partition(ctx context.Context, topic string, partition int) (*Pa
 	}
 	p.last = p.Next() - 1 // shards may be ahead; what all of them have is the least
 	return p, nil
+}
+
+// sameSchema checks a namespace that became active after Open.
+func (s *Store) sameSchema(ctx context.Context, sp space) error {
+	if opened := s.opened.Load(); opened == nil || opened.name == sp.name {
+		return nil
+	}
+	version, err := s.client.HGet(ctx, sp.prefix+"meta", "schema").Result()
+	if err != nil {
+		return fmt.Errorf("read the schema of namespace %q: %w", sp.name, err)
+	}
+	if version != s.schema.Version() {
+		return fmt.Errorf("%w (%s; this process has %s): start it again with the new schema file", ErrSchema, version, s.schema.Version())
+	}
+	return nil
 }
 
 func fenceOf(c *redis.StringCmd) (int64, error) {
@@ -137,7 +158,8 @@ func (p *Partition) group(events []Folded, last int64) ([]*shardBatch, error) {
 }
 
 // Flush brings the shards that the latest batches did not touch up to date, so that Next moves on,
-// and looks at some other shards for lost writes. Call it about once a second; it costs nothing
+// looks at some other shards for lost writes, and at which namespace is active: when another became
+// it, ErrFenced is returned, and the partition goes on there from that namespace's own position. Call it about once a second; it costs nothing
 // when nothing moved but for a few reads.
 func (p *Partition) Flush(ctx context.Context) error {
 	if p.broken != nil {
@@ -160,14 +182,23 @@ func (p *Partition) Flush(ctx context.Context) error {
 func (p *Partition) look(ctx context.Context) error {
 	n := min(flushVerify, len(p.fences))
 	cmds := make([]*redis.StringCmd, n)
+	var active *redis.StringCmd
 	_, err := p.store.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
+		active = pipe.Get(ctx, p.store.opts.Prefix+activeKey)
 		for i := range cmds {
-			cmds[i] = pipe.HGet(ctx, p.store.tag((p.verify+i)%len(p.fences))+"fence", p.field)
+			cmds[i] = pipe.HGet(ctx, p.space.tag((p.verify+i)%len(p.fences))+"fence", p.field)
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("look at the position of %s: %w", p.field, err)
+	}
+	if name, err := activeName(active); err == nil {
+		p.store.follow(name)
+	}
+	if now := p.store.space(); now != p.space {
+		p.broken = fmt.Errorf("apply %s: namespace %q is active now instead of %q: %w", p.field, now.name, p.space.name, ErrFenced)
+		return p.broken
 	}
 	for i, c := range cmds {
 		v := (p.verify + i) % len(p.fences)

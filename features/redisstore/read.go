@@ -132,22 +132,26 @@ func (s *Store) Item(ctx context.Context, id string) (*features.State, error) {
 }
 
 // ChangedItems returns the items that changed since the cursor, and the next cursor. A nil cursor
-// returns all items. An item may be returned again although it did not change, but a change is
-// never missed. One round trip when nothing changed.
+// returns all items, and so does a cursor of the namespace that was active before. An item may be
+// returned again although it did not change, but a change is never missed. One round trip when
+// nothing changed.
 func (s *Store) ChangedItems(ctx context.Context, cursor []int64) ([]features.ItemState, []int64, error) {
-	if cursor != nil && len(cursor) != s.opts.Shards {
-		return nil, nil, fmt.Errorf("read changed items: the cursor has %d shards, the store %d", len(cursor), s.opts.Shards)
+	if n := len(cursor); cursor != nil && n != s.opts.Shards && n != s.opts.Shards+1 {
+		return nil, nil, fmt.Errorf("read changed items: the cursor has %d shards, the store %d", n, s.opts.Shards)
 	}
-	next := make([]int64, s.opts.Shards)
-	copy(next, cursor)
-	ids, err := s.changedIDs(ctx, next)
+	sp := s.space()
+	ids, next, active, err := s.changedIDs(ctx, sp, cursor)
+	if err == nil && s.follow(active) {
+		sp = s.space()
+		ids, next, _, err = s.changedIDs(ctx, sp, nil)
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("read changed items: %w", err)
 	}
 	out := make([]features.ItemState, 0, len(ids))
 	for len(ids) > 0 {
 		n := min(len(ids), loadChunk)
-		if out, err = s.loadItems(ctx, ids[:n], out); err != nil {
+		if out, err = s.loadItems(ctx, sp, ids[:n], out); err != nil {
 			return nil, nil, fmt.Errorf("read changed items: %w", err)
 		}
 		ids = ids[n:]
@@ -155,49 +159,71 @@ func (s *Store) ChangedItems(ctx context.Context, cursor []int64) ([]features.It
 	return out, next, nil
 }
 
-// changedIDs returns the ids of changed items by shard and moves the cursor on.
-func (s *Store) changedIDs(ctx context.Context, cursor []int64) ([]string, error) {
-	seqs := make([]*redis.StringCmd, len(cursor))
-	ranges := make([]*redis.ZSliceCmd, len(cursor))
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for v := range cursor {
-			seqs[v] = p.Get(ctx, s.tag(v)+"seq")
-			ranges[v] = p.ZRangeByScoreWithScores(ctx, s.tag(v)+"items", &redis.ZRangeBy{Min: "(" + strconv.FormatInt(cursor[v], 10), Max: "+inf"})
+// startOf returns the cursor to go on from: one number a shard, all 0 for a cursor of another namespace.
+func (s *Store) startOf(sp space, cursor []int64) []int64 {
+	at := make([]int64, s.opts.Shards)
+	var generation int64
+	if len(cursor) > s.opts.Shards {
+		generation = cursor[s.opts.Shards]
+	}
+	if generation == sp.generation() {
+		copy(at, cursor)
+	}
+	return at
+}
+
+// changedIDs returns the ids of changed items by shard, the next cursor, and the name of the active
+// namespace.
+func (s *Store) changedIDs(ctx context.Context, sp space, cursor []int64) (ids []string, next []int64, active string, err error) {
+	next = s.startOf(sp, cursor)
+	seqs := make([]*redis.StringCmd, len(next))
+	ranges := make([]*redis.ZSliceCmd, len(next))
+	var name *redis.StringCmd
+	_, err = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		name = p.Get(ctx, s.opts.Prefix+activeKey)
+		for v := range next {
+			seqs[v] = p.Get(ctx, sp.tag(v)+"seq")
+			ranges[v] = p.ZRangeByScoreWithScores(ctx, sp.tag(v)+"items", &redis.ZRangeBy{Min: "(" + strconv.FormatInt(next[v], 10), Max: "+inf"})
 		}
 		return nil
 	})
 	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, err
+		return nil, nil, "", err
 	}
-	var ids []string
-	for v := range cursor {
+	if active, err = activeName(name); err != nil {
+		return nil, nil, "", err
+	}
+	for v := range next {
 		entries := ranges[v].Val()
-		if seq, err := seqs[v].Int64(); cursor[v] > 0 && (err != nil || seq < cursor[v]) {
+		if seq, err := seqs[v].Int64(); next[v] > 0 && (err != nil || seq < next[v]) {
 			// Redis came back with older data: start this shard again.
-			entries, err = s.client.ZRangeWithScores(ctx, s.tag(v)+"items", 0, -1).Result()
+			entries, err = s.client.ZRangeWithScores(ctx, sp.tag(v)+"items", 0, -1).Result()
 			if err != nil {
-				return nil, err
+				return nil, nil, "", err
 			}
-			cursor[v] = 0
+			next[v] = 0
 		}
 		for _, z := range entries {
 			id, ok := z.Member.(string)
 			if !ok {
-				return nil, fmt.Errorf("shard %d: a changed item is a %T", v, z.Member)
+				return nil, nil, "", fmt.Errorf("shard %d: a changed item is a %T", v, z.Member)
 			}
 			ids = append(ids, id)
-			cursor[v] = max(cursor[v], int64(z.Score))
+			next[v] = max(next[v], int64(z.Score))
 		}
 	}
-	return ids, nil
+	if g := sp.generation(); g != 0 {
+		next = append(next, g)
+	}
+	return ids, next, active, nil
 }
 
-func (s *Store) loadItems(ctx context.Context, ids []string, out []features.ItemState) ([]features.ItemState, error) {
+func (s *Store) loadItems(ctx context.Context, sp space, ids []string, out []features.ItemState) ([]features.ItemState, error) {
 	cmds := make([]*redis.MapStringStringCmd, len(ids))
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, id := range ids {
 			e := features.Entity{Kind: features.ItemEntity, ID: id}
-			cmds[i] = p.HGetAll(ctx, hashKey(s.tag(s.shardOf(e)), e))
+			cmds[i] = p.HGetAll(ctx, hashKey(sp.tag(s.shardOf(e)), e))
 		}
 		return nil
 	})

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -59,6 +60,9 @@ type Options struct {
 	TLS                *tls.Config
 	// Prefix goes before every key, for servers that are shared; it must not hold braces.
 	Prefix string
+	// Namespace fixes the namespace that is read and written; "" = the active one, also when another
+	// becomes active.
+	Namespace string
 	// Shards is the number of virtual shards, fixed when the store is first opened; 0 = 256.
 	Shards int
 	// UserTTL is how long after the last write a user is forgotten; 0 = 180 days, negative = never.
@@ -82,7 +86,9 @@ type Store struct {
 	script  *redis.Script
 	metrics *metrics
 	log     *slog.Logger
-	err     error // why the options cannot work
+	current atomic.Pointer[space]
+	opened  atomic.Pointer[space] // the namespace whose schema Open has checked
+	err     error                 // why the options cannot work
 }
 
 // New returns a Store for the schema. It does not connect; Open does.
@@ -103,9 +109,13 @@ func New(opts Options, schema *features.Schema) *Store {
 	switch {
 	case strings.ContainsAny(opts.Prefix, "{}"):
 		s.err = fmt.Errorf("redis prefix %q must not hold braces", opts.Prefix)
+	case opts.Namespace != "" && !namespaceName.MatchString(opts.Namespace):
+		s.err = fmt.Errorf("redis namespace %q must be lower-case letters, digits and dashes", opts.Namespace)
 	case opts.Shards < 1 || opts.Shards > 16384:
 		s.err = fmt.Errorf("redis shards must be from 1 to 16384, not %d", opts.Shards)
 	}
+	first := opts.space(opts.Namespace)
+	s.current.Store(&first)
 	s.client = redis.NewUniversalClient(clientOptions(opts))
 	return s
 }
@@ -151,18 +161,30 @@ func (c clientLog) Printf(ctx context.Context, format string, v ...any) {
 	c.log.DebugContext(ctx, fmt.Sprintf(format, v...))
 }
 
-// Open connects, and writes the layout of a new store or checks that of an existing one.
+// Open connects, finds the active namespace, and writes the layout of a new store or checks that of
+// an existing one.
 func (s *Store) Open(ctx context.Context) error {
 	if s.err != nil {
 		return s.err
 	}
-	key, want := s.opts.Prefix+"meta", strconv.Itoa(s.opts.Shards)
+	if s.opts.Namespace == "" {
+		active, err := s.Active(ctx)
+		if err != nil {
+			return fmt.Errorf("open the feature store: %w", err)
+		}
+		s.follow(active)
+	}
+	sp := s.space()
+	key, want, version := sp.prefix+"meta", strconv.Itoa(s.opts.Shards), s.schema.Version()
 	var shards, format, schema *redis.StringCmd
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		p.HSetNX(ctx, key, "shards", want)
 		p.HSetNX(ctx, key, "layout", layout)
-		p.HSetNX(ctx, key, "schema", s.schema.Version())
+		p.HSetNX(ctx, key, "schema", version)
 		shards, format, schema = p.HGet(ctx, key, "shards"), p.HGet(ctx, key, "layout"), p.HGet(ctx, key, "schema")
+		if sp.name != "" {
+			p.HSetNX(ctx, s.opts.Prefix+namespacesKey, sp.name, time.Now().UnixMilli())
+		}
 		return nil
 	})
 	if err != nil {
@@ -175,12 +197,27 @@ func (s *Store) Open(ctx context.Context) error {
 	if format.Val() != layout {
 		return fmt.Errorf("open the feature store: its key layout is %q and this version writes %q; use another prefix and replay the log", format.Val(), layout)
 	}
-	if schema.Val() != s.schema.Version() {
-		s.log.Warn("the feature schema changed: counters that it added start at zero unless the log is replayed into a new prefix",
-			"stored", schema.Val(), "now", s.schema.Version())
-		if err := s.client.HSet(ctx, key, "schema", s.schema.Version()).Err(); err != nil {
-			return fmt.Errorf("record the schema version: %w", err)
+	s.opened.Store(&sp)
+	return s.noteSchema(ctx, key, schema.Val())
+}
+
+// noteSchema writes down which schema the namespace is written with and, the first time, built with.
+func (s *Store) noteSchema(ctx context.Context, key, stored string) error {
+	version, source := s.schema.Version(), s.schema.Source()
+	if stored != version {
+		s.log.Warn("the feature schema changed: what it added has no history before now; 'sartor features plan' says what needs a rebuild",
+			"stored", stored, "now", version)
+	}
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		p.HSet(ctx, key, "schema", version, "source", source)
+		if stored == version {
+			p.HSetNX(ctx, key, "built", version)
+			p.HSetNX(ctx, key, "builtSource", source)
 		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("record the schema: %w", err)
 	}
 	return nil
 }
@@ -204,11 +241,8 @@ func (s *Store) Close() error {
 // Shards returns the number of virtual shards.
 func (s *Store) Shards() int { return s.opts.Shards }
 
-// tag returns the prefix that all keys of a virtual shard share; its braces put them into one
-// cluster slot.
-func (s *Store) tag(shard int) string {
-	return s.opts.Prefix + "{v" + strconv.Itoa(shard) + "}:"
-}
+// tag returns the prefix of a virtual shard's keys in the namespace in use.
+func (s *Store) tag(shard int) string { return s.space().tag(shard) }
 
 // shardOf returns the virtual shard of an entity.
 func (s *Store) shardOf(e features.Entity) int {
