@@ -18,17 +18,27 @@ import (
 // It keeps trying while brokers do not answer, up to a minute without progress. An error of fn ends
 // the reading and is returned.
 func ReadAll(ctx context.Context, options Options, which []streams.Stream, fn func(streams.Record) error) error {
+	bad := 0
+	err := readRaw(ctx, options, which, func(p *part, m *message) error {
+		e, err := m.decode(&options, p.stream)
+		if errors.Is(err, codec.ErrSkipped) {
+			return nil
+		}
+		if err != nil || fromTheFuture(&e, m, maxAhead) != "" {
+			bad++
+			return nil
+		}
+		return fn(streams.Record{Position: streams.Position{Topic: p.topic, Partition: p.partition, Offset: m.offset}, Event: e})
+	})
+	if bad > 0 && err == nil {
+		options.logger().Warn("messages that are not events were passed over", "count", bad)
+	}
+	return err
+}
+
+// readRaw is ReadAll for messages as they are. A message and its bytes are the caller's.
+func readRaw(ctx context.Context, options Options, which []streams.Stream, each func(*part, *message) error) error {
 	if err := options.Validate(); err != nil {
-		return err
-	}
-	a := &admin{options: options, wait: patience}
-	defer a.close()
-	names := make([]string, len(which))
-	for i, s := range which {
-		names[i] = options.Topic(s)
-	}
-	there, err := a.partitions(ctx, names)
-	if err != nil {
 		return err
 	}
 	p, err := newPool(&options)
@@ -36,11 +46,35 @@ func ReadAll(ctx context.Context, options Options, which []streams.Stream, fn fu
 		return err
 	}
 	defer p.close()
-	r := reading{pool: p, fn: fn}
+	parts, err := p.parts(ctx, which)
+	if err != nil {
+		return err
+	}
+	r := reading{pool: p, each: each}
+	for _, next := range parts {
+		if err := r.partition(ctx, next); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parts returns the partitions of the streams with the ranges of offsets that they hold now.
+func (p *pool) parts(ctx context.Context, which []streams.Stream) ([]*part, error) {
+	a := &admin{options: *p.options, wait: patience}
+	defer a.close()
+	names := make([]string, len(which))
+	for i, s := range which {
+		names[i] = p.options.Topic(s)
+	}
+	there, err := a.partitions(ctx, names)
+	if err != nil {
+		return nil, err
+	}
 	var parts []*part
 	for i, s := range which {
 		if _, ok := there[names[i]]; !ok {
-			return fmt.Errorf("kafka topic %q: %w", names[i], ErrNoTopic)
+			return nil, fmt.Errorf("kafka topic %q: %w", names[i], ErrNoTopic)
 		}
 		for n := range there[names[i]] {
 			next := &part{stream: s, topic: names[i], partition: n}
@@ -50,20 +84,12 @@ func ReadAll(ctx context.Context, options Options, which []streams.Stream, fn fu
 				return err
 			})
 			if err != nil {
-				return err
+				return nil, err
 			}
 			parts = append(parts, next)
 		}
 	}
-	for _, next := range parts {
-		if err := r.partition(ctx, next); err != nil {
-			return err
-		}
-	}
-	if r.bad > 0 {
-		options.logger().Warn("messages that are not events were passed over", "count", r.bad)
-	}
-	return nil
+	return parts, nil
 }
 
 // patience is how long ReadAll keeps trying without progress.
@@ -80,8 +106,7 @@ type part struct {
 // reading is one ReadAll.
 type reading struct {
 	pool *pool
-	fn   func(streams.Record) error
-	bad  int
+	each func(*part, *message) error
 }
 
 // partition reads one partition; the next chunk is fetched while fn has the current one.
@@ -140,7 +165,7 @@ func (r *reading) fetch(ctx context.Context, p *part, chunks chan<- chunk) error
 	return nil
 }
 
-// deliver decodes the chunks and calls fn.
+// deliver calls each for the messages of the chunks.
 func (r *reading) deliver(p *part, chunks <-chan chunk) error {
 	for ch := range chunks {
 		for i := range ch.messages {
@@ -148,15 +173,7 @@ func (r *reading) deliver(p *part, chunks <-chan chunk) error {
 			if m.offset >= p.end {
 				break
 			}
-			e, err := m.decode(r.pool.options, p.stream)
-			if errors.Is(err, codec.ErrSkipped) {
-				continue
-			}
-			if err != nil || fromTheFuture(&e, m, maxAhead) != "" {
-				r.bad++
-				continue
-			}
-			if err := r.fn(streams.Record{Position: streams.Position{Topic: p.topic, Partition: p.partition, Offset: m.offset}, Event: e}); err != nil {
+			if err := r.each(p, m); err != nil {
 				return err
 			}
 		}
