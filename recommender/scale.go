@@ -75,21 +75,16 @@ func fetchScore(score string, model []float64) (fixed float64, ok bool) {
 	return min(max(v, 0), 1), true
 }
 
-// unitRows returns the item vectors at length 1; a zero vector stays zero.
-func unitRows(items models.Items) []float32 {
-	out := make([]float32, len(items.Vectors))
-	for i := range items.IDs {
-		src := items.Vectors[i*items.Dim : (i+1)*items.Dim]
+// inverseLengths returns one over the length of each item vector, 0 for a zero vector.
+func inverseLengths(items models.Items) []float32 {
+	out := make([]float32, len(items.IDs))
+	for i := range out {
 		var sum float64
-		for _, v := range src {
+		for _, v := range items.Vectors[i*items.Dim : (i+1)*items.Dim] {
 			sum += float64(v) * float64(v)
 		}
-		if sum == 0 {
-			continue
-		}
-		inv := float32(1 / math.Sqrt(sum))
-		for j, v := range src {
-			out[i*items.Dim+j] = v * inv
+		if sum > 0 {
+			out[i] = float32(min(1/math.Sqrt(sum), math.MaxFloat32))
 		}
 	}
 	return out

@@ -18,7 +18,7 @@ import (
 type snapshot struct {
 	model  models.Model // nil = none
 	index  *index.Flat  // over the model's item vectors
-	cosine *index.Flat  // over the same vectors at length 1, for item-to-item
+	cosine *index.Flat  // over the same vectors, by angle: for item-to-item
 	cat    *catalog
 	lists  *lists
 	rules  *rules.Set
@@ -176,7 +176,7 @@ func (s *snapshot) withModel(m models.Model, schema *features.Schema, now time.T
 	if m != nil {
 		items := m.Items()
 		next.index = index.NewFlat(items.Dim, items.Vectors)
-		next.cosine = index.NewFlat(items.Dim, unitRows(items))
+		next.cosine = next.index.Weighted(inverseLengths(items))
 		next.versions.Model = m.Meta().Version
 	}
 	next.builtAt = now

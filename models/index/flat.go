@@ -22,12 +22,14 @@ type Hit struct {
 // cache. It is a multiple of 64, so that a chunk has whole words of a Bitmap.
 const chunk = 1024
 
-// Flat is an exact index: it scores every allowed row. It is immutable and safe for concurrent use.
+// Flat is an exact index: no allowed row is left out. It is immutable and safe for concurrent use.
 type Flat struct {
 	dim     int
 	rows    int
 	vectors []float32
-	scratch sync.Pool // of *search
+	weights []float32  // nil = all 1
+	codes   *codes     // nil for a catalogue that is scanned as fast without
+	scratch *sync.Pool // of *search
 }
 
 // Check returns an error unless vectors is a whole number of rows of dim floats, all finite, few
@@ -47,15 +49,49 @@ func Check(dim int, vectors []float32) error {
 	return fmt.Errorf("index vectors: row %d holds %v: train the model again or repair its file", at/dim, vectors[at])
 }
 
+// codesFrom is how many rows are worth codes: at 10,000 rows of 64 floats a search for 500 takes 46
+// microseconds with them and 118 without.
+const codesFrom = 4_000
+
 // NewFlat returns an index over the row-major vectors, which it keeps and which must not change. It
 // panics where Check returns an error: models.Load and models/train have refused such vectors already;
-// vectors from elsewhere are for the caller to Check.
-func NewFlat(dim int, vectors []float32) *Flat {
+// vectors from elsewhere are for the caller to Check. From codesFrom rows on it makes 8-bit codes of the
+// vectors, a quarter of their size, for a faster search with the same hits.
+func NewFlat(dim int, vectors []float32) *Flat { return newFlat(dim, vectors, codesFrom) }
+
+func newFlat(dim int, vectors []float32, codesFrom int) *Flat {
 	if err := Check(dim, vectors); err != nil {
 		panic(err)
 	}
-	return &Flat{dim: dim, rows: len(vectors) / dim, vectors: vectors}
+	x := &Flat{dim: dim, rows: len(vectors) / dim, vectors: vectors, scratch: new(sync.Pool)}
+	if x.rows >= max(codesFrom, 1) {
+		x.codes = newCodes(dim, vectors)
+	}
+	return x
 }
+
+// Weighted returns an index over the same vectors in which row i scores weights[i] times its inner
+// product with the query; one over the length of each vector makes it a search by angle. Weights are
+// finite and not negative, one for each row. It shares the vectors with x.
+func (x *Flat) Weighted(weights []float32) *Flat {
+	if len(weights) != x.rows {
+		panic(fmt.Sprintf("index: %d weights for %d rows", len(weights), x.rows))
+	}
+	for i, w := range weights {
+		if !(w >= 0 && w <= math.MaxFloat32) {
+			panic(fmt.Sprintf("index: the weight of row %d is %v", i, w))
+		}
+	}
+	y := *x
+	y.weights = weights
+	if x.codes != nil {
+		y.codes = x.codes.weighted(weights)
+	}
+	return &y
+}
+
+// Coded tells whether searches go over 8-bit codes first.
+func (x *Flat) Coded() bool { return x.codes != nil }
 
 // Len returns the number of rows.
 func (x *Flat) Len() int { return x.rows }
@@ -82,6 +118,15 @@ func (x *Flat) AppendSearch(dst []Hit, q []float32, k int, allowed Bitmap) []Hit
 		s = &search{scores: make([]float32, chunk), ids: make([]int32, chunk)}
 	}
 	s.best.reset(k)
+	if !x.searchCodes(s, q, k, allowed) {
+		x.searchFloats(s, q, allowed)
+	}
+	dst = s.best.appendHits(dst)
+	x.scratch.Put(s)
+	return dst
+}
+
+func (x *Flat) searchFloats(s *search, q []float32, allowed Bitmap) {
 	for first := 0; first < x.rows; first += chunk {
 		n := min(chunk, x.rows-first)
 		if allowed == nil {
@@ -90,9 +135,6 @@ func (x *Flat) AppendSearch(dst []Hit, q []float32, k int, allowed Bitmap) []Hit
 			x.scoreAllowed(s, q, first, n, allowed)
 		}
 	}
-	dst = append(dst, s.best.sorted()...)
-	x.scratch.Put(s)
-	return dst
 }
 
 // search is the work space of one query.
@@ -100,13 +142,32 @@ type search struct {
 	scores []float32
 	ids    []int32
 	best   top
+	sieve  sieve
 }
 
 // scoreAll offers the rows first..first+n-1.
 func (x *Flat) scoreAll(s *search, q []float32, first, n int) {
-	scores := s.scores[:n]
-	kernel.Rows(scores, q, x.vectors[first*x.dim:(first+n)*x.dim])
-	s.offer(scores, func(i int) int { return first + i })
+	x.scoreChunk(s.scores[:n], q, first)
+	s.offer(s.scores[:n], func(i int) int { return first + i })
+}
+
+func (x *Flat) scoreChunk(scores, q []float32, first int) {
+	kernel.Rows(scores, q, x.vectors[first*x.dim:(first+len(scores))*x.dim])
+	if x.weights != nil {
+		for i, w := range x.weights[first : first+len(scores)] {
+			scores[i] *= w
+		}
+	}
+}
+
+// scoreRows scores the rows named.
+func (x *Flat) scoreRows(scores, q []float32, ids []int32) {
+	kernel.RowsAt(scores, q, x.vectors, ids)
+	if x.weights != nil {
+		for i, id := range ids {
+			scores[i] *= x.weights[id]
+		}
+	}
 }
 
 // scoreAllowed offers the allowed rows of a chunk. It scans the whole chunk when most rows are
@@ -130,21 +191,21 @@ func (x *Flat) scoreAllowed(s *search, q []float32, first, n int, allowed Bitmap
 		x.scoreAll(s, q, first, n)
 	case len(ids) >= n-n/8:
 		all := s.scores[:n]
-		kernel.Rows(all, q, x.vectors[first*x.dim:(first+n)*x.dim])
+		x.scoreChunk(all, q, first)
 		// ids ascend, so that a score moves down only over scores that were moved or are not wanted.
 		for i, id := range ids {
 			all[i] = all[int(id)-first]
 		}
 		s.offer(all[:len(ids)], func(i int) int { return int(ids[i]) })
 	default:
-		kernel.RowsAt(s.scores[:len(ids)], q, x.vectors, ids)
+		x.scoreRows(s.scores[:len(ids)], q, ids)
 		s.offer(s.scores[:len(ids)], func(i int) int { return int(ids[i]) })
 	}
 }
 
-// offer gives the scores that can still matter to the list of the best.
+// offer gives the scores that can still matter to the list of the best, in ascending order of rows.
 func (s *search) offer(scores []float32, row func(int) int) {
 	for i := kernel.NextAbove(scores, 0, s.best.floor); i < len(scores); i = kernel.NextAbove(scores, i+1, s.best.floor) {
-		s.best.add(Hit{Row: row(i), Score: scores[i]})
+		s.best.add(row(i), scores[i])
 	}
 }

@@ -1,67 +1,79 @@
 package index
 
 import (
-	"cmp"
 	"math"
 	"slices"
 )
 
-// top keeps the k best of the hits that it is given in ascending order of rows. It lets hits pile up
-// to twice k and then drops the worse half, which costs a constant time per hit; a heap would cost
-// log k.
+// key orders hits as one number: ascending keys are descending scores, then ascending rows.
+type key uint64
+
+func newKey(row int, score float32) key {
+	b := math.Float32bits(score + 0) // -0 becomes 0, which it equals
+	if b>>31 != 0 {
+		b = ^b
+	} else {
+		b |= 1 << 31
+	}
+	return key(^b)<<32 | key(uint32(row))
+}
+
+func (k key) hit() Hit {
+	b := ^uint32(k >> 32)
+	if b>>31 != 0 {
+		b &^= 1 << 31
+	} else {
+		b = ^b
+	}
+	return Hit{Row: int(uint32(k)), Score: math.Float32frombits(b)}
+}
+
+// top keeps the k best of the hits that it is given. It lets hits pile up to twice k and then drops
+// the worse half, which costs a constant time per hit; a heap would cost log k.
 type top struct {
 	k    int
-	hits []Hit
-	// floor is the score that a hit must exceed. Once k hits reach it, a later row with the same
-	// score loses the tie, so that "greater" is exact.
+	keys []key
+	// floor is the score that a hit must reach. Hits that come in ascending order of rows must exceed
+	// it: k hits reach it, and a later row with the same score loses the tie.
 	floor float32
 }
 
 func (t *top) reset(k int) {
-	t.k, t.hits = k, t.hits[:0]
+	t.k, t.keys = k, t.keys[:0]
 	t.floor = float32(math.Inf(-1))
 }
 
-func (t *top) add(h Hit) {
-	t.hits = append(t.hits, h)
-	if len(t.hits) >= 2*t.k+16 {
+func (t *top) add(row int, score float32) {
+	t.keys = append(t.keys, newKey(row, score))
+	if len(t.keys) >= 2*t.k+16 {
 		t.shrink()
 	}
 }
 
 // shrink keeps the best k hits in any order and raises the floor.
 func (t *top) shrink() {
-	sel(t.hits, t.k)
-	t.hits = t.hits[:t.k]
-	t.floor = t.hits[0].Score
-	for _, h := range t.hits {
-		t.floor = min(t.floor, h.Score)
-	}
+	smallest(t.keys, t.k)
+	t.keys = t.keys[:t.k]
+	t.floor = slices.Max(t.keys).hit().Score
 }
 
-// sorted returns the best k hits in order; they are valid until the next use.
-func (t *top) sorted() []Hit {
-	if len(t.hits) > t.k {
+// appendHits appends the best k hits in order.
+func (t *top) appendHits(dst []Hit) []Hit {
+	if len(t.keys) > t.k {
 		t.shrink()
 	}
-	slices.SortFunc(t.hits, compare)
-	return t.hits
-}
-
-// compare orders by descending score, then by row.
-func compare(a, b Hit) int {
-	if a.Score != b.Score {
-		return cmp.Compare(b.Score, a.Score)
+	slices.Sort(t.keys)
+	for _, k := range t.keys {
+		dst = append(dst, k.hit())
 	}
-	return cmp.Compare(a.Row, b.Row)
+	return dst
 }
 
-// sel moves the k smallest hits by compare to the front, in any order (quickselect with a median of
-// three; the order is total, so that equal scores do no harm).
-func sel(h []Hit, k int) {
+// smallest moves the k smallest values to the front, in any order (quickselect with a median of three).
+func smallest[T key | float32](h []T, k int) {
 	for len(h) > 1 && k > 0 && k < len(h) {
 		if len(h) < 24 {
-			slices.SortFunc(h, compare)
+			slices.Sort(h)
 			return
 		}
 		p := split(h)
@@ -76,25 +88,17 @@ func sel(h []Hit, k int) {
 	}
 }
 
-// split parts h, of at least three hits, into two non-empty parts, none of the first after any of the second, and
-// returns the length of the first.
-func split(h []Hit) int {
+// split parts h, of at least three values, into two non-empty parts, none of the first above any of the
+// second, and returns the length of the first.
+func split[T key | float32](h []T) int {
 	a, b, c := h[0], h[len(h)/2], h[len(h)-1]
-	if compare(b, a) < 0 {
-		a, b = b, a
-	}
-	if compare(c, b) < 0 {
-		b = c
-		if compare(b, a) < 0 {
-			b = a
-		}
-	}
+	b = max(min(a, b), min(max(a, b), c))
 	i, j := 0, len(h)-1
 	for {
-		for compare(h[i], b) < 0 {
+		for h[i] < b {
 			i++
 		}
-		for compare(b, h[j]) < 0 {
+		for b < h[j] {
 			j--
 		}
 		if i >= j {
