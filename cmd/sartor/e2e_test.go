@@ -20,7 +20,7 @@ func TestE2EEventChangesTheNextAnswer(t *testing.T) {
 	w := newWorld(t)
 	delays := &loadResult{}
 	for n := range 60 {
-		user, kind := fmt.Sprintf("newcomer-%d", n), kinds[n%len(kinds)]
+		user, kind := fmt.Sprintf("newcomer-%d", n), goodsKinds[n%len(goodsKinds)]
 		if before := w.ask(user, ""); before.ServedBy == "model" {
 			t.Fatalf("%s has a personal list before anything is known", user)
 		}

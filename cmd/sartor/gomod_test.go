@@ -58,7 +58,7 @@ func TestOlderThan(t *testing.T) {
 // olderThan compares major, minor and patch; a pre-release counts as its release.
 func olderThan(t *testing.T, a, b string) bool {
 	t.Helper()
-	x, y := numbers(t, a), numbers(t, b)
+	x, y := versionNumbers(t, a), versionNumbers(t, b)
 	for i := range x {
 		if x[i] != y[i] {
 			return x[i] < y[i]
@@ -67,7 +67,7 @@ func olderThan(t *testing.T, a, b string) bool {
 	return false
 }
 
-func numbers(t *testing.T, version string) [3]int {
+func versionNumbers(t *testing.T, version string) [3]int {
 	t.Helper()
 	core, _, _ := strings.Cut(strings.TrimPrefix(version, "v"), "-")
 	var out [3]int

@@ -25,7 +25,7 @@ import (
 )
 
 // world is the whole road in this process: broker, Redis, ingest and serving, as the commands wire
-// them, with a shop of three kinds of goods whose buyers never look at another kind.
+// them, with a shop of three goodsKinds of goods whose buyers never look at another kind.
 type world struct {
 	t       testing.TB
 	app     *app
@@ -36,7 +36,7 @@ type world struct {
 	client  *http.Client
 }
 
-var kinds = []string{"lamp", "shoe", "tent"}
+var goodsKinds = []string{"lamp", "shoe", "tent"}
 
 const itemsOfKind = 12
 
@@ -83,7 +83,7 @@ func newWorld(t testing.TB) *world {
 		return runIngest(ctx, w.wiring, w.parts.store, applied.note)
 	})
 	w.train()
-	eventually(t, "the catalogue to be seen", func() bool { return w.serving.rec.Status().Items == len(kinds)*itemsOfKind })
+	eventually(t, "the catalogue to be seen", func() bool { return w.serving.rec.Status().Items == len(goodsKinds)*itemsOfKind })
 	return w
 }
 
@@ -93,7 +93,7 @@ func itemOf(kind string, n int) string { return fmt.Sprintf("%s-%02d", kind, n) 
 func (w *world) history() []streams.Event {
 	var events []streams.Event
 	then := time.Now().UTC().Add(-14 * 24 * time.Hour).Truncate(time.Millisecond)
-	for k, kind := range kinds {
+	for k, kind := range goodsKinds {
 		for n := range itemsOfKind {
 			events = append(events, streams.Event{ID: "item-" + itemOf(kind, n), Type: streams.ItemUpsert, Time: then.Add(-time.Hour),
 				Items:      []streams.Line{{ItemID: itemOf(kind, n)}},
