@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"slices"
 	"sync"
 	"time"
 
@@ -169,16 +168,8 @@ func (m *ALS) WithKappa(kappa float64) (*ALS, error) {
 
 // encoder is the work space of one Encode.
 type encoder struct {
-	solver  *kernel.Solver
-	found   []evidence
-	ids     []int32
-	weights []float32
-}
-
-// evidence is what a history says about one row.
-type evidence struct {
-	row int32
-	sum float64
+	solver *kernel.Solver
+	known  evidence
 }
 
 // Encode returns the user's vector: the solution of the user's row of the training problem, with the
@@ -194,15 +185,15 @@ func (m *ALS) Encode(u *features.User, now time.Time) (vec []float32, ok bool) {
 		e = &encoder{solver: kernel.NewSolver(m.params.Factors)}
 	}
 	defer m.pool.Put(e)
-	if !m.collect(e, u.History, now.UnixMilli()) {
+	if !e.known.collect(m.params.Signal, m.rows, u.History, now.UnixMilli()) {
 		return nil, false
 	}
 	confidence := 0.0
-	for _, w := range e.weights {
+	for _, w := range e.known.weights {
 		confidence += float64(w)
 	}
 	e.solver.Reset(m.gram, m.params.Ridge(confidence, len(m.table.IDs)))
-	e.solver.Add(kernel.Matrix{Data: m.table.Factors, Dim: m.params.Factors, Stride: m.params.Factors}, e.ids, e.weights)
+	e.solver.Add(kernel.Matrix{Data: m.table.Factors, Dim: m.params.Factors, Stride: m.params.Factors}, e.known.ids, e.known.weights)
 	vec = make([]float32, m.items.Dim)
 	if !e.solver.Solve(vec) {
 		return nil, false
@@ -211,41 +202,6 @@ func (m *ALS) Encode(u *features.User, now time.Time) (vec []float32, ok bool) {
 		vec[m.params.Factors] = 1
 	}
 	return vec, true
-}
-
-// collect turns the history, newest first, into rows and confidences.
-func (m *ALS) collect(e *encoder, history []features.Entry, now int64) bool {
-	e.found, e.ids, e.weights = e.found[:0], e.ids[:0], e.weights[:0]
-	newest, seen := int64(0), false
-	for _, h := range history {
-		w := m.params.Signal.Weights[string(h.Type)]
-		if w == 0 || h.Time > now {
-			continue
-		}
-		if !seen || h.Time > newest {
-			newest, seen = h.Time, true
-		}
-	}
-	for _, h := range history {
-		w := m.params.Signal.Weights[string(h.Type)]
-		if w == 0 || h.Time > now {
-			continue
-		}
-		if row, known := m.rows[h.ItemID]; known {
-			e.found = append(e.found, evidence{row: row, sum: w * m.params.Signal.Fade(newest-h.Time)})
-		}
-	}
-	slices.SortStableFunc(e.found, func(a, b evidence) int { return int(a.row) - int(b.row) })
-	for i := 0; i < len(e.found); {
-		row, sum := e.found[i].row, 0.0
-		for ; i < len(e.found) && e.found[i].row == row; i++ {
-			sum += e.found[i].sum
-		}
-		if c := m.params.Signal.Confidence(sum); c > 0 {
-			e.ids, e.weights = append(e.ids, row), append(e.weights, c)
-		}
-	}
-	return len(e.ids) > 0
 }
 
 // rowsByID numbers the ids; an id may stand only once and is never empty.

@@ -209,16 +209,21 @@ func decode(meta Meta, file []byte) (Model, error) {
 	switch meta.Kind {
 	case KindALS:
 		return decodeALS(meta, set)
+	case KindLAE:
+		return decodeLAE(meta, set)
 	case KindPopularity:
 		return decodePopularity(meta, set)
 	}
-	return nil, fmt.Errorf("a model of kind %q is not understood: need %q or %q", meta.Kind, KindALS, KindPopularity)
+	return nil, fmt.Errorf("a model of kind %q is not understood: need %q, %q or %q", meta.Kind, KindALS, KindLAE, KindPopularity)
 }
 
 // The names of the tensors.
 const (
 	idTensor         = "item.id"
 	factorTensor     = "item.factors"
+	inTensor         = "item.in"
+	outTensor        = "item.out"
+	usersTensor      = "item.users"
 	popularityTensor = "item.popularity"
 )
 
@@ -236,9 +241,7 @@ func decodeALS(meta Meta, set tensorSet) (*ALS, error) {
 	}
 	p := ALSParams{Unobserved: meta.Params["unobserved"], Lambda: meta.Params["lambda"], Nu: meta.Params["nu"],
 		Kappa: meta.Params["kappa"], Signal: signal}
-	if f := meta.Params["factors"]; f == math.Trunc(f) && f >= 0 && f <= MaxFactors {
-		p.Factors = int(f)
-	}
+	p.Factors = factorsOf(meta)
 	ids, err := set.texts(idTensor)
 	if err != nil {
 		return nil, err
@@ -252,6 +255,47 @@ func decodeALS(meta Meta, set tensorSet) (*ALS, error) {
 		return nil, err
 	}
 	return NewALS(meta, p, ItemTable{IDs: ids, Factors: factors, Popularity: popularity})
+}
+
+// factorsOf returns the number of factors that the manifest claims; 0, which no model accepts, when it is
+// not a possible one.
+func factorsOf(meta Meta) int {
+	if f := meta.Params["factors"]; f == math.Trunc(f) && f >= 0 && f <= MaxFactors {
+		return int(f)
+	}
+	return 0
+}
+
+func (m *LAE) tensors() []tensor {
+	n := len(m.table.IDs)
+	return append(textTensors(idTensor, m.table.IDs),
+		floatTensor(inTensor, m.table.In, n, m.params.Factors), floatTensor(outTensor, m.table.Out, n, m.params.Factors),
+		floatTensor(usersTensor, m.table.Users, n), floatTensor(popularityTensor, m.table.Popularity, n))
+}
+
+func decodeLAE(meta Meta, set tensorSet) (*LAE, error) {
+	signal, err := signalOf(meta.Params)
+	if err != nil {
+		return nil, err
+	}
+	p := LAEParams{Factors: factorsOf(meta), Tau: meta.Params["tau"], Beta: meta.Params["beta"],
+		Kappa: meta.Params["kappa"], Signal: signal}
+	ids, err := set.texts(idTensor)
+	if err != nil {
+		return nil, err
+	}
+	t := LAETable{IDs: ids}
+	for name, to := range map[string]*[]float32{inTensor: &t.In, outTensor: &t.Out} {
+		if *to, err = set.floats(name, len(ids), p.Factors); err != nil {
+			return nil, err
+		}
+	}
+	for name, to := range map[string]*[]float32{usersTensor: &t.Users, popularityTensor: &t.Popularity} {
+		if *to, err = set.floats(name, len(ids)); err != nil {
+			return nil, err
+		}
+	}
+	return NewLAE(meta, p, t)
 }
 
 func (p *Popularity) tensors() []tensor {

@@ -50,6 +50,9 @@ func fileEvents(format file.Format, path string) func(context.Context, func(*str
 	}
 }
 
+// testHalf is the value of --kappa that takes half of the test users to choose it.
+const testHalf = "test-half"
+
 // trainFlags are the flags of one call.
 type trainFlags struct {
 	from, test, split    string
@@ -90,11 +93,18 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.BoolVar(&f.options.Whole, "whole-history", false, "judge with whole histories, not the part that is served: for published figures")
 	flags.BoolVar(&f.evalOnly, "eval-only", false, "judge, and publish nothing")
 	flags.IntVar(&f.t.Dim, "dim", 64, "factors: a multiple of 8")
-	flags.IntVar(&f.t.Epochs, "epochs", 16, "passes over the data")
+	flags.StringVar(&f.options.Kind, "model", models.KindALS, "kind of model: als, lae (linear autoencoder) or popularity")
+	flags.IntVar(&f.t.Epochs, "epochs", 0, "passes over the data; 0 = 16 for als, 40 for lae")
 	flags.StringVar(&f.lambda, "lambda", "auto", "ridge: a number, or auto to choose it on older data")
 	flags.Float64Var(&f.t.Nu, "nu", 1, "exponent of the ridge's frequency scaling, 0 to 2")
 	flags.Float64Var(&f.t.Unobserved, "unobserved", 0, "weight of pairs without evidence; 0 = from the density of the data")
-	flags.StringVar(&f.kappa, "kappa", "auto", "weight of the popularity term: a number, or auto to choose it on older data")
+	flags.StringVar(&f.kappa, "kappa", "auto", "weight of the popularity term: a number, auto to choose it on older data, or test-half to choose it on one half of the users of --test and judge on the other")
+	flags.Float64Var(&f.t.LAE.Tau, "tau", 0.1, "lae: temperature")
+	flags.Float64Var(&f.t.LAE.Beta, "beta", 0, "lae: damping of popular items of a history, 0 to 0.5")
+	flags.Float64Var(&f.t.LAE.Rate, "rate", 0.01, "lae: learning rate, which falls to 0 along a cosine")
+	flags.Float64Var(&f.t.LAE.Keep, "keep", 0.8, "lae: share of a user's items that is shown to foresee the others")
+	flags.IntVar(&f.t.LAE.Batch, "batch", 256, "lae: users in a step")
+	flags.IntVar(&f.t.LAE.Negatives, "negatives", 2048, "lae: items drawn beside the targets of a step")
 	flags.StringArrayVar(&f.weights, "weight", nil, "weight of an event type, such as order=8 (repeatable)")
 	flags.DurationVar(&f.halfLife, "half-life", models.DefaultSignal().HalfLife, "age at which evidence of taste counts half; 0 = never fades")
 	flags.DurationVar(&f.popularity, "popularity-half-life", 30*24*time.Hour, "age at which popularity counts half; 0 = never fades")
@@ -151,13 +161,22 @@ func (f trainFlags) resolve(splitChosen bool) (trainOptions, error) {
 	if o.Train.Lambda, o.FixedLambda, err = numberOrAuto("lambda", f.lambda); err != nil {
 		return o, err
 	}
-	if o.Train.Kappa, o.FixedKappa, err = numberOrAuto("kappa", f.kappa); err != nil {
-		return o, err
+	o.TestHalf = f.kappa == testHalf
+	if !o.TestHalf {
+		if o.Train.Kappa, o.FixedKappa, err = numberOrAuto("kappa", f.kappa); err != nil {
+			return o, err
+		}
+	} else if f.test == "" {
+		return o, usagef("--kappa %s needs --test", testHalf)
 	}
 	if err := f.resolveSignal(&o); err != nil {
 		return o, err
 	}
-	if err := o.Train.Validate(); err != nil {
+	k, ok := modelKinds()[o.Kind]
+	if !ok {
+		return o, usagef("--model %s: it can be %s, %s or %s", o.Kind, models.KindALS, models.KindLAE, models.KindPopularity)
+	}
+	if err := k.validate(o.Train); err != nil {
 		return o, usageError{err}
 	}
 	return o, f.resolveFiles(&o, splitChosen)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/models/eval"
@@ -12,7 +13,14 @@ import (
 // choose sets lambda and kappa to the pair that foresees the newest part of the training data best.
 // The held-out events have no say. When there is too little to choose by, the defaults stay.
 func (t *trainer) choose(ctx context.Context, l *train.Log) error {
-	if t.o.FixedLambda && t.o.FixedKappa {
+	k := modelKinds()[t.o.Kind]
+	if t.o.FixedLambda {
+		k.ridges = nil
+	}
+	if t.o.FixedKappa || t.o.TestHalf {
+		k.kappas = nil
+	}
+	if len(k.ridges) == 0 && len(k.kappas) == 0 {
 		return nil
 	}
 	h := t.cut(l)
@@ -20,11 +28,11 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) error {
 	if users, _ := h.testUsers(); len(users) == 0 {
 		return nil
 	}
-	ridges, weights := lambdas, kappas
-	if t.o.FixedLambda {
+	ridges, weights := k.ridges, k.kappas
+	if len(ridges) == 0 {
 		ridges = []float64{t.o.Train.Lambda}
 	}
-	if t.o.FixedKappa {
+	if len(weights) == 0 {
 		weights = []float64{t.o.Train.Kappa}
 	}
 	given := t.o.Train
@@ -44,8 +52,12 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) error {
 	t.o.Train = given
 	if best.ndcg > 0 {
 		t.o.Train.Lambda, t.o.Train.Kappa = best.lambda, best.kappa
-		t.say("Chosen on the newest %.0f %% of the training part, %s users: lambda %g, popularity weight %g (the best of %d).\n",
-			100*t.o.Share, thousands(int64(best.users)), best.lambda, best.kappa, len(ridges)*len(weights))
+		ridge := ""
+		if len(k.ridges) > 0 {
+			ridge = fmt.Sprintf("lambda %g, ", best.lambda)
+		}
+		t.say("Chosen on the newest %.0f %% of the training part, %s users: %spopularity weight %g (the best of %d).\n",
+			100*t.o.Share, thousands(int64(best.users)), ridge, best.kappa, len(ridges)*len(weights))
 	}
 	return nil
 }
@@ -70,7 +82,7 @@ func (t *trainer) try(ctx context.Context, h *holdout, ridge float64, weights []
 	}
 	candidates := []models.Model{popularity}
 	for _, kappa := range weights {
-		m, err := base.WithKappa(kappa)
+		m, err := models.WithKappa(base, kappa)
 		if err != nil {
 			return best, err
 		}
@@ -87,4 +99,43 @@ func (t *trainer) try(ctx context.Context, h *holdout, ridge float64, weights []
 		}
 	}
 	return best, nil
+}
+
+// halve chooses kappa on every second test user, where that was asked for, and leaves the others for
+// the judgement.
+func (t *trainer) halve(ctx context.Context, h *holdout, m models.Model) (models.Model, error) {
+	if !t.o.TestHalf {
+		return m, nil
+	}
+	popularity, err := train.Popularity(h.before, t.o.Train)
+	if err != nil {
+		return nil, err
+	}
+	weights := modelKinds()[t.o.Kind].kappas
+	candidates := []models.Model{popularity}
+	for _, kappa := range weights {
+		c, err := models.WithKappa(m, kappa)
+		if err != nil {
+			return nil, err
+		}
+		candidates = append(candidates, c)
+	}
+	h.half = 1
+	j, err := h.judge(ctx, t.o.K, candidates...)
+	if err != nil {
+		return nil, err
+	}
+	best := 1
+	t.say("On the first half of the test users, %s of them:", thousands(int64(j.users)))
+	for i, kappa := range weights {
+		mean := eval.Mean(j.measures[i+1])
+		t.say(" popularity weight %g: %.4f / %.4f;", kappa, mean.Recall, mean.NDCG)
+		if mean.NDCG > eval.Mean(j.measures[best]).NDCG {
+			best = i + 1
+		}
+	}
+	t.o.Train.Kappa = weights[best-1]
+	t.say(" chosen: %g.\n", t.o.Train.Kappa)
+	h.half = 2
+	return candidates[best], nil
 }

@@ -2,19 +2,14 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"math"
-	"runtime"
 	"slices"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/models/eval"
-	"github.com/sartorhq/sartor/models/index"
 	"github.com/sartorhq/sartor/models/train"
 )
 
@@ -32,6 +27,8 @@ type holdout struct {
 	// whole encodes from the user's whole history instead of the part that the schema keeps. Serving
 	// cannot do that; it is for comparison with published figures.
 	whole bool
+	// half judges only users with even (1) or odd (2) places among those who can be judged; 0 = all.
+	half int
 	// limit bounds the judged users, taken evenly; 0 = all.
 	limit int
 }
@@ -89,6 +86,14 @@ func (h *holdout) testUsers() (users []testUser, cold int) {
 			users = append(users, *u)
 		}
 	}
+	if h.half > 0 {
+		n := 0
+		for i := h.half - 1; i < len(users); i += 2 {
+			users[n] = users[i]
+			n++
+		}
+		users = users[:n]
+	}
 	if n := len(users); h.limit > 0 && n > h.limit {
 		for i := range h.limit {
 			users[i] = users[i*n/h.limit]
@@ -130,113 +135,6 @@ func (h *holdout) wholeUser(t testUser) *features.User {
 	}
 	slices.SortStableFunc(u.History, func(a, b features.Entry) int { return cmp.Compare(b.Time, a.Time) })
 	return u
-}
-
-// ranker searches one model on behalf of the log's numbers.
-type ranker struct {
-	model models.Model
-	flat  *index.Flat
-	item  []int32 // log's item number by row
-	row   []int32 // row by the log's item number, -1 = unknown to the model
-}
-
-func newRanker(m models.Model, l *train.Log) *ranker {
-	items := m.Items()
-	_, n := l.Numbers()
-	r := &ranker{model: m, flat: index.NewFlat(items.Dim, items.Vectors), item: make([]int32, len(items.IDs)), row: make([]int32, n)}
-	for i := range r.row {
-		r.row[i] = -1
-	}
-	for j, id := range items.IDs {
-		if number, ok := l.ItemNumber(id); ok {
-			r.item[j], r.row[number] = number, int32(j)
-		}
-	}
-	return r
-}
-
-// rank returns the k best items of the user; ok is false when the model cannot encode him. All items
-// are ranked; hidden ones are left out.
-func (r *ranker) rank(u *features.User, now time.Time, k int, hidden []int32, allowed index.Bitmap) (list []int32, ok bool) {
-	vec, ok := r.model.Encode(u, now)
-	if !ok {
-		return nil, false
-	}
-	for _, item := range hidden {
-		if row := r.row[item]; row >= 0 {
-			allowed.Clear(int(row))
-		}
-	}
-	for _, hit := range r.flat.Search(vec, k, allowed) {
-		list = append(list, r.item[hit.Row])
-	}
-	for _, item := range hidden {
-		if row := r.row[item]; row >= 0 {
-			allowed.Set(int(row))
-		}
-	}
-	return list, true
-}
-
-// judge ranks all items for every test user with every model. The first model must be able to encode
-// everybody: users whom another model cannot encode get its list, as in serving. The result does not
-// depend on the number of processors.
-func (h *holdout) judge(ctx context.Context, k int, candidates ...models.Model) (*judged, error) {
-	users, cold := h.testUsers()
-	j := &judged{k: k, users: len(users), cold: cold, fallback: make([]int, len(candidates))}
-	rankers := make([]*ranker, len(candidates))
-	for m, model := range candidates {
-		rankers[m] = newRanker(model, h.before)
-		j.measures = append(j.measures, make([]eval.Measures, len(users)))
-		j.lists = append(j.lists, make([][]int32, len(users)))
-	}
-	missed := make([][]bool, len(users))
-	workers := runtime.GOMAXPROCS(0)
-	g, ctx := errgroup.WithContext(ctx)
-	for w := range workers {
-		g.Go(func() error {
-			allowed := make([]index.Bitmap, len(rankers))
-			for m, r := range rankers {
-				allowed[m] = index.Fill(r.flat.Len())
-			}
-			for i := w; i < len(users); i += workers {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				missed[i] = j.user(h, i, users[i], rankers, allowed)
-			}
-			return nil
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	for _, m := range missed {
-		for model, yes := range m {
-			if yes {
-				j.fallback[model]++
-			}
-		}
-	}
-	return j, nil
-}
-
-// user judges user number i and tells which models could not encode him.
-func (j *judged) user(h *holdout, i int, t testUser, rankers []*ranker, allowed []index.Bitmap) (missed []bool) {
-	u := h.user(t)
-	hidden := t.seen
-	if h.keepSeen {
-		hidden = nil
-	}
-	missed = make([]bool, len(rankers))
-	for m, r := range rankers {
-		list, ok := r.rank(u, h.moment, j.k, hidden, allowed[m])
-		if !ok && m > 0 {
-			list, missed[m] = j.lists[0][i], true
-		}
-		j.lists[m][i], j.measures[m][i] = list, eval.Measure(list, t.relevant, j.k)
-	}
-	return missed
 }
 
 // values returns one measure of one model, by user.

@@ -31,12 +31,16 @@ type trainOptions struct {
 	ReadTest func(ctx context.Context, add func(*streams.Event)) error
 	Schema   *features.Schema
 	Train    train.Options
+	Kind     string  // of the model; models.KindALS if empty
 	Split    string  // splitTime if empty
 	Share    float64 // of the events that are held out; 0 = 0.2
 	K        int     // length of the judged lists; 0 = 20
 	// FixedLambda and FixedKappa take those of Train as they are; else they are chosen on the newest
 	// part of the training data.
 	FixedLambda, FixedKappa bool
+	// TestHalf chooses kappa on every second test user and judges on the others, for published splits
+	// whose test part has another distribution of popularity than the training part.
+	TestHalf bool
 	// Budget bounds the time of all trainings together; 0 = no bound. Each gets an equal part.
 	Budget   time.Duration
 	KeepSeen bool
@@ -46,11 +50,8 @@ type trainOptions struct {
 	Progress io.Writer          // progress bars or lines; nil = none
 }
 
-// lambdas and kappas are the ridges and the weights of the popularity term that are tried.
-var (
-	lambdas = []float64{0.002, 0.006, 0.02}
-	kappas  = []float64{0, 0.01, 0.03, 0.06, 0.1, 0.2}
-)
+// lambdas are the ridges that are tried; kinds have their own weights of the popularity term.
+var lambdas = []float64{0.002, 0.006, 0.02}
 
 // maxChoosers bounds the users on whom lambda and kappa are chosen.
 const maxChoosers = 2000
@@ -101,6 +102,9 @@ func newTrainer(ctx context.Context, o trainOptions) (*trainer, error) {
 	}
 	if o.K == 0 {
 		o.K = 20
+	}
+	if o.Kind == "" {
+		o.Kind = models.KindALS
 	}
 	if o.Train.Signal.Weights == nil {
 		o.Train.Signal = models.DefaultSignal()
@@ -162,47 +166,39 @@ func (t *trainer) evaluate(ctx context.Context) (map[string]float64, error) {
 	if err := t.choose(ctx, h.before); err != nil {
 		return nil, err
 	}
-	als, report, err := t.fit(ctx, h.before, "evaluate")
+	m, report, err := t.fit(ctx, h.before, "evaluate")
 	if err != nil {
+		return nil, err
+	}
+	if m, err = t.halve(ctx, h, m); err != nil {
 		return nil, err
 	}
 	popularity, err := train.Popularity(h.before, t.o.Train)
 	if err != nil {
 		return nil, err
 	}
-	j, err := h.judge(ctx, t.o.K, popularity, als)
+	j, err := h.judge(ctx, t.o.K, popularity, m)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
-	items := len(als.Items().IDs)
+	items := len(m.Items().IDs)
 	t.table(h, j, report, items)
 	return j.metrics(items), nil
 }
 
-// fit trains once and shows the progress.
-func (t *trainer) fit(ctx context.Context, l *train.Log, what string) (*models.ALS, train.Report, error) {
-	o := t.o.Train
-	if t.o.Budget > 0 {
-		o.Budget = t.o.Budget / time.Duration(len(lambdas)+2)
-	}
-	if t.o.Progress != nil {
-		bar := newStep(t.o.Progress, what, "epochs", int64(max(o.Epochs, 0)))
-		defer bar.done()
-		o.Progress = func(p train.Progress) { bar.set(int64(p.Epoch)) }
-	}
-	return train.ALS(ctx, l, o)
-}
-
 // publish trains on everything and makes the model current.
 func (t *trainer) publish(ctx context.Context, metrics map[string]float64) (models.Meta, error) {
-	als, report, err := t.fit(ctx, t.log, "train")
+	m, report, err := t.fit(ctx, t.log, "train")
 	if err != nil {
 		return models.Meta{}, err
 	}
 	if report.Stopped {
 		t.say("The time budget ended training after epoch %d.\n", report.Epochs)
 	}
-	meta, err := t.o.Registry.Publish(ctx, als.WithMetrics(metrics))
+	if m, err = models.WithMetrics(m, metrics); err != nil {
+		return models.Meta{}, err
+	}
+	meta, err := t.o.Registry.Publish(ctx, m)
 	if err != nil {
 		return models.Meta{}, err
 	}

@@ -17,7 +17,7 @@ func (t *trainer) table(h *holdout, j *judged, r train.Report, items int) {
 		thousands(int64(j.users)), thousands(int64(items)), t.seenText(), thousands(int64(j.cold)))
 	w := tabwriter.NewWriter(t.o.Out, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "\tRecall@%d\tNDCG@%d\tMRR@%d\tcoverage\n", j.k, j.k, j.k)
-	for m, name := range []string{"popularity", "ALS"} {
+	for m, name := range []string{"popularity", modelKinds()[t.o.Kind].name} {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%.4f\t%.1f %%\n", name,
 			eval.Bootstrap(j.values(m, recallOf), 1), eval.Bootstrap(j.values(m, ndcgOf), 1),
 			eval.Mean(j.measures[m]).MRR, 100*eval.Coverage(j.lists[m], items))
@@ -42,6 +42,9 @@ func (t *trainer) splitText(h *holdout) string {
 	case splitTime:
 		return fmt.Sprintf("the newest %.0f %% of the events, %s, from %s on, are held out.", 100*t.o.Share, held, h.moment.UTC().Format(time.RFC3339))
 	case splitFile:
+		if t.o.TestHalf {
+			return fmt.Sprintf("the %s events of the published split are held out; every second of their users is judged, the others chose.", held)
+		}
 		return fmt.Sprintf("the %s events of the published split are held out.", held)
 	}
 	return fmt.Sprintf("the newest %.0f %% of each user's events, %s, are held out (other users' later events are known).", 100*t.o.Share, held)

@@ -37,6 +37,7 @@ type Options struct {
 	Progress func(Progress) // called after each epoch, from the goroutine of the caller
 	Schema   string         // schema version, for the manifest
 	Now      func() time.Time
+	LAE      LAEOptions // of the linear autoencoder only
 }
 
 // The defaults that were found to do well on several data sets; MODEL.md has the figures.
@@ -65,6 +66,9 @@ type Progress struct {
 	Loss    float64
 	Elapsed time.Duration
 	Left    time.Duration // expected
+	// Rate is the learning rate of the next epoch and PerSecond the users shown in a second, where there
+	// are such.
+	Rate, PerSecond float64
 }
 
 // Report is what training did.
@@ -121,13 +125,19 @@ func prepare(l *Log, o *Options) (*problem, error) {
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
+	p, err := weigh(l, *o)
+	if err == nil && o.Unobserved == 0 {
+		o.Unobserved = min(max(UnobservedShare*p.byUser.density(len(p.ids)), 1e-6), 1)
+	}
+	return p, err
+}
+
+// weigh turns the log into pairs, if there are enough.
+func weigh(l *Log, o Options) (*problem, error) {
 	p := newProblem(l, o.Signal, models.Signal{HalfLife: o.PopularityHalfLife})
 	if users, items := p.byUser.rows(), len(p.ids); users < minUsers || items < minItems {
 		return nil, fmt.Errorf("train: need at least %d users and %d items with events that carry weight, have %d and %d (%d events in the log): %w",
 			minUsers, minItems, users, items, l.Len(), ErrTooLittle)
-	}
-	if o.Unobserved == 0 {
-		o.Unobserved = min(max(UnobservedShare*p.byUser.density(len(p.ids)), 1e-6), 1)
 	}
 	return p, nil
 }
@@ -328,9 +338,13 @@ func (f *factorisation) ridge(m *csr, x kernel.Matrix, others int) float64 {
 // parallel calls do for consecutive ranges of 0..n-1, each at most step long, from all workers, and
 // waits.
 func (f *factorisation) parallel(n, step int, do func(worker, lo, hi int)) {
+	parallel(f.o.Workers, n, step, do)
+}
+
+func parallel(workers, n, step int, do func(worker, lo, hi int)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
-	for worker := range f.o.Workers {
+	for worker := range workers {
 		wg.Go(func() {
 			for {
 				hi := int(next.Add(int64(step)))

@@ -68,6 +68,8 @@ type problem struct {
 	byUser     *csr // users x items
 	byItem     *csr
 	events     int64 // interactions with a weight
+	// userNumbers and itemNumbers are those of the log, by row.
+	userNumbers, itemNumbers []int32
 }
 
 // newProblem weighs the interactions of the log. Only positive pairs stay; items are numbered in the
@@ -93,6 +95,7 @@ func newProblem(l *Log, s models.Signal, fade models.Signal) *problem {
 		appendUser(m, l, order[starts[u]:starts[u+1]], weights, s)
 		if n := len(m.cols); n > m.starts[len(m.starts)-1] {
 			m.starts = append(m.starts, n)
+			p.userNumbers = append(p.userNumbers, int32(u))
 		}
 	}
 	p.renumber(l, m, popularity)
@@ -157,6 +160,7 @@ func (p *problem) renumber(l *Log, m *csr, popularity []float64) {
 		}
 		number[item] = int32(len(p.ids))
 		p.ids = append(p.ids, l.items.list[item])
+		p.itemNumbers = append(p.itemNumbers, int32(item))
 		p.popularity = append(p.popularity, float32(popularity[item]))
 	}
 	for k, c := range m.cols {

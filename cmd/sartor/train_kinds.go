@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/models/train"
+)
+
+// modelKind is a sort of model that can be trained.
+type modelKind struct {
+	name     string    // for people
+	ridges   []float64 // tried as lambda; empty when the kind has none
+	kappas   []float64 // tried as the weight of the popularity term; empty when the kind has none
+	validate func(train.Options) error
+	fit      func(context.Context, *train.Log, train.Options) (models.Model, train.Report, error)
+}
+
+// trainings is how many trainings one run makes: to choose, to judge and to keep.
+func (k modelKind) trainings() int {
+	if len(k.kappas) == 0 {
+		return 2
+	}
+	return max(len(k.ridges), 1) + 2
+}
+
+// modelKinds lists what can be trained, by the name of the manifest.
+func modelKinds() map[string]modelKind {
+	return map[string]modelKind{
+		models.KindALS: {name: "ALS", ridges: lambdas, kappas: []float64{0, 0.01, 0.03, 0.06, 0.1, 0.2}, validate: train.Options.Validate,
+			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
+				return asModel(train.ALS(ctx, l, o))
+			}},
+		models.KindLAE: {name: "LAE", kappas: []float64{0, 0.1, 0.2, 0.4, 0.55, 0.7, 0.85, 1}, validate: train.Options.ValidateLAE,
+			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
+				return asModel(train.LAE(ctx, l, o))
+			}},
+		models.KindPopularity: {name: "popular", validate: train.Options.Validate,
+			fit: func(_ context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
+				start := time.Now()
+				m, err := train.Popularity(l, o)
+				if err != nil {
+					return nil, train.Report{}, err
+				}
+				meta := m.Meta()
+				return m, train.Report{Users: meta.Users, Items: meta.Items, Events: meta.Events, Elapsed: time.Since(start)}, nil
+			}},
+	}
+}
+
+// asModel keeps a nil pointer from becoming a model.
+func asModel[M models.Model](m M, r train.Report, err error) (models.Model, train.Report, error) {
+	if err != nil {
+		return nil, r, err
+	}
+	return m, r, nil
+}
+
+// fit trains once and shows the progress.
+func (t *trainer) fit(ctx context.Context, l *train.Log, what string) (models.Model, train.Report, error) {
+	k, o := modelKinds()[t.o.Kind], t.o.Train
+	if t.o.Budget > 0 {
+		o.Budget = t.o.Budget / time.Duration(k.trainings())
+	}
+	if t.o.Progress != nil {
+		var bar *step
+		began := time.Now()
+		o.Progress = func(p train.Progress) {
+			if bar == nil {
+				bar = newStep(t.o.Progress, what, "epochs", int64(p.Epochs))
+				bar.start = began
+			}
+			bar.set(int64(p.Epoch))
+		}
+		defer func() { bar.done() }()
+	}
+	return k.fit(ctx, l, o)
+}

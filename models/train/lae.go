@@ -1,0 +1,323 @@
+package train
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/models/kernel"
+)
+
+// LAEOptions say how to train a linear autoencoder, beside Options. The zero value of a field means its
+// default.
+type LAEOptions struct {
+	Batch     int     // users in a step; default 256
+	Negatives int     // items drawn uniformly, beside the targets of the batch; default 2048
+	Rate      float64 // learning rate of Adam before it falls along a cosine; default 0.01
+	Keep      float64 // share of a user's items that is shown; the rest is to be foreseen; default 0.8
+	Tau       float64 // temperature; default 0.1
+	Beta      float64 // damping of popular inputs; default 0
+	// Objective is the weight of an item as a target by the type of its events, the best one counting;
+	// nil = every item alike. Items whose weight is 0 are shown and never foreseen.
+	Objective map[string]float64
+	// Catalog limits what is foreseen, and against what, to the items for which it is true; nil = all.
+	Catalog func(item string) bool
+	// From is the model to start from; its dimension, temperature and damping are kept. Items that it
+	// does not know start afresh.
+	From *models.LAE
+	// FreezeIn and FreezeOut leave a table as it was.
+	FreezeIn, FreezeOut bool
+	// Judge measures the model after every JudgeEvery epochs, and after the last; the best is kept. A
+	// Patience above 0 ends training after so many measurements without a better one.
+	Judge      func(*models.LAE) (float64, error)
+	JudgeEvery int // default 5
+	Patience   int
+	// Resume goes on from a state, with the same log and options to the same result; Checkpoint gets the
+	// state after every epoch, which is valid during the call only.
+	Resume     *LAEState
+	Checkpoint func(*LAEState) error
+}
+
+// LAEState is training after an epoch: the tables A and B and their moments.
+type LAEState struct {
+	Epoch, Epochs, Step     int
+	In, InMean, InSquare    []float32
+	Out, OutMean, OutSquare []float32
+}
+
+func (o Options) laeDefaults() Options {
+	o.Epochs, o.Dim = cmp.Or(o.Epochs, 40), cmp.Or(o.Dim, 64)
+	o = o.withDefaults()
+	l := &o.LAE
+	l.Batch, l.Negatives = cmp.Or(l.Batch, 256), cmp.Or(l.Negatives, 2048)
+	l.Rate, l.Keep, l.Tau = cmp.Or(l.Rate, 0.01), cmp.Or(l.Keep, 0.8), cmp.Or(l.Tau, 0.1)
+	l.JudgeEvery = cmp.Or(l.JudgeEvery, 5)
+	if l.From != nil {
+		p := l.From.Params()
+		o.Dim, l.Tau, l.Beta = p.Factors, p.Tau, p.Beta
+	}
+	return o
+}
+
+func (o Options) laeParams() models.LAEParams {
+	return models.LAEParams{Factors: o.Dim, Tau: o.LAE.Tau, Beta: o.LAE.Beta, Kappa: o.Kappa, Signal: o.Signal}
+}
+
+// ValidateLAE refuses options with which LAE cannot begin.
+func (o Options) ValidateLAE() error {
+	o = o.laeDefaults()
+	l := o.LAE
+	switch {
+	case o.Epochs < 1:
+		return fmt.Errorf("train: %d epochs: need at least 1", o.Epochs)
+	case l.Batch < 1 || l.Batch > 1<<14:
+		return fmt.Errorf("train: batches of %d users: need 1 to %d", l.Batch, 1<<14)
+	case l.Negatives < 1 || l.Negatives > 1<<20:
+		return fmt.Errorf("train: %d negatives: need 1 to %d", l.Negatives, 1<<20)
+	case !(l.Rate > 0 && l.Rate <= 1):
+		return fmt.Errorf("train: the learning rate is %v: need more than 0, at most 1", l.Rate)
+	case !(l.Keep > 0 && l.Keep < 1):
+		return fmt.Errorf("train: a share of %v is shown: need more than 0 and less than 1", l.Keep)
+	case l.FreezeIn && l.FreezeOut:
+		return fmt.Errorf("train: both item tables are frozen: nothing could be learned")
+	}
+	if err := o.laeParams().Validate(); err != nil {
+		return fmt.Errorf("train: %w", err)
+	}
+	return nil
+}
+
+// LAE trains a linear autoencoder on the log. A budget lowers the number of epochs once the first has
+// shown what one costs, so that the learning rate still falls to 0. Cancelling ctx ends training with
+// its error. The log is not changed.
+func LAE(ctx context.Context, l *Log, o Options) (*models.LAE, Report, error) {
+	o = o.laeDefaults()
+	start := o.Now()
+	if err := o.ValidateLAE(); err != nil {
+		return nil, Report{}, err
+	}
+	p, err := weigh(l, o)
+	if err != nil {
+		return nil, Report{}, err
+	}
+	a, err := newAutoencoder(p, l, o)
+	if err != nil {
+		return nil, Report{}, err
+	}
+	run := &laeRun{a: a, o: o, start: start, began: o.Now(), best: math.Inf(-1)}
+	run.report = Report{Users: p.byUser.rows(), Items: len(p.ids), Pairs: len(p.byUser.cols), Events: p.events}
+	run.meta = func() models.Meta { return meta(l, o, run.report) }
+	if err := run.epochs(ctx); err != nil {
+		return nil, run.report, fmt.Errorf("train: %w", err)
+	}
+	m, err := run.model()
+	return m, run.report, err
+}
+
+// laeRun is one training from epoch to epoch.
+type laeRun struct {
+	a            *autoencoder
+	o            Options
+	start, began time.Time
+	report       Report
+	meta         func() models.Meta
+	best         float64
+	bestTable    *models.LAETable // nil until something was judged
+	worse        int              // judgements since the best
+}
+
+func (r *laeRun) epochs(ctx context.Context) error {
+	first := r.a.state.Epoch
+	for r.a.state.Epoch < r.a.state.Epochs {
+		loss, err := r.a.epoch(ctx)
+		if err != nil {
+			return fmt.Errorf("epoch %d: %w", r.a.state.Epoch+1, err)
+		}
+		r.a.state.Epoch++
+		done := r.a.state.Epoch
+		r.report.Epochs, r.report.Loss = done, append(r.report.Loss, loss)
+		r.report.Elapsed = r.o.Now().Sub(r.start)
+		each := r.o.Now().Sub(r.began) / time.Duration(done-first)
+		if done == first+1 {
+			r.shorten(each)
+		}
+		left := r.a.state.Epochs - done
+		r.o.Progress(Progress{Epoch: done, Epochs: r.a.state.Epochs, Loss: loss, Elapsed: r.report.Elapsed, Rate: r.a.rate(),
+			PerSecond: float64(len(r.a.users)) / max(each.Seconds(), 1e-9), Left: each * time.Duration(left)})
+		if r.o.LAE.Checkpoint != nil {
+			if err := r.o.LAE.Checkpoint(&r.a.state); err != nil {
+				return fmt.Errorf("keep epoch %d: %w", done, err)
+			}
+		}
+		if stop, err := r.judge(done, left == 0); err != nil || stop {
+			return err
+		}
+	}
+	return nil
+}
+
+// shorten lowers the number of epochs to what fits into the budget, at least those that ran.
+func (r *laeRun) shorten(each time.Duration) {
+	if r.o.Budget <= 0 {
+		return
+	}
+	left := r.o.Budget - r.o.Now().Sub(r.start)
+	if fit := r.a.state.Epoch + int(left/max(each, 1)); fit < r.a.state.Epochs {
+		r.a.state.Epochs, r.report.Stopped = max(fit, r.a.state.Epoch), true
+	}
+}
+
+// judge measures the model where that is due, and keeps the best.
+func (r *laeRun) judge(epoch int, last bool) (stop bool, err error) {
+	if r.o.LAE.Judge == nil || epoch%r.o.LAE.JudgeEvery != 0 && !last {
+		return false, nil
+	}
+	table := r.a.table()
+	table.In, table.Out = slices.Clone(table.In), slices.Clone(table.Out)
+	m, err := models.NewLAE(r.meta(), r.o.laeParams(), table)
+	if err != nil {
+		return false, err
+	}
+	value, err := r.o.LAE.Judge(m)
+	if err != nil {
+		return false, fmt.Errorf("judge epoch %d: %w", epoch, err)
+	}
+	if value > r.best {
+		r.best, r.bestTable, r.worse = value, &table, 0
+		return false, nil
+	}
+	r.worse++
+	stop = r.o.LAE.Patience > 0 && r.worse >= r.o.LAE.Patience
+	r.report.Stopped = r.report.Stopped || stop
+	return stop, nil
+}
+
+func (r *laeRun) model() (*models.LAE, error) {
+	table := r.a.table()
+	if r.bestTable != nil {
+		table = *r.bestTable
+	}
+	return models.NewLAE(r.meta(), r.o.laeParams(), table)
+}
+
+// autoencoder is the state of training and the work space of a step.
+type autoencoder struct {
+	p       *problem
+	o       Options
+	users   []int32   // rows of p.byUser with at least two items and something to foresee
+	gain    []float32 // by item
+	target  []float32 // weight of each pair of p.byUser as a target; nil = 1
+	catalog []int32   // items that may be foreseen
+	state   LAEState
+	batch   batch
+	passes  passes
+}
+
+func newAutoencoder(p *problem, l *Log, o Options) (*autoencoder, error) {
+	a := &autoencoder{p: p, o: o}
+	params := o.laeParams()
+	for j := range p.ids {
+		a.gain = append(a.gain, params.Gain(float32(p.byItem.starts[j+1]-p.byItem.starts[j])))
+		if o.LAE.Catalog == nil || o.LAE.Catalog(p.ids[j]) {
+			a.catalog = append(a.catalog, int32(j))
+		}
+	}
+	a.weighTargets(l)
+	for u := range p.byUser.rows() {
+		lo, hi := p.byUser.starts[u], p.byUser.starts[u+1]
+		if hi-lo >= 2 && (a.target == nil || slices.ContainsFunc(a.target[lo:hi], func(w float32) bool { return w > 0 })) {
+			a.users = append(a.users, int32(u))
+		}
+	}
+	if len(a.users) < minUsers || len(a.catalog) < minItems {
+		return nil, fmt.Errorf("train: %d users have two items of which one is to be foreseen, %d items may be: %w",
+			len(a.users), len(a.catalog), ErrTooLittle)
+	}
+	a.batch.position = slices.Repeat([]int32{-1}, len(p.ids))
+	a.batch.slot = slices.Clone(a.batch.position)
+	return a, a.begin()
+}
+
+// begin sets the tables to their start: random, from a model, or from a state.
+func (a *autoencoder) begin() error {
+	n := len(a.p.ids) * a.o.Dim
+	if s := a.o.LAE.Resume; s != nil {
+		a.state = *s
+		for _, t := range []*[]float32{&a.state.In, &a.state.InMean, &a.state.InSquare, &a.state.Out, &a.state.OutMean, &a.state.OutSquare} {
+			if len(*t) != n || !kernel.Finite(*t) {
+				return fmt.Errorf("train: resume: the state does not belong to this log and these options: begin anew")
+			}
+			*t = slices.Clone(*t)
+		}
+		return nil
+	}
+	a.state = LAEState{Epochs: a.o.Epochs, In: make([]float32, n), InMean: make([]float32, n), InSquare: make([]float32, n),
+		Out: make([]float32, n), OutMean: make([]float32, n), OutSquare: make([]float32, n)}
+	const spread = 0.05
+	rng := rand.New(rand.NewPCG(a.o.Seed, 0x1ae))
+	for _, t := range [][]float32{a.state.In, a.state.Out} {
+		for i := range t {
+			t[i] = float32(rng.NormFloat64() * spread)
+		}
+	}
+	if a.o.LAE.From != nil {
+		a.warm(a.o.LAE.From.Table())
+	}
+	return nil
+}
+
+// warm copies the rows of the items that the other model knows.
+func (a *autoencoder) warm(t models.LAETable) {
+	d, rows := a.o.Dim, make(map[string]int, len(t.IDs))
+	for j, id := range t.IDs {
+		rows[id] = j
+	}
+	for j, id := range a.p.ids {
+		if from, ok := rows[id]; ok {
+			copy(a.state.In[j*d:(j+1)*d], t.In[from*d:])
+			copy(a.state.Out[j*d:(j+1)*d], t.Out[from*d:])
+		}
+	}
+}
+
+func (a *autoencoder) table() models.LAETable {
+	t := models.LAETable{IDs: a.p.ids, In: a.state.In, Out: a.state.Out, Popularity: a.p.popularity, Users: make([]float32, len(a.p.ids))}
+	for j := range t.Users {
+		t.Users[j] = float32(a.p.byItem.starts[j+1] - a.p.byItem.starts[j])
+	}
+	return t
+}
+
+// rate is the learning rate of the epoch that comes next.
+func (a *autoencoder) rate() float64 {
+	return a.o.LAE.Rate * 0.5 * (1 + math.Cos(math.Pi*float64(a.state.Epoch)/float64(a.state.Epochs)))
+}
+
+// epoch shows every user once, in a random order that depends on the seed and the epoch only.
+func (a *autoencoder) epoch(ctx context.Context) (float64, error) {
+	rng := rand.New(rand.NewPCG(a.o.Seed, 0xe90c+uint64(a.state.Epoch)))
+	order := slices.Clone(a.users)
+	rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	loss, targets, rate := 0.0, 0.0, a.rate()
+	for len(order) > 0 && ctx.Err() == nil {
+		n := min(a.o.LAE.Batch, len(order))
+		a.draw(rng, order[:n])
+		order = order[n:]
+		a.state.Step++
+		sum, count := a.step(kernel.NewAdam(rate, a.state.Step))
+		loss, targets = loss+sum, targets+count
+	}
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	loss /= max(targets, 1e-9)
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return 0, fmt.Errorf("the loss is %v: lower the learning rate: %w", loss, errUnstable)
+	}
+	return loss, nil
+}

@@ -1,0 +1,27 @@
+package models
+
+import "fmt"
+
+// WithMetrics returns m with metrics in its manifest, sharing everything else.
+func WithMetrics(m Model, metrics map[string]float64) (Model, error) {
+	switch m := m.(type) {
+	case *ALS:
+		return m.WithMetrics(metrics), nil
+	case *LAE:
+		return m.WithMetrics(metrics), nil
+	case *Popularity:
+		return m.WithMetrics(metrics), nil
+	}
+	return nil, fmt.Errorf("a model of kind %q takes no metrics", m.Meta().Kind)
+}
+
+// WithKappa returns m with another weight of the popularity term, for the kinds that have one.
+func WithKappa(m Model, kappa float64) (Model, error) {
+	switch m := m.(type) {
+	case *ALS:
+		return m.WithKappa(kappa)
+	case *LAE:
+		return m.WithKappa(kappa)
+	}
+	return nil, fmt.Errorf("a model of kind %q has no popularity term", m.Meta().Kind)
+}
