@@ -5,12 +5,18 @@ package main
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/sartorhq/sartor/features/redisstore"
 )
 
 func main() {
+	// The Redis library writes raw lines to standard error while a server is down; what matters of
+	// them comes back as errors, which the roles log themselves.
+	redisstore.RedirectClientLog(slog.New(slog.DiscardHandler))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	// Once the first signal has asked for a clean stop, a second one ends the process at once.
 	context.AfterFunc(ctx, stop)

@@ -25,7 +25,7 @@ import (
 )
 
 // world is the whole road in this process: broker, Redis, ingest and serving, as the commands wire
-// them, with a shop of three goodsKinds of goods whose buyers never look at another kind.
+// them, with a shop of three kinds of goods whose buyers never look at another kind.
 type world struct {
 	t       testing.TB
 	app     *app
@@ -41,15 +41,15 @@ var goodsKinds = []string{"lamp", "shoe", "tent"}
 const itemsOfKind = 12
 
 // newWorld starts a world whose log already holds the catalogue and the buyers' history, and whose
-// registry holds a model of it.
-func newWorld(t testing.TB) *world {
+// registry holds a model of it. params are the operator's, by rule set.
+func newWorld(t testing.TB, params map[string]map[string]any) *world {
 	t.Helper()
 	stack := startStack(t, devstack.Options{})
 	a := stackApp(stack)
 	if testing.Verbose() {
 		a.logger = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
-	a.config.Rules = RulesConfig{Dir: filepath.Join(stack.Dir(), "rules"), Poll: 20 * time.Millisecond}
+	a.config.Rules = RulesConfig{Dir: filepath.Join(stack.Dir(), "rules"), Poll: 20 * time.Millisecond, Params: params}
 	a.config.Models = ModelsConfig{Dir: filepath.Join(stack.Dir(), "models"), Poll: 20 * time.Millisecond}
 	a.config.Redis.ReadTimeout, a.config.HTTP.Budget = 5*time.Second, 10*time.Second // the machine may be busy; what is tested is not speed
 	if err := os.Mkdir(a.config.Rules.Dir, 0o755); err != nil {
