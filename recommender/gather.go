@@ -20,7 +20,7 @@ func searchDepth(count int) int { return min(max(200, 10*count), 1000) }
 type pool struct {
 	cat  *catalog
 	set  *rules.Set
-	at   map[int32]int // row -> index in list
+	at   rowMap // row -> index in list
 	list []rules.Candidate
 	// alone holds one list per source, shared by all candidates that have no other.
 	alone map[rules.Source][]rules.Source
@@ -28,7 +28,7 @@ type pool struct {
 
 func newPool(s *snapshot, size int) *pool {
 	return &pool{
-		cat: s.cat, set: s.rules, at: make(map[int32]int, size), list: make([]rules.Candidate, 0, size),
+		cat: s.cat, set: s.rules, at: newRowMap(size), list: make([]rules.Candidate, 0, size),
 		alone: make(map[rules.Source][]rules.Source, 4),
 	}
 }
@@ -36,9 +36,9 @@ func newPool(s *snapshot, size int) *pool {
 // add offers a row from a source. An item that is offered twice keeps its higher base score and
 // lists both sources, the one with that score first.
 func (p *pool) add(row int32, base float64, src rules.Source) {
-	i, ok := p.at[row]
+	i, ok := p.at.get(row)
 	if !ok {
-		p.at[row] = len(p.list)
+		p.at.put(row, len(p.list))
 		r := p.cat.rows[row]
 		p.list = append(p.list, rules.Candidate{Item: r.item, Base: base, Sources: p.only(src), Facts: r.known(p.set)})
 		return
@@ -68,7 +68,7 @@ func (p *pool) only(src rules.Source) []rules.Source {
 }
 
 func (p *pool) has(row int32) bool {
-	_, ok := p.at[row]
+	_, ok := p.at.get(row)
 	return ok
 }
 
