@@ -17,17 +17,23 @@ import (
 func newRulesCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
-		Short: "Check, test and format rule files",
+		Short: "Check, test, explain and publish rule files",
 		Long: `Rules are YAML files that say what may, must and must not be recommended. The language is
 explained in rules/LANGUAGE.md, with a recipe for most things that shops want.
 
-  sartor rules check   finds every mistake, with its line, column and what to write instead
-  sartor rules test    runs the *.test.yaml files beside the rules
-  sartor rules fmt     writes files in their canonical form, comments kept
+  sartor rules check      finds every mistake, with its line, column and what to write instead
+  sartor rules lint       finds what is right and yet doubtful
+  sartor rules test       runs the *.test.yaml files beside the rules
+  sartor rules coverage   shows what these tests do not reach
+  sartor rules fmt        writes files in their canonical form, comments kept
+  sartor rules explain    says in sentences why a list is what it is
+  sartor rules simulate   answers recorded requests with a rule set
+  sartor rules diff       shows what a change does to recorded requests
 
 A PATH is a rule file or a folder of them. Names that end in .test.yaml are tests.`,
 	}
-	cmd.AddCommand(newRulesCheckCommand(a), newRulesTestCommand(a), newRulesFmtCommand(a))
+	cmd.AddCommand(newRulesCheckCommand(a), newRulesLintCommand(a), newRulesTestCommand(a), newRulesCoverageCommand(a), newRulesFmtCommand(a),
+		newRulesExplainCommand(a), newRulesSimulateCommand(a), newRulesDiffCommand(a))
 	return cmd
 }
 

@@ -4,6 +4,7 @@
 package rulestest
 
 import (
+	"slices"
 	"time"
 
 	"github.com/sartorhq/sartor/features"
@@ -66,4 +67,19 @@ type expectation struct {
 type pair[T any] struct {
 	item string
 	want T
+}
+
+// RuleIDs lists the rules that the expectations of the file name, each once, sorted.
+func (f *File) RuleIDs() []string {
+	seen := map[string]bool{}
+	for i := range f.Cases {
+		x := &f.Cases[i].expect
+		for _, id := range slices.Concat(x.fired, x.notFired) {
+			seen[id] = true
+		}
+		for _, p := range x.removed {
+			seen[p.want] = true
+		}
+	}
+	return sortedNames(seen)
 }
