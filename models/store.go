@@ -285,15 +285,17 @@ func decodeLAE(meta Meta, set tensorSet) (*LAE, error) {
 		return nil, err
 	}
 	t := LAETable{IDs: ids}
-	for name, to := range map[string]*[]float32{inTensor: &t.In, outTensor: &t.Out} {
-		if *to, err = set.floats(name, len(ids), p.Factors); err != nil {
-			return nil, err
-		}
+	if t.In, err = set.floats(inTensor, len(ids), p.Factors); err != nil {
+		return nil, err
 	}
-	for name, to := range map[string]*[]float32{usersTensor: &t.Users, popularityTensor: &t.Popularity} {
-		if *to, err = set.floats(name, len(ids)); err != nil {
-			return nil, err
-		}
+	if t.Out, err = set.floats(outTensor, len(ids), p.Factors); err != nil {
+		return nil, err
+	}
+	if t.Users, err = set.floats(usersTensor, len(ids)); err != nil {
+		return nil, err
+	}
+	if t.Popularity, err = set.floats(popularityTensor, len(ids)); err != nil {
+		return nil, err
 	}
 	return NewLAE(meta, p, t)
 }

@@ -24,7 +24,8 @@ func TestSaveAndLoadGiveTheSameModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range []Model{als, pop.WithMetrics(map[string]float64{"recall@20": 0.1})} {
+	lae := testLAE(t, testLAEParams()).WithMetrics(map[string]float64{"recall@20": 0.5})
+	for _, m := range []Model{als, lae, pop.WithMetrics(map[string]float64{"recall@20": 0.1})} {
 		dir := filepath.Join(t.TempDir(), "m")
 		meta, err := Save(dir, m)
 		if err != nil {
