@@ -34,16 +34,46 @@ func writeFile(w io.Writer, f *File) {
 	}
 	for _, r := range f.Rules {
 		fmt.Fprintf(w, "rule %q %q %d %t %q %t %t %q %q\n", r.ID, r.Description, r.Priority, r.Hard, r.Group, r.Stop, r.Disabled, r.When.Text, r.Match.Text)
-		if s := r.Schedule; s != nil {
-			fmt.Fprintf(w, "schedule %q %q %q %q\n", s.From, s.Until, s.Days, s.Hours)
+		writeTimes(w, r.Schedule, r.Rollout)
+		writeActions(w, r.Then)
+	}
+	for _, t := range f.Tables {
+		fmt.Fprintf(w, "table %q %q %d %t %q %q %q %d\n", t.ID, t.Description, t.Priority, t.Disabled, t.When.Text, t.Match.Text, t.Hit, len(t.Inputs))
+		writeTimes(w, t.Schedule, t.Rollout)
+		for _, in := range t.Inputs {
+			fmt.Fprintf(w, "input %q\n", in.Text)
 		}
-		if o := r.Rollout; o != nil {
-			fmt.Fprintf(w, "rollout %v %q\n", o.Percent, o.By)
+		for _, row := range t.Rows {
+			fmt.Fprintf(w, "row %d\n", len(row.Cells))
+			for _, c := range row.Cells {
+				fmt.Fprintf(w, "cell %q %q\n", c.Value.Text, textsOf(c.List))
+			}
+			writeActions(w, row.Then)
 		}
-		for _, a := range r.Then {
-			fmt.Fprintf(w, "then %q\n", a.Name)
-			writeFields(w, a.Fields)
-		}
+	}
+}
+
+func textsOf(list []Expr) []string {
+	out := make([]string, len(list))
+	for i, e := range list {
+		out[i] = e.Text
+	}
+	return out
+}
+
+func writeTimes(w io.Writer, s *Schedule, o *Rollout) {
+	if s != nil {
+		fmt.Fprintf(w, "schedule %q %q %q %q\n", s.From, s.Until, s.Days, s.Hours)
+	}
+	if o != nil {
+		fmt.Fprintf(w, "rollout %v %q\n", o.Percent, o.By)
+	}
+}
+
+func writeActions(w io.Writer, actions []Action) {
+	for _, a := range actions {
+		fmt.Fprintf(w, "then %q\n", a.Name)
+		writeFields(w, a.Fields)
 	}
 }
 

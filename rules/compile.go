@@ -23,6 +23,7 @@ type rule struct {
 	file       string
 	priority   int
 	position   int // in its file
+	pos        Pos
 	order      int // in the set
 	hard, stop bool
 	group      string // with the file's name before it; "" = none
@@ -80,8 +81,8 @@ func (c *compiler) file(f *File) {
 		r.error(f.Pos, CodeDuplicate, "the name `"+f.Name+"` is taken by "+other, "give each rule set its own name")
 	}
 	c.names[f.Name] = f.Path
-	if len(f.Rules) > maxRulesPerSet {
-		r.error(f.Pos, CodeTooCostly, fmt.Sprintf("the set has %d rules; at most %d are allowed", len(f.Rules), maxRulesPerSet), "split it")
+	if n := ruleCount(f); n > maxRulesPerSet {
+		r.error(f.Pos, CodeTooCostly, fmt.Sprintf("the set has %d rules; at most %d are allowed", n, maxRulesPerSet), "split it")
 		return
 	}
 	zone, err := time.LoadLocation(f.Timezone)
@@ -94,12 +95,20 @@ func (c *compiler) file(f *File) {
 	kinds := actionKinds()
 	var made []*rule
 	for i := range f.Rules {
-		made = append(made, c.rule(r, t, kinds, i))
+		made = append(made, c.rule(r, t, kinds, &f.Rules[i]))
+	}
+	for i := range f.Tables {
+		made = append(made, c.table(r, t, kinds, &f.Tables[i])...)
+	}
+	for i, m := range made {
+		if m != nil {
+			m.position = i
+		}
 	}
 	r.rule = ""
 	r.unused(t)
 	r.undocumented()
-	r.overlaps(f, made)
+	r.overlaps(made)
 	for _, m := range made {
 		if m != nil {
 			c.rules = append(c.rules, m)
@@ -122,11 +131,19 @@ func (c *compiler) keepParams(f *File, t *typer) {
 	}
 }
 
-func (c *compiler) rule(r *reporter, t *typer, kinds map[string]actionKind, i int) *rule {
-	in := &r.file.Rules[i]
+// ruleCount counts each row of a table as the rule that it becomes.
+func ruleCount(f *File) int {
+	n := len(f.Rules)
+	for i := range f.Tables {
+		n += len(f.Tables[i].Rows)
+	}
+	return n
+}
+
+func (c *compiler) rule(r *reporter, t *typer, kinds map[string]actionKind, in *Rule) *rule {
 	r.rule = in.ID
 	c.checkHead(r, in, kinds)
-	out := &rule{id: in.ID, file: r.file.Name, priority: in.Priority, position: i, hard: in.Hard, stop: in.Stop, scope: r.file.Scope}
+	out := &rule{id: in.ID, file: r.file.Name, priority: in.Priority, pos: in.Pos, hard: in.Hard, stop: in.Stop, scope: r.file.Scope}
 	if in.Group != "" {
 		out.group = r.file.Name + "/" + in.Group
 	}
@@ -196,7 +213,8 @@ func (r *reporter) rollout(t *typer, in *Rule) *rollout {
 	if by == "" {
 		by = "user.id"
 	}
-	out := &rollout{salt: r.file.Name + "/" + in.ID, limit: int(in.Rollout.Percent*bucketCount/100 + 0.5)}
+	id, _, _ := strings.Cut(in.ID, "#") // the rows of a table share their users
+	out := &rollout{salt: r.file.Name + "/" + id, limit: int(in.Rollout.Percent*bucketCount/100 + 0.5)}
 	if in.Rollout.Percent < 0 || in.Rollout.Percent > 100 || !finite(in.Rollout.Percent) {
 		r.error(in.Rollout.Pos, CodeOutOfBounds, fmt.Sprintf("`percent: %v` is outside 0 to 100", in.Rollout.Percent), "")
 	}

@@ -14,6 +14,7 @@ type File struct {
 	Params      []Param
 	Lists       []List
 	Rules       []Rule
+	Tables      []Table
 	Pos         Pos
 	// Lines is the file's text by line, for the snippet under an error.
 	Lines []string
@@ -74,6 +75,41 @@ type Rule struct {
 	Rollout     *Rollout
 	Then        []Action
 	Pos         Pos
+}
+
+// Table is a decision table as written: many alike conditions as a grid. Compile makes an ordinary
+// rule of each row, called ID#1, ID#2, ..., so that everything said of rules holds for rows.
+type Table struct {
+	ID          string
+	Description string
+	Priority    int
+	Disabled    bool
+	When        Expr // narrows all rows
+	Match       Expr
+	Schedule    *Schedule
+	Rollout     *Rollout // the whole table is on or off for a user
+	// Hit says which rows count where several match: "first" (the default) in their order, "all",
+	// or "unique", which is refused unless no two rows can match at once.
+	Hit    string
+	HitPos Pos
+	Inputs []Expr // what the columns ask: fields, or other expressions
+	Rows   []Row
+	Pos    Pos
+}
+
+// Row is one line of a table.
+type Row struct {
+	Cells []Cell // one for each input
+	Then  []Action
+	Pos   Pos
+}
+
+// Cell is what one row asks of one input: "*" for anything, a value, one of several values, or a
+// comparison such as ">= 100". Exactly one of Value and List is set.
+type Cell struct {
+	Value Expr
+	List  []Expr
+	Pos   Pos
 }
 
 // Schedule says when a rule is live, in the file's time zone; half-open [From, Until).

@@ -29,11 +29,11 @@ func (r *reporter) undocumented() {
 }
 
 // overlaps warns about rules of one file that take each other's effect away.
-func (r *reporter) overlaps(f *File, rules []*rule) {
+func (r *reporter) overlaps(rules []*rule) {
 	for i, a := range rules {
 		for j := 0; j < i; j++ {
 			if b := rules[j]; a != nil && b != nil {
-				r.overlap(f, a, b)
+				r.overlap(a, b)
 			}
 		}
 	}
@@ -41,9 +41,9 @@ func (r *reporter) overlaps(f *File, rules []*rule) {
 }
 
 // overlap compares the later rule a with the earlier rule b of one file.
-func (r *reporter) overlap(f *File, a, b *rule) {
+func (r *reporter) overlap(a, b *rule) {
 	r.rule = a.id
-	pos := f.Rules[a.position].Pos
+	pos := a.pos
 	for _, x := range a.actions {
 		for _, y := range b.actions {
 			if x.pin != nil && y.pin != nil && x.pin.position < y.pin.position+y.pin.max && y.pin.position < x.pin.position+x.pin.max && a.always() && b.always() {
@@ -51,7 +51,7 @@ func (r *reporter) overlap(f *File, a, b *rule) {
 					"the one with the higher priority gets it, the other the next free place")
 			}
 			if x.name == y.name && x.stage == stageRoute {
-				r.shadow(f, a, b, x.name)
+				r.shadow(a, b, x.name)
 			}
 			if x.name == "quota" && y.name == "cap" || x.name == "cap" && y.name == "quota" {
 				r.quotaAgainstCap(pos, a, b, x, y)
@@ -64,14 +64,14 @@ func (r *reporter) overlap(f *File, a, b *rule) {
 func (r *rule) always() bool { return r.when == nil && r.schedule == nil && r.rollout == nil }
 
 // shadow warns about a strategy that an unconditional rule of higher rank always takes away.
-func (r *reporter) shadow(f *File, a, b *rule, name string) {
+func (r *reporter) shadow(a, b *rule, name string) {
 	winner, loser := b, a
 	if a.priority > b.priority {
 		winner, loser = a, b
 	}
 	if winner.always() {
 		r.rule = loser.id
-		r.warn(f.Rules[loser.position].Pos, CodeShadowed, "`"+winner.id+"` always decides `"+name+"` before this rule", "give this rule a higher priority, or the other one a condition")
+		r.warn(loser.pos, CodeShadowed, "`"+winner.id+"` always decides `"+name+"` before this rule", "give this rule a higher priority, or the other one a condition")
 		r.rule = a.id
 	}
 }

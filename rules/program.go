@@ -45,10 +45,8 @@ func (t *typer) compile(src string, want kind) (p *program, faults []fault) {
 	if f != nil {
 		return nil, []fault{*f}
 	}
-	g := guard{}
-	ast.Walk(&tree.Node, &g)
-	if len(g.faults) > 0 {
-		return nil, g.faults
+	if faults := guarded(tree); len(faults) > 0 {
+		return nil, faults
 	}
 	root := t.node(tree.Node)
 	t.checkResult(root, want)
@@ -66,6 +64,13 @@ func (t *typer) compile(src string, want kind) (p *program, faults []fault) {
 		p.close()
 	}
 	return p, t.faults
+}
+
+// guarded lists the constructs of a tree that rules may not use.
+func guarded(tree *parser.Tree) []fault {
+	g := guard{}
+	ast.Walk(&tree.Node, &g)
+	return g.faults
 }
 
 // close makes the closures that run in place of the machine.

@@ -4,11 +4,13 @@ import "slices"
 
 // The keys of each part of a rule file, in canonical order.
 var (
-	fileKeys     = []string{"apiVersion", "kind", "name", "description", "owner", "tags", "scope", "timezone", "params", "lists", "rules"}
+	fileKeys     = []string{"apiVersion", "kind", "name", "description", "owner", "tags", "scope", "timezone", "params", "lists", "rules", "tables"}
 	scopeKeys    = []string{"scenarios", "placements"}
 	paramKeys    = []string{"type", "default", "min", "max", "description"}
 	listKeys     = []string{"values", "file", "description"}
 	ruleKeys     = []string{"id", "description", "priority", "hard", "group", "stop", "disabled", "when", "match", "schedule", "rollout", "then"}
+	tableKeys    = []string{"id", "description", "priority", "disabled", "when", "match", "schedule", "rollout", "hit", "inputs", "rows"}
+	rowKeys      = []string{"if", "then"}
 	scheduleKeys = []string{"from", "until", "days", "hours"}
 	rolloutKeys  = []string{"percent", "by"}
 )
@@ -56,7 +58,7 @@ var knownKeys = Words()
 // Words returns every key and field name of rule files, sorted: for completion, and for the test
 // that the manual names them all.
 func Words() []string {
-	all := slices.Concat(fileKeys, scopeKeys, paramKeys, listKeys, ruleKeys, scheduleKeys, rolloutKeys)
+	all := slices.Concat(fileKeys, scopeKeys, paramKeys, listKeys, ruleKeys, tableKeys, rowKeys, scheduleKeys, rolloutKeys)
 	for name, fields := range actionFields {
 		all = append(append(all, name), fields...)
 	}

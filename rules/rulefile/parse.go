@@ -72,7 +72,7 @@ func (r *reader) file(f *rules.File, root *yaml.Node) {
 		return
 	}
 	for _, key := range []string{"apiVersion", "kind", "name", "rules"} {
-		if !seen[key] {
+		if !seen[key] && !(key == "rules" && seen["tables"]) {
 			r.Missing(root, root, "a rule set", key, map[string]string{"apiVersion": "apiVersion: rules/v1", "kind": "kind: RuleSet",
 				"name": "name: home", "rules": "rules:"}[key])
 		}
@@ -117,6 +117,8 @@ func (r *reader) fileKey(f *rules.File, e Entry) {
 		f.Lists = r.lists(e.Value)
 	case "rules":
 		f.Rules = r.rules(e.Value)
+	case "tables":
+		f.Tables = r.tables(e.Value)
 	}
 }
 

@@ -164,6 +164,22 @@ func (r *reader) then(e Entry) []rules.Action {
 	return out
 }
 
+// rowActions reads the actions of a table's row: a list as in rules, or `{boost: {multiply: 1.4}}`.
+func (r *reader) rowActions(e Entry) []rules.Action {
+	if e.Value.Kind != yaml.MappingNode {
+		return r.then(e)
+	}
+	var out []rules.Action
+	for i := 0; i+1 < len(e.Value.Content); i += 2 {
+		k := e.Value.Content[i]
+		one := &yaml.Node{Kind: yaml.MappingNode, Line: k.Line, Column: k.Column, Content: e.Value.Content[i : i+2]}
+		if a, ok := r.action(one); ok {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
 func (r *reader) action(n *yaml.Node) (rules.Action, bool) {
 	if r.Muted(n) {
 		return rules.Action{}, false

@@ -81,8 +81,6 @@ func (d *Document) unknownKey(parent, k, v *yaml.Node, what string, known []stri
 		hint = "put a space after the `-` that starts an entry"
 	case parent.Style&yaml.FlowStyle != 0 && isNull(v):
 		hint = "inside `{ }` and `[ ]` a comma ends a value: put the whole condition in quotes"
-	case k.Value == "tables" && what == "a rule set":
-		hint = "decision tables are not available: write one rule a row, in one `group` for \"first hit wins\""
 	case contains(ruleKeys, k.Value) && what == "a rule set":
 		hint = "it belongs to a rule: indent it under one of `rules:`"
 	}

@@ -88,6 +88,12 @@ func unknownRules(c *Case, file rules.File) []string {
 	for _, r := range file.Rules {
 		known = append(known, r.ID)
 	}
+	for _, t := range file.Tables {
+		known = append(known, t.ID)
+		for i := range t.Rows {
+			known = append(known, fmt.Sprintf("%s#%d", t.ID, i+1))
+		}
+	}
 	var out []string
 	check := func(id string) {
 		if slices.Contains(known, id) {
@@ -130,12 +136,12 @@ func (x *expectation) differences(got rules.Result, order []string) []string {
 	}
 	fired := firedRules(got.Trace)
 	for _, id := range x.fired {
-		if !slices.Contains(fired, id) {
+		if !acted(fired, id) {
 			say("fired: %s did not; these did: %s", id, list(fired))
 		}
 	}
 	for _, id := range x.notFired {
-		if slices.Contains(fired, id) {
+		if acted(fired, id) {
 			say("not_fired: %s did fire", id)
 		}
 	}
@@ -153,7 +159,7 @@ func (x *expectation) itemDifferences(got rules.Result) []string {
 		ranked[it.Item.ID] = it
 	}
 	for _, p := range x.removed {
-		if by := got.Trace.Removed[p.item]; by != p.want {
+		if by := got.Trace.Removed[p.item]; by != p.want && !acted([]string{by}, p.want) {
 			say("removed: %s\n  want by %s\n  got  %s", p.item, p.want, orNone(by))
 		}
 	}
@@ -172,6 +178,11 @@ func (x *expectation) itemDifferences(got rules.Result) []string {
 		}
 	}
 	return out
+}
+
+// acted tells whether a rule, or a row of a table, is in the list.
+func acted(list []string, id string) bool {
+	return slices.ContainsFunc(list, func(rule string) bool { return rule == id || strings.HasPrefix(rule, id+"#") })
 }
 
 func firedRules(t rules.Trace) []string {
