@@ -2,8 +2,7 @@ package index
 
 import (
 	"runtime"
-
-	"golang.org/x/sys/unix"
+	"syscall"
 )
 
 // hugePage is the size of a large page, and the least size worth asking for them.
@@ -15,12 +14,12 @@ func pages[T any](owner *T, n int) []byte {
 	if n < hugePage {
 		return make([]byte, n)
 	}
-	all, err := unix.Mmap(-1, 0, n+hugePage, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	all, err := syscall.Mmap(-1, 0, n+hugePage, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
 	if err != nil {
 		return make([]byte, n)
 	}
-	_ = unix.Madvise(all, unix.MADV_HUGEPAGE) // only a hint
+	_ = syscall.Madvise(all, syscall.MADV_HUGEPAGE) // only a hint
 	// A failure to unmap leaks the pages, and there is nobody to tell.
-	runtime.AddCleanup(owner, func(b []byte) { _ = unix.Munmap(b) }, all)
+	runtime.AddCleanup(owner, func(b []byte) { _ = syscall.Munmap(b) }, all)
 	return all[:n:n]
 }
