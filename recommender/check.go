@@ -1,9 +1,11 @@
 package recommender
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
+	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/recommender/decision"
 	"github.com/sartorhq/sartor/rules"
 )
@@ -25,6 +27,8 @@ func (r *Recommender) check(q Request) (*checked, error) {
 	for _, w := range wrong {
 		p.add(contextField(w.Field), "%s", w.Message)
 	}
+	c.turn(&p)
+	r.checkFields(q.Fields, &p)
 	if q.Filter != "" && len(q.Filter) <= MaxFilterBytes {
 		f := r.compile(q.Filter)
 		c.filter = f.condition
@@ -40,6 +44,27 @@ func (r *Recommender) check(q Request) (*checked, error) {
 		}
 	}
 	return c, nil
+}
+
+// checkFields refuses item fields that the schema does not know.
+func (r *Recommender) checkFields(names []string, p *problems) {
+	if len(names) > MaxFields {
+		p.add("include_fields", "more than %d names", MaxFields)
+		return
+	}
+	for i, name := range names {
+		if !r.itemFields[name] {
+			p.add(fmt.Sprintf("include_fields[%d]", i), "is not an item field of the schema")
+		}
+	}
+}
+
+func itemFields(schema *features.Schema) map[string]bool {
+	out := make(map[string]bool)
+	for _, f := range schema.ItemFields() {
+		out[f.Name] = true
+	}
+	return out
 }
 
 func contextField(name string) string {

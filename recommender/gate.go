@@ -16,6 +16,7 @@ type gate struct {
 	static  *mask
 	bits    index.Bitmap // static and item-only filter; not to be changed
 	exclude map[string]bool
+	shown   map[uint64]bool  // hashes of items on earlier pages
 	mixed   *rules.Condition // a filter that looks at user or context too
 	env     *rules.Env
 	asked   int
@@ -24,7 +25,7 @@ type gate struct {
 }
 
 func (s *snapshot) gate(ctx context.Context, env *rules.Env, q *checked) *gate {
-	g := &gate{ctx: ctx, cat: s.cat, exclude: q.exclude, env: env, static: s.allowed(env.Request.Scenario)}
+	g := &gate{ctx: ctx, cat: s.cat, exclude: q.exclude, shown: q.shown, env: env, static: s.allowed(env.Request.Scenario)}
 	g.bits = g.static.bits
 	switch {
 	case q.filter == nil:
@@ -43,7 +44,7 @@ func (g *gate) open(row int32) bool { return g.bits.Has(int(row)) && g.late(row)
 // late tells what the bitmap cannot: the exclude list and a mixed filter.
 func (g *gate) late(row int32) bool {
 	it := g.cat.rows[row].item
-	if g.exclude[it.ID] {
+	if len(g.exclude) > 0 && g.exclude[it.ID] || len(g.shown) > 0 && g.shown[itemHash(it.ID)] {
 		return false
 	}
 	if g.mixed == nil {
@@ -63,7 +64,7 @@ func (g *gate) late(row int32) bool {
 // searched for again with a larger k, until the list is full or everything was seen.
 func (g *gate) search(x *index.Flat, query []float32, k int) []index.Hit {
 	vectors := x.Len()
-	for ask := k + len(g.exclude); ; ask *= 8 {
+	for ask := k + len(g.exclude) + len(g.shown); ; ask *= 8 {
 		ask = min(ask, vectors)
 		hits := x.Search(query, ask, g.bits)
 		kept := make([]index.Hit, 0, min(k, len(hits)))

@@ -114,6 +114,8 @@ type Recommender struct {
 	metrics *metrics
 	// filters holds compiled request filters by text; the schema never changes under them.
 	filters *lru[string, *compiledFilter]
+	// itemFields are the names that Request.Fields may hold.
+	itemFields map[string]bool
 
 	current atomic.Pointer[snapshot]
 	// refreshedAt is when an item source last answered, in Unix milliseconds; 0 = never.
@@ -135,6 +137,8 @@ func New(opts Options) *Recommender {
 		schema:  opts.Schema,
 		users:   newUserState(opts),
 		filters: newLRU[string, *compiledFilter](2 * opts.Filters),
+
+		itemFields: itemFields(opts.Schema),
 	}
 	set := rules.Empty()
 	s := &snapshot{

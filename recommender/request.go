@@ -16,6 +16,7 @@ const (
 	MaxExclude     = 1000 // ids in the exclude list
 	MaxFilterBytes = 2000
 	MaxTextBytes   = 1000 // search text
+	MaxFields      = 32   // item fields returned
 	DefaultCount   = 10
 )
 
@@ -41,6 +42,12 @@ type Request struct {
 	Filter string
 	// Explain asks for Response.Explain.
 	Explain bool
+	// Fields names item fields of the schema to return with each item (Item.Fields).
+	Fields []string
+	// Paging asks for Response.NextCursor; Cursor asks for the page after the one that gave it, of the
+	// same request. No item is on two pages.
+	Paging bool
+	Cursor string
 }
 
 // Item is one place of an answer.
@@ -54,6 +61,8 @@ type Item struct {
 	Reasons []string
 	Badges  []string
 	Notes   map[string]string
+	// Fields holds what Request.Fields asked for, by name; nil without. Its values are not to be changed.
+	Fields map[string]any
 }
 
 // ServedBy says which strategy made the list.
@@ -67,6 +76,7 @@ const (
 	ServedByCategory ServedBy = "category" // popular in the category of the source item
 	ServedByPopular  ServedBy = "popular"  // popular by context: nothing to encode, or no model
 	ServedByStatic   ServedBy = "static"   // popular, from the catalogue snapshot on disk
+	ServedByGiven    ServedBy = "given"    // Rank: the order given, for want of a model or a vector
 	ServedByNone     ServedBy = "none"     // there was nothing to list
 )
 
@@ -98,6 +108,8 @@ type Response struct {
 	// Degraded names each loss, in a fixed order; empty when nothing was lost.
 	Degraded []string
 	Versions Versions
+	// NextCursor asks for the next page; "" when paging was not asked for or no page is to follow.
+	NextCursor string
 	// Explain is nil unless asked for.
 	Explain *Explanation
 }
@@ -128,6 +140,8 @@ type checked struct {
 	context map[string]any
 	filter  *rules.Condition // nil = none
 	exclude map[string]bool
+	cursor  *cursor         // nil on the first page
+	shown   map[uint64]bool // hashes of items on earlier pages
 }
 
 type problems []Problem

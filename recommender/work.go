@@ -162,7 +162,7 @@ func (w *work) respond(by ServedBy) *Response {
 		w.lose(DegradedFilterBudget)
 	}
 	resp := &Response{
-		RecommendationID: w.r.opts.NewID(),
+		RecommendationID: w.recommendationID(),
 		Items:            make([]Item, len(w.result.Items)),
 		ServedBy:         by,
 		Degraded:         append(w.degraded, w.result.Degraded...),
@@ -172,13 +172,26 @@ func (w *work) respond(by ServedBy) *Response {
 		ranked := &w.result.Items[i]
 		resp.Items[i] = Item{
 			ItemID: ranked.Item.ID, Score: ranked.Score, Source: primary(ranked.Sources),
-			Reasons: ranked.Reasons, Badges: ranked.Badges, Notes: ranked.Notes,
+			Reasons: ranked.Reasons, Badges: ranked.Badges, Notes: ranked.Notes, Fields: w.fields(ranked.Item),
 		}
 	}
+	resp.NextCursor = w.nextCursor(resp)
 	if w.trail != nil {
 		resp.Explain = w.explain(resp)
 	}
 	return resp
+}
+
+// fields returns the values of an item that the request asks for.
+func (w *work) fields(it *features.Item) map[string]any {
+	if len(w.q.Fields) == 0 {
+		return nil
+	}
+	out := make(map[string]any, len(w.q.Fields))
+	for _, name := range w.q.Fields {
+		out[name] = it.Env[name]
+	}
+	return out
 }
 
 func primary(sources []rules.Source) string {

@@ -3,6 +3,7 @@
 package index
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/bits"
@@ -16,6 +17,11 @@ import (
 type Hit struct {
 	Row   int
 	Score float32
+}
+
+// Sort puts hits in the order of Search: descending scores, equal ones by row.
+func Sort(hits []Hit) {
+	slices.SortFunc(hits, func(a, b Hit) int { return cmp.Compare(newKey(a.Row, a.Score), newKey(b.Row, b.Score)) })
 }
 
 // chunk is how many rows are scored before the scores are looked at: they stay in the first-level
