@@ -26,9 +26,9 @@ type route struct {
 	handler      func(*fiber.Ctx) error
 }
 
-// fiberPath turns /v1/items/{id} into /v1/items/:id.
+// fiberPath turns /v1/items/{id} into /v1/items/:id; a colon of the path itself is escaped.
 func fiberPath(path string) string {
-	return strings.NewReplacer("{", ":", "}", "").Replace(path)
+	return strings.NewReplacer("{", ":", "}", "", ":", `\:`).Replace(path)
 }
 
 // handle wraps a route's handler with everything that all routes share.

@@ -14,6 +14,8 @@ import (
 type document struct {
 	api       *huma.OpenAPI
 	recommend *huma.Schema // of recommendBody
+	rank      *huma.Schema // of rankBody
+	batch     *huma.Schema // of batchBody
 	problem   *huma.Schema
 	json      []byte
 }
@@ -32,6 +34,8 @@ func newDocument(version string) document {
 	}
 	d := document{api: api}
 	d.recommend = d.schema(recommendBody{})
+	d.rank = d.schema(rankBody{})
+	d.batch = d.schema(batchBody{})
 	d.problem = d.schema(problem{})
 	return d
 }

@@ -158,6 +158,14 @@ func title(kind string) string {
 	return "Internal error"
 }
 
+// problem is the body that tells an error to a client.
+func (s *Server) problem(e *httpError, requestID string) problem {
+	return problem{
+		Type: "urn:sartor:problem:" + e.kind, Title: title(e.kind), Status: e.status, Detail: e.detail,
+		RequestID: requestID, Errors: e.errors, Accepted: e.accepted, NotAccepted: e.notAccepted,
+	}
+}
+
 // writeProblem answers with an error and logs what the operator must know.
 func (s *Server) writeProblem(c *fiber.Ctx, route string, err error) int {
 	e := asHTTP(err)
@@ -165,10 +173,7 @@ func (s *Server) writeProblem(c *fiber.Ctx, route string, err error) int {
 	if e.status >= http.StatusInternalServerError {
 		s.logger.Error("request failed", "route", route, "status", e.status, "request_id", id, "error", e.Error())
 	}
-	body, encErr := json.Marshal(problem{
-		Type: "urn:sartor:problem:" + e.kind, Title: title(e.kind), Status: e.status, Detail: e.detail,
-		RequestID: id, Errors: e.errors, Accepted: e.accepted, NotAccepted: e.notAccepted,
-	})
+	body, encErr := json.Marshal(s.problem(e, id))
 	if encErr != nil {
 		s.logger.Error("encode a problem", "error", encErr)
 	}

@@ -28,6 +28,53 @@ func (s *Server) recommend(c *fiber.Ctx) error {
 	return reply(c, http.StatusOK, toRecommendation(resp))
 }
 
+// rank answers POST /v1/rank.
+func (s *Server) rank(c *fiber.Ctx) error {
+	body := rankBody{Count: -1} // as absent: written as 0 it is out of range
+	if err := s.document.decode(c.Request().Body(), s.document.rank, &body); err != nil {
+		return err
+	}
+	q := body.request()
+	switch q.Count {
+	case -1:
+		q.Count = 0
+	case 0:
+		q.Count = -1
+	}
+	resp, err := s.rec.Rank(s.ctx, q)
+	if err != nil {
+		return err
+	}
+	return reply(c, http.StatusOK, toRecommendation(resp))
+}
+
+// maxBatch is how many requests one batch may hold.
+const maxBatch = 100
+
+// recommendBatch answers POST /v1/recommend:batch: each request on its own, one after the other, so that a
+// batch does not crowd out the visitors of a shop.
+func (s *Server) recommendBatch(c *fiber.Ctx) error {
+	var body batchBody
+	if err := s.document.decode(c.Request().Body(), s.document.batch, &body); err != nil {
+		return err
+	}
+	if n := len(body.Requests); n < 1 || n > maxBatch {
+		return invalid(fieldError{Field: "requests", Message: fmt.Sprintf("must hold between 1 and %d requests", maxBatch)})
+	}
+	out := batchAnswer{Results: make([]batchResult, len(body.Requests))}
+	for i := range body.Requests {
+		q := body.Requests[i].request() // a count of 0 is absent here: 10
+		resp, err := s.rec.Recommend(s.ctx, q)
+		if err != nil {
+			p := s.problem(asHTTP(err), requestID(c))
+			out.Results[i] = batchResult{Status: p.Status, Problem: &p}
+			continue
+		}
+		out.Results[i] = batchResult{Status: http.StatusOK, Recommendation: toRecommendation(resp)}
+	}
+	return reply(c, http.StatusOK, out)
+}
+
 // similar answers GET /v1/items/{id}/similar.
 func (s *Server) similar(c *fiber.Ctx) error {
 	id, err := pathID(c)

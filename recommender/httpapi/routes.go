@@ -20,8 +20,25 @@ func (s *Server) recommendRoutes() []route {
 			RequestBody: jsonBody(d.recommend, map[string]any{
 				"user_id": "u1", "scenario": "home", "count": 10, "context": map[string]any{"country": "DE"},
 				"exclude": []string{"sku-9"}, "filter": "item.price < 50", "explain": true,
+				"include_fields": []string{"title", "price"}, "paging": true,
 			}),
 			Responses: d.answers(http.StatusOK, "The list.", recommendation{}),
+		}},
+		{method: http.MethodPost, path: "/v1/recommend:batch", maxBody: maxEventBody, handler: s.recommendBatch, operation: &huma.Operation{
+			OperationID: "recommendBatch", Tags: []string{"recommendations"}, Summary: "Recommend items to many users",
+			Description: "For mailings. Each request is answered on its own; a bad one has a problem in its result and spoils no other.",
+			RequestBody: jsonBody(d.batch, map[string]any{"requests": []any{
+				map[string]any{"user_id": "u1", "scenario": "email", "count": 5}, map[string]any{"user_id": "u2", "scenario": "email", "count": 5},
+			}}),
+			Responses: d.answers(http.StatusOK, "One result per request.", batchAnswer{}),
+		}},
+		{method: http.MethodPost, path: "/v1/rank", maxBody: maxBody, handler: s.rank, operation: &huma.Operation{
+			OperationID: "rank", Tags: []string{"recommendations"}, Summary: "Order given items for a user",
+			Description: "By the model, under the rules of the scenario: for search results and lists that come from elsewhere. What is unknown, excluded or given twice is left out; nothing is added.",
+			RequestBody: jsonBody(d.rank, map[string]any{
+				"user_id": "u1", "scenario": "search", "items": []string{"sku-2", "sku-1"}, "include_fields": []string{"price"},
+			}),
+			Responses: d.answers(http.StatusOK, "The items, best first.", recommendation{}),
 		}},
 		{method: http.MethodGet, path: "/v1/items/{id}/similar", handler: s.similar, operation: &huma.Operation{
 			OperationID: "similarItems", Tags: []string{"recommendations"}, Summary: "Items like this one",

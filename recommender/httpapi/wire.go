@@ -23,6 +23,10 @@ type recommendBody struct {
 	Exclude     []string       `json:"exclude,omitempty" maxItems:"1000" nullable:"false" doc:"Items that must not be in the list"`
 	Filter      string         `json:"filter,omitempty" maxLength:"2000" doc:"A condition in the language of rules that every item must meet" example:"item.price < 50"`
 	Explain     bool           `json:"explain,omitempty" doc:"Tell per item and per stage how the list came to be"`
+
+	IncludeFields []string `json:"include_fields,omitempty" maxItems:"32" nullable:"false" doc:"Item fields of the feature schema to return with each item" example:"[\"title\",\"price\"]"`
+	Paging        bool     `json:"paging,omitempty" doc:"Ask for next_cursor"`
+	Cursor        string   `json:"cursor,omitempty" maxLength:"11000" doc:"next_cursor of the page before; the rest of the request stays the same"`
 }
 
 func (b *recommendBody) request() recommender.Request {
@@ -30,16 +34,62 @@ func (b *recommendBody) request() recommender.Request {
 		UserID: b.UserID, AnonymousID: b.AnonymousID, Scenario: b.Scenario, Placement: b.Placement,
 		Channel: b.Channel, Query: b.Query, SourceItem: b.SourceItem, Count: b.Count,
 		Context: b.Context, Exclude: b.Exclude, Filter: b.Filter, Explain: b.Explain,
+		Fields: b.IncludeFields, Paging: b.Paging, Cursor: b.Cursor,
 	}
+}
+
+// rankBody is the body of POST /v1/rank.
+type rankBody struct {
+	Items       []string       `json:"items" minItems:"1" maxItems:"1000" nullable:"false" doc:"The items to order"`
+	UserID      string         `json:"user_id,omitempty" maxLength:"128" doc:"Who asks" example:"u1"`
+	AnonymousID string         `json:"anonymous_id,omitempty" maxLength:"128" doc:"A visitor who is not logged in; user_id wins"`
+	Scenario    string         `json:"scenario,omitempty" maxLength:"63" pattern:"^[a-z0-9][a-z0-9_-]*$" default:"default" doc:"Placement whose rules apply" example:"search"`
+	Placement   string         `json:"placement,omitempty" maxLength:"63" pattern:"^[a-z0-9][a-z0-9_-]*$" doc:"Place within the scenario"`
+	Channel     string         `json:"channel,omitempty" maxLength:"63" pattern:"^[a-z0-9][a-z0-9_-]*$" doc:"For rules: app, web, mail, ..."`
+	Query       string         `json:"query,omitempty" maxLength:"1000" doc:"For rules: what was searched for"`
+	SourceItem  string         `json:"source_item,omitempty" maxLength:"128" doc:"For rules: the item that is looked at"`
+	Count       int            `json:"count,omitempty" minimum:"1" maximum:"1000" doc:"Length of the list; all items by default"`
+	Context     map[string]any `json:"context,omitempty" doc:"Facts about the visit"`
+	Exclude     []string       `json:"exclude,omitempty" maxItems:"1000" nullable:"false" doc:"Items that must not be in the list"`
+	Filter      string         `json:"filter,omitempty" maxLength:"2000" doc:"A condition that every item must meet"`
+	Explain     bool           `json:"explain,omitempty" doc:"Tell how the order came to be"`
+
+	IncludeFields []string `json:"include_fields,omitempty" maxItems:"32" nullable:"false" doc:"Item fields to return with each item"`
+}
+
+func (b *rankBody) request() recommender.RankRequest {
+	return recommender.RankRequest{Items: b.Items, Request: recommender.Request{
+		UserID: b.UserID, AnonymousID: b.AnonymousID, Scenario: b.Scenario, Placement: b.Placement,
+		Channel: b.Channel, Query: b.Query, SourceItem: b.SourceItem, Count: b.Count,
+		Context: b.Context, Exclude: b.Exclude, Filter: b.Filter, Explain: b.Explain, Fields: b.IncludeFields,
+	}}
+}
+
+// batchBody is the body of POST /v1/recommend:batch.
+type batchBody struct {
+	Requests []recommendBody `json:"requests" minItems:"1" maxItems:"100" nullable:"false" doc:"Requests as POST /v1/recommend takes them"`
+}
+
+// batchAnswer holds one result per request, in the order of the requests.
+type batchAnswer struct {
+	Results []batchResult `json:"results" nullable:"false" doc:"One per request, in their order"`
+}
+
+// batchResult is a recommendation or a problem.
+type batchResult struct {
+	Status         int             `json:"status" doc:"HTTP status that the request alone would have got" example:"200"`
+	Recommendation *recommendation `json:"recommendation,omitempty"`
+	Problem        *problem        `json:"problem,omitempty"`
 }
 
 // recommendation is the answer of POST /v1/recommend and GET /v1/items/{id}/similar.
 type recommendation struct {
 	RecommendationID string           `json:"recommendation_id" doc:"Send it with clicks and orders to attribute them"`
 	Items            []recommended    `json:"items" nullable:"false" doc:"The list, best first"`
-	ServedBy         string           `json:"served_by" doc:"The strategy that made the list" enum:"model,rules,similar,category,popular,static,none"`
+	ServedBy         string           `json:"served_by" doc:"The strategy that made the list" enum:"model,rules,similar,category,popular,static,given,none"`
 	Degraded         []string         `json:"degraded" nullable:"false" doc:"What the answer had to do without; empty when nothing"`
 	Versions         versions         `json:"versions" doc:"What computed the answer"`
+	NextCursor       string           `json:"next_cursor,omitempty" doc:"Send it as cursor for the next page; absent on the last one"`
 	Explain          *explanationBody `json:"explain,omitempty" doc:"The story of the answer, when asked for"`
 }
 
@@ -50,6 +100,7 @@ type recommended struct {
 	Reasons []string          `json:"reasons" nullable:"false" doc:"Ids of the rules that brought the item here"`
 	Badges  []string          `json:"badges,omitempty" doc:"Texts to show with the item"`
 	Notes   map[string]string `json:"notes,omitempty"`
+	Fields  map[string]any    `json:"fields,omitempty" doc:"What include_fields asked for, by name"`
 }
 
 type versions struct {
@@ -85,12 +136,13 @@ func toRecommendation(r *recommender.Response) *recommendation {
 		ServedBy:         string(r.ServedBy),
 		Degraded:         list(r.Degraded),
 		Versions:         versions(r.Versions),
+		NextCursor:       r.NextCursor,
 	}
 	for i := range r.Items {
 		it := &r.Items[i]
 		out.Items[i] = recommended{
 			ItemID: it.ItemID, Score: math.Round(it.Score*1e6) / 1e6, Source: it.Source,
-			Reasons: list(it.Reasons), Badges: it.Badges, Notes: it.Notes,
+			Reasons: list(it.Reasons), Badges: it.Badges, Notes: it.Notes, Fields: it.Fields,
 		}
 	}
 	if r.Explain != nil {
