@@ -224,7 +224,7 @@ func (fp *foldPlan) need(m measure, t streams.Type, window time.Duration) {
 func retentionOf(fields []*field) Retention {
 	r := Retention{Hours: 1, Days: 1, CountryDays: countryDays + 1}
 	for _, f := range fields {
-		if f.Kind == kindAgeBelow || f.Kind == kindTop {
+		if !f.windowed() {
 			continue
 		}
 		for _, w := range []time.Duration{f.Window, f.Past} {

@@ -10,6 +10,8 @@ func commands(a *app) []*cobra.Command {
 		newIngestCommand(a),
 		newTrainCommand(a),
 		newReplayCommand(a),
+		newFeaturesCommand(a),
+		newEraseCommand(a),
 		newDLQCommand(a),
 		newTopicsCommand(a),
 		newRulesCommand(a),

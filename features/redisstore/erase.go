@@ -2,6 +2,7 @@ package redisstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -191,4 +192,49 @@ func (s *Store) StoredAll(ctx context.Context, entities []features.Entity) ([]*f
 		out[i] = states[n]
 	}
 	return out, nil
+}
+
+// CopyErasures brings the erasures of the active namespace into the one in use, which is being built:
+// a log that was compacted may not tell of them any more. It must run before events are applied,
+// because an erasure takes everything that is there. It returns how many there were.
+func (s *Store) CopyErasures(ctx context.Context) (int, error) {
+	name, err := s.Active(ctx)
+	if err != nil {
+		return 0, err
+	}
+	from, to := s.opts.space(name), s.space()
+	if from == to {
+		return 0, nil
+	}
+	script, n := redis.NewScript(eraseLua), 0
+	var mu sync.Mutex
+	err = s.scan(ctx, globEscape(from.prefix)+"{v*}:u:*", func(c redis.UniversalClient, keys []string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		gone := make([]*redis.StringCmd, len(keys))
+		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+			for i, k := range keys {
+				gone[i] = p.HGet(ctx, k, fieldGone)
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, redis.Nil) {
+			return err
+		}
+		for i, k := range keys {
+			if gone[i].Val() == "" {
+				continue
+			}
+			target := to.prefix + strings.TrimPrefix(k, from.prefix)
+			if err := script.Run(ctx, s.client, []string{target}, gone[i].Val(), max(s.opts.UserTTL.Milliseconds(), 0)).Err(); err != nil {
+				return err
+			}
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		return n, fmt.Errorf("copy the erasures: %w", err)
+	}
+	return n, nil
 }

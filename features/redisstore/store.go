@@ -201,6 +201,38 @@ func (s *Store) Open(ctx context.Context) error {
 	return s.noteSchema(ctx, key, schema.Val())
 }
 
+// ErrEmpty says that no store was ever opened under the prefix.
+var ErrEmpty = errors.New("nothing is stored under this prefix")
+
+// Attach connects to an existing store to look at it: nothing is written, and the number of shards is
+// the stored one. It fails with ErrEmpty where Open would make a new store. Call it before anything
+// else, from one goroutine.
+func (s *Store) Attach(ctx context.Context) error {
+	if s.err != nil {
+		return s.err
+	}
+	if s.opts.Namespace == "" {
+		active, err := s.Active(ctx)
+		if err != nil {
+			return fmt.Errorf("open the feature store: %w", err)
+		}
+		s.follow(active)
+	}
+	meta, err := s.client.HGetAll(ctx, s.space().prefix+"meta").Result()
+	if err != nil {
+		return fmt.Errorf("open the feature store: %w", err)
+	}
+	shards, err := strconv.Atoi(meta["shards"])
+	switch {
+	case len(meta) == 0:
+		return fmt.Errorf("open the feature store: %w", ErrEmpty)
+	case err != nil || shards < 1 || meta["layout"] != layout:
+		return fmt.Errorf("open the feature store: its key layout is %q with %q shards, and this version reads layout %q", meta["layout"], meta["shards"], layout)
+	}
+	s.opts.Shards = shards
+	return nil
+}
+
 // noteSchema writes down which schema the namespace is written with and, the first time, built with.
 func (s *Store) noteSchema(ctx context.Context, key, stored string) error {
 	version, source := s.schema.Version(), s.schema.Source()
