@@ -28,6 +28,7 @@ const replayFlush = 30 * time.Second
 // replayFlags are the flags of one call.
 type replayFlags struct {
 	format      string
+	kinds       []string // KIND=TYPE
 	speed       float64
 	skip, limit int64
 	dry         bool
@@ -54,12 +55,14 @@ acknowledged: --skip continues after them. Publishing events again counts them a
 features count what is in the log.`,
 		Example: `  sartor replay --format ndjson events.ndjson.gz --brokers localhost:9092
   sartor replay --format online-retail data/online-retail --speed 3600    an hour per second
-  sartor replay --format rees46 data/rees46-2day --dry-run                only read and count`,
+  sartor replay --format rees46 data/rees46-2day --dry-run                only read and count
+  sartor replay --format gorse export/ --map share=click --map ignore=skip`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.replay(cmd.Context(), f, args[0]) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.format, "format", "", "format of the recording (required)")
+	flags.StringArrayVar(&f.kinds, "map", nil, "what a kind of feedback of gorse or metarank is, `KIND=TYPE`, or KIND=skip (repeatable)")
 	flags.Float64Var(&f.speed, "speed", 0, "multiple of the recorded pace: 1 = original, 0 = as fast as possible")
 	flags.Int64Var(&f.skip, "skip", 0, "leave out the first `n` events: continue a replay that stopped")
 	flags.Int64Var(&f.limit, "limit", 0, "stop after `n` events; 0 = all")
@@ -83,7 +86,11 @@ func (a *app) replay(ctx context.Context, f replayFlags, path string) error {
 	if !f.dry && len(a.config.Kafka.Brokers) == 0 {
 		return usagef("no Kafka broker is configured: use --brokers, or --dry-run to only read")
 	}
-	source, err := file.Open(format, path, file.Options{})
+	kinds, err := feedbackKinds(f.kinds)
+	if err != nil {
+		return err
+	}
+	source, err := file.Open(format, path, file.Options{Feedback: kinds})
 	if err != nil {
 		return err
 	}
@@ -107,6 +114,19 @@ func (a *app) replay(ctx context.Context, f replayFlags, path string) error {
 		return fmt.Errorf("the replay stopped after %d events; continue with --skip %d: %w", r.published, f.skip+r.published, err)
 	}
 	return err
+}
+
+// feedbackKinds reads the values of --map.
+func feedbackKinds(pairs []string) (map[string]streams.Type, error) {
+	kinds := map[string]streams.Type{}
+	for _, pair := range pairs {
+		kind, typ, ok := strings.Cut(pair, "=")
+		if !ok || kind == "" || typ == "" {
+			return nil, usagef("--map %s: want KIND=TYPE, such as star=wishlist or share=skip", pair)
+		}
+		kinds[kind] = streams.Type(typ)
+	}
+	return kinds, nil
 }
 
 // openProducer makes the topics if the configuration says so, and a producer.

@@ -273,3 +273,32 @@ func TestReplayIntoKafka(t *testing.T) {
 		t.Errorf("items in the log: %q, want %q", byStream[streams.Catalog], want)
 	}
 }
+
+func TestReplayMapsKindsOfFeedback(t *testing.T) {
+	dir := t.TempDir()
+	rows := `{"FeedbackType":"zap","UserId":"u","ItemId":"i","Timestamp":"2022-02-24"}` + "\n" +
+		`{"FeedbackType":"star","UserId":"u","ItemId":"i","Timestamp":"2022-02-24"}`
+	if err := os.WriteFile(filepath.Join(dir, "feedback.jsonl"), []byte(rows), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		"unknown":  {nil, exitFailed, "read 0 events of gorse", "--map zap=skip"},
+		"mapped":   {[]string{"--map", "zap=order"}, exitOK, "read 2 events of gorse, from 2 rows", ""},
+		"left-out": {[]string{"--map", "zap=skip"}, exitOK, "rows that are no events: 1 (feedback zap)", ""},
+		"no-type":  {[]string{"--map", "zap"}, exitUsage, "", "--map zap: want KIND=TYPE, such as star=wishlist or share=skip"},
+		"no-event": {[]string{"--map", "zap=search"}, exitFailed, "", `feedback "zap" cannot be "search"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			a := &app{stdin: strings.NewReader(""), stdout: &out, stderr: &errs}
+			code := a.execute(t.Context(), append([]string{"replay", "--format", "gorse", "--dry-run", dir}, c.args...))
+			if code != c.code || !strings.Contains(out.String(), c.stdout) || !strings.Contains(errs.String(), c.stderr) {
+				t.Errorf("exit code %d\n%s\n%s", code, out.String(), errs.String())
+			}
+		})
+	}
+}

@@ -1,5 +1,5 @@
-// Package file reads recorded events from files: native NDJSON and the CSV tables of known public data
-// sets, for backfill, replay and training. It turns rows into events and nothing else: it keeps the
+// Package file reads recorded events from files: native NDJSON, the CSV tables of known public data
+// sets and the exports of other recommenders, for backfill, replay and training. It turns rows into events and nothing else: it keeps the
 // recorded times, invents no behaviour, and says of each row that is no event why not. How each format
 // is read, trap by trap, is in FORMATS.md.
 package file
@@ -28,11 +28,13 @@ const (
 	CompleteJourney Format = "completejourney"
 	MovieLens1M     Format = "ml-1m"
 	LightGCN        Format = "lightgcn"
+	Gorse           Format = "gorse"
+	Metarank        Format = "metarank"
 )
 
 // Formats lists all formats in a fixed order.
 func Formats() []Format {
-	return []Format{NDJSON, OnlineRetail, RetailRocket, REES46, CompleteJourney, MovieLens1M, LightGCN}
+	return []Format{NDJSON, OnlineRetail, RetailRocket, REES46, CompleteJourney, MovieLens1M, LightGCN, Gorse, Metarank}
 }
 
 // ParseFormat returns the format of that name, or an error that lists the names.
@@ -51,6 +53,9 @@ func ParseFormat(name string) (Format, error) {
 type Options struct {
 	// MaxLines is where a long order is split into several events. Default, and most: codec.MaxLines.
 	MaxLines int
+	// Feedback says which events the kinds of feedback are in exports of other recommenders (gorse,
+	// metarank); Leave leaves one out. What is not in it is taken by its name, as FORMATS.md says.
+	Feedback map[string]streams.Type
 }
 
 // Stats tells what became of the rows read so far. Every row either became a line of an event or an
@@ -113,9 +118,14 @@ func Open(format Format, path string, opts Options) (*Source, error) {
 		CompleteJourney: openCompleteJourney,
 		MovieLens1M:     openMovieLens,
 		LightGCN:        openLightGCN,
+		Gorse:           func(path string) (reader, error) { return openGorse(path, opts.Feedback) },
+		Metarank:        func(path string) (reader, error) { return openMetarank(path, opts.Feedback) },
 	}[format]
 	if !ok {
 		_, err := ParseFormat(string(format))
+		return nil, err
+	}
+	if err := checkFeedback(opts.Feedback); err != nil {
 		return nil, err
 	}
 	r, err := open(path)

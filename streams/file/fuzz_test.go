@@ -21,6 +21,9 @@ func FuzzSource(f *testing.F) {
 		journeyTransactions[1:],
 		"user_id,movie_id,rating,ts,user_seq\n1,20,5,1000000010,3\n2,10,4,1000000000,1\n",
 		"user_id\titem_id\n0\t7\n",
+		`{"FeedbackType":"star","UserId":"bob","ItemId":"x","Value":1.0,"Timestamp":"2022-02-24","Labels":null,"Comment":""}`,
+		`[{"event":"item","id":"e1","timestamp":"1599391467000","item":"i1","fields":[{"name":"title","value":"a"}]},
+{"event":"ranking","id":"e3","timestamp":1599391467000,"user":"u1","items":[{"id":"i3"},"i4"]},{"event":"interaction","id":"e4","timestamp":"2020-01-01","session":"s","type":"purchase","item":"i"}]`,
 	} {
 		f.Add(uint8(i), []byte(seed))
 	}
