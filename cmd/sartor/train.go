@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -91,9 +92,10 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.IntVar(&f.options.K, "k", 20, "length of the judged lists")
 	flags.BoolVar(&f.options.KeepSeen, "keep-seen", false, "judge with what a user already had, for shops where people buy again")
 	flags.BoolVar(&f.options.Whole, "whole-history", false, "judge with whole histories, not the part that is served: for published figures")
+	flags.BoolVar(&f.options.Compare, "compare", false, "judge all kinds of model in one table, each with constants chosen on older data, and publish nothing")
 	flags.BoolVar(&f.evalOnly, "eval-only", false, "judge, and publish nothing")
 	flags.IntVar(&f.t.Dim, "dim", 64, "factors: a multiple of 8")
-	flags.StringVar(&f.options.Kind, "model", models.KindALS, "kind of model: als, lae (linear autoencoder) or popularity")
+	flags.StringVar(&f.options.Kind, "model", models.KindALS, "kind of model: als, lae (linear autoencoder) or popularity; with --eval-only also item-knn and ease")
 	flags.IntVar(&f.t.Epochs, "epochs", 0, "passes over the data; 0 = 16 for als, 40 for lae")
 	flags.StringVar(&f.lambda, "lambda", "auto", "ridge: a number, or auto to choose it on older data")
 	flags.Float64Var(&f.t.Nu, "nu", 1, "exponent of the ridge's frequency scaling, 0 to 2")
@@ -133,7 +135,7 @@ func (a *app) train(cmd *cobra.Command, f trainFlags) error {
 		}
 		o.Read = kafkaEvents(options)
 	}
-	if !f.evalOnly {
+	if !f.evalOnly && !f.options.Compare {
 		if a.config.Models.Dir == "" {
 			return usagef("where to publish? use --models FOLDER, or --eval-only to publish nothing")
 		}
@@ -173,8 +175,11 @@ func (f trainFlags) resolve(splitChosen bool) (trainOptions, error) {
 		return o, err
 	}
 	k, ok := modelKinds()[o.Kind]
-	if !ok {
-		return o, usagef("--model %s: it can be %s, %s or %s", o.Kind, models.KindALS, models.KindLAE, models.KindPopularity)
+	if !ok || !slices.Contains(publishable(), o.Kind) && !f.evalOnly {
+		return o, usagef("--model %s: it can be %s", o.Kind, strings.Join(publishable(), ", "))
+	}
+	if o.Compare && (o.FixedLambda || o.FixedKappa) {
+		return o, usagef("--compare chooses lambda and kappa for each kind: leave them out")
 	}
 	if err := k.validate(o.Train); err != nil {
 		return o, usageError{err}

@@ -82,9 +82,11 @@ func (t *trainer) try(ctx context.Context, h *holdout, ridge float64, weights []
 	}
 	candidates := []models.Model{popularity}
 	for _, kappa := range weights {
-		m, err := models.WithKappa(base, kappa)
-		if err != nil {
-			return best, err
+		m := base
+		if len(modelKinds()[t.o.Kind].kappas) > 0 {
+			if m, err = models.WithKappa(base, kappa); err != nil {
+				return best, err
+			}
 		}
 		candidates = append(candidates, m)
 	}
@@ -112,6 +114,10 @@ func (t *trainer) halve(ctx context.Context, h *holdout, m models.Model) (models
 		return nil, err
 	}
 	weights := modelKinds()[t.o.Kind].kappas
+	h.half = 2
+	if len(weights) == 0 {
+		return m, nil
+	}
 	candidates := []models.Model{popularity}
 	for _, kappa := range weights {
 		c, err := models.WithKappa(m, kappa)

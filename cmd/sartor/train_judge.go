@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -20,15 +21,24 @@ import (
 type ranker struct {
 	model models.Model
 	items models.Items
+	bare  scorer // set for a model without vectors
 	right kernel.Packed
 	item  []int32 // log's item number by row
 	row   []int32 // row by the log's item number, -1 = unknown to the model
+}
+
+// scorer is a model that scores all items by itself, for lack of vectors.
+type scorer interface {
+	Score(u *features.User, now time.Time, scores []float32) (ok bool)
 }
 
 func newRanker(m models.Model, l *train.Log) *ranker {
 	_, n := l.Numbers()
 	r := &ranker{model: m, items: m.Items(), row: slices.Repeat([]int32{-1}, n)}
 	r.item = make([]int32, len(r.items.IDs))
+	if s, ok := m.(scorer); ok && r.items.Dim == 0 {
+		r.bare = s
+	}
 	r.right.Reset(r.items.Dim, len(r.items.IDs))
 	r.right.Fill(0, r.right.Panels(), kernel.Matrix{Data: r.items.Vectors, Dim: r.items.Dim, Stride: r.items.Dim}, true)
 	for j, id := range r.items.IDs {
@@ -53,6 +63,12 @@ func (r *ranker) score(w *judging, users []*features.User, h *holdout) (encoded 
 	w.scores = slices.Grow(w.scores[:0], len(users)*n)[:len(users)*n]
 	clear(w.queries)
 	encoded = make([]bool, len(users))
+	if r.bare != nil {
+		for i, u := range users {
+			encoded[i] = r.bare.Score(u, h.moment, w.scores[i*n:(i+1)*n])
+		}
+		return encoded
+	}
 	for i, u := range users {
 		var vec []float32
 		if vec, encoded[i] = r.model.Encode(u, h.moment); encoded[i] {

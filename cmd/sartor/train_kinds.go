@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/sartorhq/sartor/models"
@@ -28,13 +29,21 @@ func (k modelKind) trainings() int {
 // modelKinds lists what can be trained, by the name of the manifest.
 func modelKinds() map[string]modelKind {
 	return map[string]modelKind{
-		models.KindALS: {name: "ALS", ridges: lambdas, kappas: []float64{0, 0.01, 0.03, 0.06, 0.1, 0.2}, validate: train.Options.Validate,
+		models.KindALS: {name: "ALS", ridges: lambdas, kappas: []float64{0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.4}, validate: train.Options.Validate,
 			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
 				return asModel(train.ALS(ctx, l, o))
 			}},
-		models.KindLAE: {name: "LAE", kappas: []float64{0, 0.1, 0.2, 0.4, 0.55, 0.7, 0.85, 1}, validate: train.Options.ValidateLAE,
+		models.KindLAE: {name: "LAE", kappas: []float64{0, 0.1, 0.2, 0.4, 0.55, 0.7, 0.85, 1, 1.5, 2, 3}, validate: train.Options.ValidateLAE,
 			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
 				return asModel(train.LAE(ctx, l, o))
+			}},
+		models.KindItemKNN: {name: "item-kNN", validate: train.Options.Validate,
+			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
+				return asModel(train.ItemKNN(ctx, l, o))
+			}},
+		models.KindEASE: {name: "EASE", ridges: []float64{100, 300, 1000}, validate: train.Options.Validate,
+			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
+				return asModel(train.EASE(ctx, l, o))
 			}},
 		models.KindPopularity: {name: "popular", validate: train.Options.Validate,
 			fit: func(_ context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
@@ -48,6 +57,19 @@ func modelKinds() map[string]modelKind {
 			}},
 	}
 }
+
+// compared lists what --compare puts beside popularity, in the order of the table. EASE is left out
+// where the catalogue is too large for it.
+func compared(items int) []string {
+	list := []string{models.KindItemKNN, models.KindEASE, models.KindALS, models.KindLAE}
+	if items > models.MaxDenseItems {
+		list = slices.DeleteFunc(list, func(kind string) bool { return kind == models.KindEASE })
+	}
+	return list
+}
+
+// publishable are the kinds that can be saved and served.
+func publishable() []string { return []string{models.KindALS, models.KindLAE, models.KindPopularity} }
 
 // asModel keeps a nil pointer from becoming a model.
 func asModel[M models.Model](m M, r train.Report, err error) (models.Model, train.Report, error) {

@@ -38,6 +38,8 @@ type trainOptions struct {
 	// FixedLambda and FixedKappa take those of Train as they are; else they are chosen on the newest
 	// part of the training data.
 	FixedLambda, FixedKappa bool
+	// Compare judges all kinds in one table; with it nothing can be published.
+	Compare bool
 	// TestHalf chooses kappa on every second test user and judges on the others, for published splits
 	// whose test part has another distribution of popularity than the training part.
 	TestHalf bool
@@ -163,27 +165,57 @@ func (t *trainer) evaluate(ctx context.Context) (map[string]float64, error) {
 	if len(users) == 0 {
 		return nil, fmt.Errorf("no user has both a history and %d held-out events that fit (%d users are new): %w", h.after.Len(), cold, errNothingToJudge)
 	}
-	if err := t.choose(ctx, h.before); err != nil {
-		return nil, err
-	}
-	m, report, err := t.fit(ctx, h.before, "evaluate")
-	if err != nil {
-		return nil, err
-	}
-	if m, err = t.halve(ctx, h, m); err != nil {
-		return nil, err
-	}
 	popularity, err := train.Popularity(h.before, t.o.Train)
 	if err != nil {
 		return nil, err
 	}
-	j, err := h.judge(ctx, t.o.K, popularity, m)
+	contenders := []models.Model{popularity}
+	var entries []contender
+	list := []string{t.o.Kind}
+	if t.o.Compare {
+		list = compared(len(popularity.Items().IDs))
+	}
+	for _, kind := range list {
+		m, e, err := t.contend(ctx, h, kind)
+		if err != nil {
+			return nil, err
+		}
+		contenders, entries = append(contenders, m), append(entries, e)
+	}
+	j, err := h.judge(ctx, t.o.K, contenders...)
 	if err != nil {
 		return nil, fmt.Errorf("evaluate: %w", err)
 	}
-	items := len(m.Items().IDs)
-	t.table(h, j, report, items)
+	items := len(popularity.Items().IDs)
+	t.table(h, j, entries, items)
 	return j.metrics(items), nil
+}
+
+// contender is a line of the table of an evaluation.
+type contender struct {
+	name   string
+	report train.Report
+}
+
+// contend chooses the constants of one kind on older data and trains it on the part before the cut.
+// The constants stay for publishing, unless several kinds are compared.
+func (t *trainer) contend(ctx context.Context, h *holdout, kind string) (models.Model, contender, error) {
+	given := t.o
+	t.o.Kind = kind
+	if t.o.Compare {
+		defer func() { t.o = given }()
+	}
+	e := contender{name: modelKinds()[kind].name}
+	if err := t.choose(ctx, h.before); err != nil {
+		return nil, e, fmt.Errorf("%s: %w", e.name, err)
+	}
+	m, report, err := t.fit(ctx, h.before, "evaluate")
+	if err != nil {
+		return nil, e, fmt.Errorf("%s: %w", e.name, err)
+	}
+	e.report = report
+	m, err = t.halve(ctx, h, m)
+	return m, e, err
 }
 
 // publish trains on everything and makes the model current.

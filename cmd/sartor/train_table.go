@@ -6,34 +6,55 @@ import (
 	"time"
 
 	"github.com/sartorhq/sartor/models/eval"
-	"github.com/sartorhq/sartor/models/train"
 )
 
-// table prints an evaluation for people.
-func (t *trainer) table(h *holdout, j *judged, r train.Report, items int) {
+// table prints an evaluation for people: the baseline, which is model 0 of j, and the entries.
+func (t *trainer) table(h *holdout, j *judged, entries []contender, items int) {
 	t.say("\nEvaluation: %s\n", t.splitText(h))
-	t.say("Trained on %s.\n", r)
+	for _, e := range entries {
+		prefix := ""
+		if len(entries) > 1 {
+			prefix = e.name + ": "
+		}
+		t.say("%sTrained on %s.\n", prefix, e.report)
+	}
 	t.say("Judged: %s users, all %s items ranked%s; %s held-out users without history are not judged.\n\n",
 		thousands(int64(j.users)), thousands(int64(items)), t.seenText(), thousands(int64(j.cold)))
+	names := []string{"popularity"}
+	for _, e := range entries {
+		names = append(names, e.name)
+	}
 	w := tabwriter.NewWriter(t.o.Out, 0, 4, 2, ' ', 0)
 	fmt.Fprintf(w, "\tRecall@%d\tNDCG@%d\tMRR@%d\tcoverage\n", j.k, j.k, j.k)
-	for m, name := range []string{"popularity", modelKinds()[t.o.Kind].name} {
+	for m, name := range names {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%.4f\t%.1f %%\n", name,
 			eval.Bootstrap(j.values(m, recallOf), 1), eval.Bootstrap(j.values(m, ndcgOf), 1),
 			eval.Mean(j.measures[m]).MRR, 100*eval.Coverage(j.lists[m], items))
 	}
-	recall := eval.Paired(j.values(1, recallOf), j.values(0, recallOf), 1)
-	ndcg := eval.Paired(j.values(1, ndcgOf), j.values(0, ndcgOf), 1)
-	fmt.Fprintf(w, "difference\t%s\t%s\t\t\n", recall, ndcg)
+	for m := 1; m < len(names); m++ {
+		label := "difference"
+		if len(entries) > 1 {
+			label = names[m] + " - popularity"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t\t\n", label, eval.Paired(j.values(m, recallOf), j.values(0, recallOf), 1),
+			eval.Paired(j.values(m, ndcgOf), j.values(0, ndcgOf), 1))
+	}
 	_ = w.Flush() // as other writes to people: an error cannot be told
 	t.say("95 %% intervals by bootstrap over users; the difference is paired by user.\n")
-	if n := j.fallback[1]; n > 0 {
-		t.say("%s users could not be encoded and got the popular items, as in serving.\n", thousands(int64(n)))
-	}
-	if !ndcg.Above(0) {
-		t.say("The model is not clearly better than popularity here.\n")
-	}
+	t.remarks(j, names)
 	t.say("\n")
+}
+
+// remarks says what the figures alone do not.
+func (t *trainer) remarks(j *judged, names []string) {
+	for m := 1; m < len(names); m++ {
+		if n := j.fallback[m]; n > 0 {
+			t.say("%s users could not be encoded by %s and got the popular items, as in serving.\n", thousands(int64(n)), names[m])
+		}
+		if !eval.Paired(j.values(m, ndcgOf), j.values(0, ndcgOf), 1).Above(0) {
+			t.say("%s is not clearly better than popularity here.\n", names[m])
+		}
+	}
 }
 
 func (t *trainer) splitText(h *holdout) string {
