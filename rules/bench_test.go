@@ -152,3 +152,16 @@ func BenchmarkFilter(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkCompile(b *testing.B) {
+	for _, n := range []int{50, 500} {
+		f := shopRules(n)
+		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
+			for b.Loop() {
+				if s, problems := Compile([]File{f}, schema(), Options{}); s == nil {
+					b.Fatal(problems)
+				}
+			}
+		})
+	}
+}

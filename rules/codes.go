@@ -32,6 +32,7 @@ const (
 	CodeSyntax        = "R023" // text that cannot be read as an expression
 	CodeActionField   = "R024" // an action field that is missing or cannot be read
 	CodeMisplaced     = "R025" // a key that has no meaning with this action
+	CodeOpposed       = "R026" // two rules that pull the same items both ways
 	maxProblems       = 50     // a file with more is mended in rounds
 	maxRulesPerSet    = 500
 	maxRuleNameLength = 128

@@ -34,6 +34,7 @@ type rule struct {
 	match      *program
 	split      split // of match
 	actions    []action
+	written    string // its actions as the author wrote them
 }
 
 // rollout switches a rule on for a stable share of whatever "by" names.
@@ -109,6 +110,7 @@ func (c *compiler) file(f *File) {
 	r.unused(t)
 	r.undocumented()
 	r.overlaps(made)
+	r.analyse(made)
 	for _, m := range made {
 		if m != nil {
 			c.rules = append(c.rules, m)
@@ -147,6 +149,9 @@ func (c *compiler) rule(r *reporter, t *typer, kinds map[string]actionKind, in *
 	if in.Group != "" {
 		out.group = r.file.Name + "/" + in.Group
 	}
+	var written strings.Builder
+	writeActions(&written, in.Then)
+	out.written = written.String()
 	out.schedule = r.schedule(in.Schedule, t.zone, c.opts.Now)
 	out.rollout = r.rollout(t, in)
 	a := &actionReader{reporter: r, typer: t, rule: in, zone: t.zone}

@@ -166,6 +166,9 @@ func conditionsOf(programs ...*program) *conditions {
 	return c
 }
 
+// constantPart stands for a part that is false whatever the fields are.
+const constantPart = "false"
+
 // add takes in a part that must be true, or false.
 func (c *conditions) add(n *node, want bool) {
 	switch {
@@ -176,7 +179,7 @@ func (c *conditions) add(n *node, want bool) {
 		c.add(n.kids[1], want)
 	case n.constant() && n.kind == kindBool:
 		if n.value.(bool) != want {
-			c.meet("never", exactly(kindBool))
+			c.meet(constantPart, exactly(kindBool))
 		}
 	default:
 		name, set, ok := simple(n, want)

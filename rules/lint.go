@@ -46,7 +46,7 @@ func (r *reporter) overlap(a, b *rule) {
 	pos := a.pos
 	for _, x := range a.actions {
 		for _, y := range b.actions {
-			if x.pin != nil && y.pin != nil && x.pin.position < y.pin.position+y.pin.max && y.pin.position < x.pin.position+x.pin.max && a.always() && b.always() {
+			if x.pin != nil && y.pin != nil && x.pin.position < y.pin.position+y.pin.max && y.pin.position < x.pin.position+x.pin.max && a.timeless() && b.timeless() && sameRequests(a, b) {
 				r.warn(pos, CodePinConflict, fmt.Sprintf("this pin and the one of `%s` want position %d", b.id, max(x.pin.position, y.pin.position)),
 					"the one with the higher priority gets it, the other the next free place")
 			}
@@ -58,6 +58,12 @@ func (r *reporter) overlap(a, b *rule) {
 			}
 		}
 	}
+}
+
+// sameRequests tells whether one of two rules is on whenever the other one is.
+func sameRequests(a, b *rule) bool {
+	x, y := conditionsOf(a.when), conditionsOf(b.when)
+	return x.implies(y) || y.implies(x)
 }
 
 // always tells whether nothing about the request decides if the rule is on.
