@@ -39,6 +39,8 @@ type Status struct {
 	Version string   `json:"version"`
 	Sets    []string `json:"sets"`
 	Files   []string `json:"files"`
+	// Published tells who published the live revision, when the folder is that of an Archive.
+	Published *Published `json:"published,omitempty"`
 	// LoadedAt is when the live revision was loaded.
 	LoadedAt time.Time `json:"loaded_at"`
 	// LastAttempt is when the folder's content was last judged, and OK whether it went live.
@@ -157,7 +159,7 @@ func (d *Dir) publish(set *rules.Set, c *content, problems []rules.Problem, stal
 	now := d.opts.Now()
 	next := &live{set: set, status: Status{
 		Revision: c.hash(), Version: set.Version(), Sets: set.Names(), Files: c.names(),
-		LoadedAt: now, LastAttempt: now, OK: !stale, Stale: stale, Problems: problems,
+		LoadedAt: now, LastAttempt: now, OK: !stale, Stale: stale, Problems: problems, Published: d.published(c.hash()),
 	}}
 	if stale {
 		last := d.Status()
