@@ -22,7 +22,8 @@ import (
 type route struct {
 	method, path string // path in OpenAPI's form: /v1/items/{id}
 	operation    *huma.Operation
-	maxBody      int // bytes; 0 = none is taken
+	maxBody      int   // bytes; 0 = none is taken
+	scope        Scope // that a key needs; "" = open to everybody
 	handler      func(*fiber.Ctx) error
 }
 
@@ -61,6 +62,16 @@ func (s *Server) guarded(c *fiber.Ctx, rt route) (err error) {
 	}()
 	if err := acceptable(c, rt); err != nil {
 		return err
+	}
+	if err := s.authorize(c, rt.scope); err != nil {
+		return err
+	}
+	if g := s.gatewayOf(rt.scope); g != nil {
+		if err := g.enter(); err != nil {
+			s.metrics.shed.Inc()
+			return err
+		}
+		defer g.leave()
 	}
 	return rt.handler(c)
 }

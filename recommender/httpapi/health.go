@@ -8,7 +8,6 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 	"github.com/gofiber/fiber/v2/middleware/adaptor"
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -48,7 +47,9 @@ func (s *Server) version(c *fiber.Ctx) error {
 }
 
 // status answers GET /v1/status.
-func (s *Server) status(c *fiber.Ctx) error {
+func (s *Server) status(c *fiber.Ctx) error { return reply(c, http.StatusOK, s.statusBody()) }
+
+func (s *Server) statusBody() statusBody {
 	st := s.rec.Status()
 	out := statusBody{
 		Versions: versions(st.Versions),
@@ -72,16 +73,12 @@ func (s *Server) status(c *fiber.Ctx) error {
 		out.Rules = &rulesBody{Revision: r.Revision, OK: r.OK, LoadedAt: instant(r.LoadedAt),
 			LastAttempt: instant(r.LastAttempt), Problems: list(r.Problems)}
 	}
-	return reply(c, http.StatusOK, out)
+	return out
 }
 
 // metricsHandler answers GET /metrics in the format that the scraper asks for.
 func (s *Server) metricsHandler() fiber.Handler {
-	g := s.opts.Gatherer
-	if g == nil {
-		g = prometheus.NewRegistry()
-	}
-	return adaptor.HTTPHandler(promhttp.HandlerFor(g, promhttp.HandlerOpts{DisableCompression: true}))
+	return adaptor.HTTPHandler(promhttp.HandlerFor(s.gatherer(), promhttp.HandlerOpts{DisableCompression: true}))
 }
 
 // openAPI answers GET /openapi.json.

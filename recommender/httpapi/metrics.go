@@ -18,6 +18,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	inFlight prometheus.Gauge
 	panics   prometheus.Counter
+	shed     prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -32,6 +33,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"method", "route"}),
 		inFlight: f.NewGauge(prometheus.GaugeOpts{
 			Name: "sartor_http_in_flight", Help: "Requests that are being answered."}),
+		shed: f.NewCounter(prometheus.CounterOpts{
+			Name: "sartor_http_shed_total", Help: "Requests refused because too many were being answered."}),
 		panics: f.NewCounter(prometheus.CounterOpts{
 			Name: "sartor_http_panics_total", Help: "Handlers that panicked; each answered 500."}),
 	}

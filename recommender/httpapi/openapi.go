@@ -20,6 +20,9 @@ type document struct {
 	json      []byte
 }
 
+// keyScheme names API keys in the document.
+const keyScheme = "key"
+
 func newDocument(version string) document {
 	if version == "" {
 		version = "dev"
@@ -30,7 +33,13 @@ func newDocument(version string) document {
 			Title: "Sartor", Version: version,
 			Description: "Tailored recommendations from your Kafka streams. Every answer says what served it and what it lacks; every error is problem+json (RFC 9457).",
 		},
-		Components: &huma.Components{Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName)},
+		Components: &huma.Components{
+			Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
+			SecuritySchemes: map[string]*huma.SecurityScheme{keyScheme: {
+				Type: "http", Scheme: "bearer",
+				Description: "An API key, rk_<id>_<secret>, where the operator has set keys. X-Api-Key takes it too.",
+			}},
+		},
 	}
 	d := document{api: api}
 	d.recommend = d.schema(recommendBody{})

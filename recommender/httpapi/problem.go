@@ -152,6 +152,14 @@ func title(kind string) string {
 		return "Headers too large"
 	case "timeout":
 		return "Request timeout"
+	case "unauthorized":
+		return "Key needed"
+	case "forbidden":
+		return "Not allowed"
+	case "rate-limited":
+		return "Too many requests"
+	case "overloaded":
+		return "Overloaded"
 	case "unsupported-media-type":
 		return "Unsupported media type"
 	}
@@ -170,7 +178,7 @@ func (s *Server) problem(e *httpError, requestID string) problem {
 func (s *Server) writeProblem(c *fiber.Ctx, route string, err error) int {
 	e := asHTTP(err)
 	id := requestID(c)
-	if e.status >= http.StatusInternalServerError {
+	if e.status >= http.StatusInternalServerError && e.kind != "overloaded" { // counted; a line each would add to the load
 		s.logger.Error("request failed", "route", route, "status", e.status, "request_id", id, "error", e.Error())
 	}
 	body, encErr := json.Marshal(s.problem(e, id))

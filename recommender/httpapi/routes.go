@@ -11,9 +11,18 @@ func (s *Server) routes() []route {
 	return append(append(s.recommendRoutes(), s.eventRoutes()...), s.operatorRoutes()...)
 }
 
+// scoped gives routes their scope and says so in the document.
+func scoped(scope Scope, routes ...route) []route {
+	for i := range routes {
+		routes[i].scope = scope
+		routes[i].operation.Security = []map[string][]string{{}, {keyScheme: {string(scope)}}}
+	}
+	return routes
+}
+
 func (s *Server) recommendRoutes() []route {
 	d := &s.document
-	return []route{
+	return scoped(ScopeRecommend, []route{
 		{method: http.MethodPost, path: "/v1/recommend", maxBody: maxBody, handler: s.recommend, operation: &huma.Operation{
 			OperationID: "recommend", Tags: []string{"recommendations"}, Summary: "Recommend items to a user",
 			Description: "Answers with a list whenever there is anything to list, and says in served_by and degraded how it was made.",
@@ -54,7 +63,7 @@ func (s *Server) recommendRoutes() []route {
 			},
 			Responses: d.answers(http.StatusOK, "The list.", recommendation{}),
 		}},
-	}
+	}...)
 }
 
 func (s *Server) eventRoutes() []route {
@@ -78,7 +87,7 @@ func (s *Server) eventRoutes() []route {
 	putUser.operation.RequestBody = jsonBody(object(), map[string]any{"tier": "gold", "country": "DE"})
 	deleteItem := change(route{method: http.MethodDelete, path: itemPath, handler: s.deleteItem}, "deleteItem", "item", "Take an item out of the catalogue")
 	deleteUser := change(route{method: http.MethodDelete, path: userPath, handler: s.deleteUser}, "deleteUser", "user", "Forget a user")
-	return []route{
+	out := scoped(ScopeEvents, []route{
 		{method: http.MethodPost, path: "/v1/events", maxBody: maxEventBody, handler: s.postEvents, operation: &huma.Operation{
 			OperationID: "postEvents", Tags: []string{"events"}, Summary: "Report what happened: one event or a list",
 			Description: "Valid events are written to the log although others are not. 202 tells how many were accepted and names the rest; 422 when none is valid; 503 with not_accepted when the log does not take them. streams/EVENTS.md has the fields.",
@@ -87,8 +96,9 @@ func (s *Server) eventRoutes() []route {
 			}),
 			Responses: d.answers(http.StatusAccepted, "What was accepted, and what was not.", eventsAnswer{}),
 		}},
-		putItem, deleteItem, putUser, deleteUser,
-	}
+	}...)
+	out = append(out, scoped(ScopeItems, putItem, deleteItem)...)
+	return append(out, scoped(ScopeUsers, putUser, deleteUser)...)
 }
 
 func (s *Server) operatorRoutes() []route {
@@ -113,5 +123,9 @@ func (s *Server) operatorRoutes() []route {
 	figures.handler = s.metricsHandler()
 	doc := get("/openapi.json", "openapi", "This document", textAnswer("application/openapi+json", "OpenAPI 3.1.", &huma.Schema{Type: huma.TypeObject}))
 	doc.handler = s.openAPI
-	return []route{livez, readyz, version, status, figures, doc}
+	out := []route{livez, readyz, version, doc}
+	if s.opts.Admin {
+		return out // the admin listener has the rest
+	}
+	return append(out, scoped(ScopeAdmin, status, figures)...)
 }

@@ -59,6 +59,14 @@ type Options struct {
 	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
 	// EventTimeout bounds the writing of posted events; 0 = 5 s.
 	EventTimeout time.Duration
+	// Keys are the API keys that requests are judged by; none = everybody may do everything, which is
+	// for loopback only. They must pass CheckKeys.
+	Keys []Key
+	// Admin takes /metrics and /v1/status off this listener: AdminHandler has them.
+	Admin bool
+	// MaxReads and MaxWrites are how many recommendations, and how many requests to write, are worked at
+	// once; more are refused with 503. 0 = 64 and 256 per processor, negative = no limit.
+	MaxReads, MaxWrites int
 	// Concurrency is the most connections served at once; 0 = 16,384.
 	Concurrency int
 }
@@ -110,6 +118,9 @@ type Server struct {
 	metrics  *metrics
 	document document
 	draining atomic.Bool
+	keys     *keyring
+	reads    *gateway
+	writes   *gateway
 	// ctx ends when the server has stopped. Fiber's own context ends when stopping begins, which
 	// would cut off requests that are still to be answered.
 	ctx  context.Context
@@ -122,6 +133,8 @@ func New(opts Options) *Server {
 	s := &Server{opts: opts, rec: opts.Recommender, logger: opts.Logger}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.metrics = newMetrics(opts.Registerer)
+	s.keys = newKeyring(opts.Keys, opts.Now)
+	s.reads, s.writes = newGateway(opts.MaxReads, readsPerCPU), newGateway(opts.MaxWrites, writesPerCPU)
 	s.app = fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		// Strings from Fiber's context are otherwise reused after the handler: see DESIGN.md.

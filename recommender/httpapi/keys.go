@@ -1,0 +1,229 @@
+package httpapi
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gofiber/fiber/v2"
+)
+
+// Scope is what a key may be used for.
+type Scope string
+
+// The scopes. Health, version and the OpenAPI document need none.
+const (
+	ScopeRecommend Scope = "recommend"
+	ScopeEvents    Scope = "events:write"
+	ScopeItems     Scope = "items:write"
+	ScopeUsers     Scope = "users:write"
+	ScopeAdmin     Scope = "admin" // metrics, status, profiles
+)
+
+// Scopes lists every scope.
+func Scopes() []Scope {
+	return []Scope{ScopeRecommend, ScopeEvents, ScopeItems, ScopeUsers, ScopeAdmin}
+}
+
+// Key is an API key as the server knows it: never the key itself.
+type Key struct {
+	// ID is the part of the key that may be shown. Client names whose key it is, ID when empty: a client
+	// has at most two keys that are live at once, so that one can follow the other.
+	ID, Client string
+	SHA256     [sha256.Size]byte // of the whole text of the key
+	Scopes     []Scope
+	Expires    time.Time // zero = never
+	// Rate is how many requests a second the key may make, Burst how many at once; 0 = no limit, and
+	// a second's worth.
+	Rate  float64
+	Burst int
+}
+
+const keyPrefix = "rk_"
+
+// NewKey returns the text of a new key, rk_<id>_<secret> with 32 random bytes of secret, and what the
+// server needs to know of it. The text is not kept anywhere.
+func NewKey(id string) (text string, hash [sha256.Size]byte) {
+	var secret [32]byte
+	rand.Read(secret[:]) // never fails since Go 1.24
+	text = keyPrefix + id + "_" + base64.RawURLEncoding.EncodeToString(secret[:])
+	return text, sha256.Sum256([]byte(text))
+}
+
+// CheckKeys returns everything that is wrong with a set of keys.
+func CheckKeys(keys []Key, now time.Time) []string {
+	var wrong []string
+	ids, live := map[string]bool{}, map[string]int{}
+	for i, k := range keys {
+		bad := func(format string, args ...any) {
+			wrong = append(wrong, fmt.Sprintf("key %d: ", i+1)+fmt.Sprintf(format, args...))
+		}
+		switch {
+		case !fitKeyID(k.ID):
+			bad("id must be 1 to 32 of a-z, 0-9 and -")
+		case ids[k.ID]:
+			bad("id %s is already taken", k.ID)
+		}
+		ids[k.ID] = true
+		if k.SHA256 == [sha256.Size]byte{} {
+			bad("sha256 is missing: it is the SHA-256 of the whole key in hex")
+		}
+		if len(k.Scopes) == 0 {
+			bad("scopes are missing: some of %v", Scopes())
+		}
+		for _, s := range k.Scopes {
+			if !slices.Contains(Scopes(), s) {
+				bad("scope %q is not one of %v", s, Scopes())
+			}
+		}
+		if k.Rate < 0 || k.Burst < 0 || math.IsNaN(k.Rate) {
+			bad("rate and burst must not be negative")
+		}
+		if k.liveAt(now) {
+			if live[k.client()]++; live[k.client()] == 3 {
+				bad("client %s has more than two live keys: take the oldest away", k.client())
+			}
+		}
+	}
+	return wrong
+}
+
+func fitKeyID(id string) bool {
+	if len(id) < 1 || len(id) > 32 {
+		return false
+	}
+	return strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
+
+func (k *Key) client() string {
+	if k.Client != "" {
+		return k.Client
+	}
+	return k.ID
+}
+
+func (k *Key) liveAt(now time.Time) bool { return k.Expires.IsZero() || now.Before(k.Expires) }
+
+// keyring judges requests by their keys. A nil keyring lets everybody do everything.
+type keyring struct {
+	now  func() time.Time
+	keys map[string]*heldKey
+	// none is compared with when the id is unknown, so that the time tells nothing.
+	none heldKey
+}
+
+type heldKey struct {
+	Key
+	bucket bucket
+}
+
+func newKeyring(keys []Key, now func() time.Time) *keyring {
+	if len(keys) == 0 {
+		return nil
+	}
+	r := &keyring{now: now, keys: make(map[string]*heldKey, len(keys))}
+	for _, k := range keys {
+		h := &heldKey{Key: k}
+		h.bucket = bucket{rate: k.Rate, burst: float64(k.Burst)}
+		if h.bucket.burst == 0 {
+			h.bucket.burst = max(1, k.Rate)
+		}
+		r.keys[k.ID] = h
+	}
+	return r
+}
+
+// allow returns nil when the request's key may be used for the scope now.
+func (r *keyring) allow(authorization, apiKey string, scope Scope) error {
+	if r == nil || scope == "" {
+		return nil
+	}
+	text := apiKey
+	if text == "" {
+		kind, rest, _ := strings.Cut(authorization, " ")
+		if strings.EqualFold(kind, "Bearer") {
+			text = strings.TrimSpace(rest)
+		}
+	}
+	if text == "" {
+		return unauthorized("an API key is needed: Authorization: Bearer rk_...")
+	}
+	k := r.find(text)
+	now := r.now()
+	switch {
+	case k == nil || !k.liveAt(now):
+		return unauthorized("the API key is not valid: unknown, expired or taken away")
+	case !slices.Contains(k.Scopes, scope):
+		return &httpError{status: http.StatusForbidden, kind: "forbidden", detail: "the API key lacks the scope " + string(scope)}
+	}
+	if wait, ok := k.bucket.take(now); !ok {
+		return &httpError{status: http.StatusTooManyRequests, kind: "rate-limited",
+			detail: "the API key has used up its rate", retryAfter: max(1, int(math.Ceil(wait.Seconds())))}
+	}
+	return nil
+}
+
+func (r *keyring) find(text string) *heldKey {
+	hash := sha256.Sum256([]byte(text))
+	id, _, _ := strings.Cut(strings.TrimPrefix(text, keyPrefix), "_")
+	k, ok := r.keys[id]
+	if !ok {
+		k = &r.none
+	}
+	if subtle.ConstantTimeCompare(hash[:], k.SHA256[:]) != 1 || !ok {
+		return nil
+	}
+	return k
+}
+
+func unauthorized(detail string) *httpError {
+	return &httpError{status: http.StatusUnauthorized, kind: "unauthorized", detail: detail}
+}
+
+// bucket is a token bucket: it fills at rate up to burst, and a request takes one.
+type bucket struct {
+	mu          sync.Mutex
+	rate, burst float64
+	tokens      float64
+	at          time.Time
+}
+
+// take takes a token, or tells how long to wait for one.
+func (b *bucket) take(now time.Time) (wait time.Duration, ok bool) {
+	if b.rate <= 0 {
+		return 0, true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.at.IsZero() {
+		b.tokens = b.burst
+	} else if gone := now.Sub(b.at); gone > 0 {
+		b.tokens = min(b.burst, b.tokens+gone.Seconds()*b.rate)
+	}
+	b.at = now
+	if b.tokens >= 1 {
+		b.tokens--
+		return 0, true
+	}
+	return time.Duration((1 - b.tokens) / b.rate * float64(time.Second)), false
+}
+
+// authorize judges a request to a route.
+func (s *Server) authorize(c *fiber.Ctx, scope Scope) error {
+	if s.keys == nil || scope == "" {
+		return nil
+	}
+	err := s.keys.allow(c.Get(fiber.HeaderAuthorization), c.Get("X-Api-Key"), scope)
+	if e, ok := err.(*httpError); ok && e.status == http.StatusUnauthorized { //nolint:errorlint // made above
+		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="sartor"`)
+	}
+	return err
+}
