@@ -46,6 +46,10 @@ func TestReadAll(t *testing.T) {
 		if len(got) != len(all) {
 			t.Fatalf("%d records, want %d", len(got), len(all))
 		}
+		// Count counts messages, whether they are events or not.
+		if v, err := Count(ctx, o, []streams.Stream{streams.Orders, streams.Behavior}); err != nil || v.Messages != int64(len(all)+1) || v.Bytes < int64(len(all)) {
+			t.Errorf("counted %+v, %v; want %d messages", v, err, len(all)+1)
+		}
 		if !slices.IsSortedFunc(got, func(a, b streams.Record) int {
 			return (a.Partition-b.Partition)*1_000_000 + int(a.Offset-b.Offset)
 		}) {
