@@ -227,9 +227,9 @@ func (d *devRun) firstModel(ctx context.Context) error {
 	models := d.serving.models
 	version, err := models.Current()
 	if errors.Is(err, registry.ErrEmpty) {
-		// The model is trained three times: to choose, to judge and to keep.
+		// The budget bounds all trainings together: those to choose, to judge and to keep.
 		meta, trainErr := trainModel(ctx, trainOptions{Read: kafkaEvents(d.wiring.kafka), Schema: d.wiring.schema,
-			Train:    train.Options{Seed: d.opts.shop.Seed, Budget: d.opts.trainTime / 3},
+			Train: train.Options{Seed: d.opts.shop.Seed}, Budget: d.opts.trainTime,
 			Registry: models, Progress: d.app.stdout})
 		version, err = meta.Version, trainErr
 	}
