@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/sartorhq/sartor/features"
+	"github.com/sartorhq/sartor/recommender"
+	"github.com/sartorhq/sartor/rules/rulestore"
+	"github.com/sartorhq/sartor/streams"
+)
+
+// soakEnv asks for the long form of the tests that wear something out.
+const soakEnv = "SARTOR_SOAK"
+
+// shelf is an item source with n items and nothing else.
+type shelf struct {
+	schema *features.Schema
+	n      int
+}
+
+// ChangedItems returns all items once.
+func (s shelf) ChangedItems(_ context.Context, cursor []int64) ([]features.ItemState, []int64, error) {
+	if cursor != nil {
+		return nil, cursor, nil
+	}
+	var out []features.ItemState
+	for i := range s.n {
+		e := streams.Event{ID: fmt.Sprint("e", i), Type: streams.ItemUpsert, Time: time.Unix(1_790_000_000, 0), Items: []streams.Line{{ItemID: fmt.Sprintf("i%03d", i)}},
+			Attributes: map[string]any{"category": "c"}}
+		st := &features.State{}
+		for _, d := range s.schema.Fold(&e) {
+			st.Apply(s.schema, d.Ops)
+		}
+		out = append(out, features.ItemState{ID: e.Items[0].ItemID, State: st})
+	}
+	return out, []int64{1}, nil
+}
+
+// soakRules is one of the two files of version i: it marks every item with its name and i.
+func soakRules(name string, i int, broken bool) string {
+	match := "item.stock > 0"
+	if broken {
+		match = "item.stok > 0"
+	}
+	return fmt.Sprintf("apiVersion: rules/v1\nkind: RuleSet\nname: %s\ndescription: d\nowner: o\nrules:\n  - id: %s-mark\n    match: %s\n    then: [badge: {text: %s %d}]\n",
+		name, name, match, name, i)
+}
+
+// reloader makes versions of a rule folder live as Kubernetes does: a new folder, then one rename.
+type reloader struct {
+	t    *testing.T
+	root string
+	dir  *rulestore.Dir
+	rec  *recommender.Recommender
+	good sync.Map // version number -> version of the compiled set; stored before it can be seen
+}
+
+func (r *reloader) reload(i int, broken bool) {
+	r.t.Helper()
+	folder := filepath.Join(r.root, fmt.Sprint("v", i))
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		r.t.Fatal(err)
+	}
+	for _, name := range []string{"first", "second"} {
+		// Only the second file of a broken version is wrong: half of it would be usable.
+		if err := os.WriteFile(filepath.Join(folder, name+".yaml"), []byte(soakRules(name, i, broken && name == "second")), 0o644); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(filepath.Base(folder), filepath.Join(r.root, "next")); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(r.root, "next"), filepath.Join(r.root, "live")); err != nil {
+		r.t.Fatal(err)
+	}
+	changed, err := r.dir.Reload(r.t.Context())
+	if changed == broken || (err != nil) != broken {
+		r.t.Fatalf("version %d, broken %v: changed %v, %v", i, broken, changed, err)
+	}
+	if changed {
+		r.good.Store(i, r.dir.Set().Version())
+		r.rec.SetRules(r.dir.Set())
+	}
+	if err := os.RemoveAll(filepath.Join(r.root, fmt.Sprint("v", i-1))); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// judge tells what is wrong with one answer: it must come from exactly one published version.
+func (r *reloader) judge(resp *recommender.Response, err error, want int) error {
+	if err != nil || len(resp.Items) != want {
+		return fmt.Errorf("a request failed: %v, %d items", err, len(resp.Items))
+	}
+	version := 0
+	for _, it := range resp.Items {
+		var first, second int
+		if _, err := fmt.Sscanf(strings.Join(it.Badges, " "), "first %d second %d", &first, &second); err != nil {
+			return fmt.Errorf("badges %q: %w", it.Badges, err)
+		}
+		if version == 0 {
+			version = first
+		}
+		if first != version || second != version {
+			return fmt.Errorf("a mixed answer: versions %d, %d and %d", version, first, second)
+		}
+	}
+	set, published := r.good.Load(version)
+	if !published || set != resp.Versions.Rules {
+		return fmt.Errorf("version %d was never published as %s", version, resp.Versions.Rules)
+	}
+	return nil
+}
+
+// TestReloadsUnderLoad reloads rules while requests are answered; three in ten versions are broken. No
+// request fails, no answer comes from a broken or a mixed version, and the heap stays flat.
+func TestReloadsUnderLoad(t *testing.T) {
+	const readers, count = 4, 10
+	reloads := 60
+	if os.Getenv(soakEnv) != "" {
+		reloads = 1000
+	}
+	schema := features.Default()
+	r := &reloader{t: t, root: t.TempDir(), rec: recommender.New(recommender.Options{Schema: schema})}
+	r.dir = rulestore.NewDir(filepath.Join(r.root, "live"), schema, rulestore.Options{})
+	if err := r.rec.Refresh(t.Context(), shelf{schema, 200}); err != nil {
+		t.Fatal(err)
+	}
+	r.reload(1, false)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var load sync.WaitGroup
+	var answers atomic.Int64
+	for range readers {
+		load.Go(func() {
+			for ctx.Err() == nil {
+				resp, err := r.rec.Recommend(context.Background(), recommender.Request{UserID: "u", Count: count})
+				if err := r.judge(resp, err, count); err != nil {
+					t.Error(err)
+					return
+				}
+				answers.Add(1)
+			}
+		})
+	}
+	broken, early := 0, uint64(0)
+	for i := 2; i <= reloads; i++ {
+		bad := i%10 < 3
+		if bad {
+			broken++
+		}
+		r.reload(i, bad)
+		if i == reloads/5 {
+			early = heap()
+		}
+	}
+	late := heap()
+	cancel()
+	load.Wait()
+	t.Logf("%d reloads, %d of them broken, under %d answers: 0 failed, 0 mixed; heap %d -> %d KiB", reloads, broken, answers.Load(), early/1024, late/1024)
+	if late > early+(8<<20) {
+		t.Errorf("the heap grew from %d to %d bytes", early, late)
+	}
+	if answers.Load() == 0 {
+		t.Error("there was no load")
+	}
+}
+
+// heap is what is in use after a collection.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
