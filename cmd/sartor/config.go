@@ -32,6 +32,10 @@ type HTTPConfig struct {
 	ReadTimeout     time.Duration `koanf:"read_timeout" doc:"longest time to read a request"`
 	Budget          time.Duration `koanf:"budget" doc:"longest time for one answer; what is late is left out of it"`
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" doc:"time given to running requests when stopping"`
+	KeysFile        string        `koanf:"keys_file" doc:"API keys, made by 'sartor serve key'; empty = none are asked for"`
+	Insecure        bool          `koanf:"insecure" doc:"serve other machines without API keys"`
+	AdminAddr       string        `koanf:"admin_addr" doc:"host:port for metrics, status and profiles; empty = the first two at addr"`
+	MaxInFlight     int           `koanf:"max_in_flight" doc:"recommendations worked at once, more get 503; 0 = 64 per CPU"`
 }
 
 // KafkaConfig is the broker, the topics and the consumer group.

@@ -33,6 +33,12 @@ func (c *Config) validate() configProblems {
 	if !isHostPort(c.HTTP.Addr) {
 		bad("http.addr", "%q is not host:port", c.HTTP.Addr)
 	}
+	if c.HTTP.AdminAddr != "" && !isHostPort(c.HTTP.AdminAddr) {
+		bad("http.admin_addr", "%q is not host:port", c.HTTP.AdminAddr)
+	}
+	if c.HTTP.MaxInFlight < 0 {
+		bad("http.max_in_flight", "must not be negative")
+	}
 	positive("http.read_timeout", int64(c.HTTP.ReadTimeout))
 	positive("http.budget", int64(c.HTTP.Budget))
 	positive("http.shutdown_timeout", int64(c.HTTP.ShutdownTimeout))

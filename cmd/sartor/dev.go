@@ -83,6 +83,9 @@ func (a *app) dev(ctx context.Context, opts devOptions) error {
 	if err != nil {
 		return err
 	}
+	if err := checkExposed("http.addr", ln.Addr(), a.config.HTTP); err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	stack, err := devstack.Start(ctx, devstack.Options{
 		Dir: a.config.Data.Dir, Ephemeral: opts.ephemeral, Production: a.config.Profile == "production",
 		Brokers: a.config.Kafka.Brokers, RedisAddrs: a.config.Redis.Addrs, NoRedisServer: opts.noRedis,

@@ -38,13 +38,16 @@ folder, and answers POST /v1/recommend. Models and rules are watched and swapped
 one never replaces a good one. It starts and answers without Redis, Kafka, model or rules, and says
 in each answer what is missing. Any number of replicas may run. It stops cleanly on SIGTERM.`,
 		Example: `  sartor serve --config sartor.yaml
-  sartor serve --addr :8080 --rules rules/ --models models/ --set redis.addrs=redis:6379`,
+  sartor serve --addr :8080 --set http.keys_file=keys.yaml --rules rules/ --models models/ --set redis.addrs=redis:6379`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
 	}
 	a.bind(cmd.Flags(), "addr", "http.addr", "host:port to listen on")
 	a.bind(cmd.Flags(), "rules", "rules.dir", "folder of rule files")
 	a.bind(cmd.Flags(), "models", "models.dir", "registry folder")
+	a.bind(cmd.Flags(), "insecure", "http.insecure", "serve other machines without API keys")
+	cmd.Flags().Lookup("insecure").NoOptDefVal = "true"
+	cmd.AddCommand(newKeyCommand())
 	return cmd
 }
 
@@ -54,11 +57,17 @@ func (a *app) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := checkExposed("http.addr", ln.Addr(), a.config.HTTP); err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	w, err := a.newWiring()
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
 	parts := servingParts{}
+	if parts.admin, err = a.openAdmin(ctx); err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	if len(a.config.Redis.Addrs) > 0 {
 		parts.store = redisstore.New(w.redis, w.schema)
 	}
@@ -88,6 +97,7 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 type servingParts struct {
 	store    *redisstore.Store
 	producer *kafka.Producer
+	admin    net.Listener // of operators; serving closes it
 }
 
 func (p servingParts) close() error {
@@ -120,7 +130,7 @@ func newServing(w *wiring, parts servingParts) *serving {
 		rec.Users = parts.store
 	}
 	api := httpapi.Options{Version: buildVersion(), Gatherer: w.metrics, Registerer: w.metrics, Logger: w.logger,
-		ReadTimeout: w.config.HTTP.ReadTimeout}
+		ReadTimeout: w.config.HTTP.ReadTimeout, Keys: w.keys, Admin: parts.admin != nil, MaxReads: w.config.HTTP.MaxInFlight}
 	if parts.producer != nil {
 		s.decisions = decision.NewLog(parts.producer, decision.LogOptions{Logger: w.logger, Registerer: w.metrics})
 		rec.Decided = s.decisions.Record
@@ -144,6 +154,9 @@ func newServing(w *wiring, parts servingParts) *serving {
 func (s *serving) run(ctx context.Context, ln net.Listener) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.server.Serve(ln) })
+	if s.parts.admin != nil {
+		g.Go(func() error { return s.serveAdmin(ctx) })
+	}
 	if s.decisions != nil {
 		// Decisions of the last requests are written after ctx is done: Close ends it.
 		g.Go(func() error { return s.decisions.Run(context.WithoutCancel(ctx)) })

@@ -10,11 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/features/redisstore"
+	"github.com/sartorhq/sartor/recommender/httpapi"
 	"github.com/sartorhq/sartor/streams"
 	"github.com/sartorhq/sartor/streams/codec"
 	"github.com/sartorhq/sartor/streams/kafka"
@@ -29,6 +31,7 @@ type wiring struct {
 	schema  *features.Schema
 	kafka   kafka.Options
 	redis   redisstore.Options
+	keys    []httpapi.Key
 }
 
 func (a *app) newWiring() (*wiring, error) {
@@ -44,8 +47,12 @@ func (a *app) newWiring() (*wiring, error) {
 	if err != nil {
 		return nil, err
 	}
+	keys, err := loadKeys(a.config.HTTP.KeysFile, time.Now())
+	if err != nil {
+		return nil, err
+	}
 	return &wiring{config: a.config, logger: a.logger, metrics: a.metrics, schema: schema,
-		kafka: kafkaOptions, redis: redisOptions}, nil
+		kafka: kafkaOptions, redis: redisOptions, keys: keys}, nil
 }
 
 // kafkaOptions is the kafka section as every user of Kafka takes it.

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sartorhq/sartor/recommender/httpapi"
+)
+
+// keyFile is the file of http.keys_file. It holds no secret: a hash opens nothing.
+type keyFile struct {
+	Keys []keyEntry `yaml:"keys"`
+}
+
+type keyEntry struct {
+	ID      string          `yaml:"id"`
+	Client  string          `yaml:"client,omitempty"`
+	SHA256  string          `yaml:"sha256"`
+	Scopes  []httpapi.Scope `yaml:"scopes,flow"`
+	Expires time.Time       `yaml:"expires,omitempty"`
+	Rate    float64         `yaml:"rate,omitempty"`
+	Burst   int             `yaml:"burst,omitempty"`
+}
+
+// loadKeys reads the API keys; a name of "" is no keys. Everything that is wrong is one error.
+func loadKeys(name string, now time.Time) ([]httpapi.Key, error) {
+	if name == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("http.keys_file: %w", err)
+	}
+	keys, wrong := parseKeys(data, now)
+	if len(wrong) > 0 {
+		return nil, fmt.Errorf("http.keys_file: %s:\n  %s", name, strings.Join(wrong, "\n  "))
+	}
+	return keys, nil
+}
+
+func parseKeys(data []byte, now time.Time) (keys []httpapi.Key, wrong []string) {
+	var file keyFile
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+		return nil, []string{err.Error()}
+	}
+	if len(file.Keys) == 0 {
+		return nil, []string{"no key is listed: 'sartor serve key' makes one"}
+	}
+	for i, e := range file.Keys {
+		k := httpapi.Key{ID: e.ID, Client: e.Client, Scopes: e.Scopes, Expires: e.Expires, Rate: e.Rate, Burst: e.Burst}
+		hash, err := hex.DecodeString(e.SHA256)
+		if err != nil || len(hash) != len(k.SHA256) {
+			wrong = append(wrong, fmt.Sprintf("key %d: sha256 is not 64 hex digits", i+1))
+		}
+		copy(k.SHA256[:], hash)
+		keys = append(keys, k)
+	}
+	if len(wrong) > 0 {
+		return nil, wrong
+	}
+	return keys, httpapi.CheckKeys(keys, now)
+}
+
+// checkExposed refuses to serve other machines without keys: whoever reaches the port could read
+// recommendations of anybody and write events.
+func checkExposed(key string, addr net.Addr, cfg HTTPConfig) error {
+	tcp, ok := addr.(*net.TCPAddr)
+	if !ok || tcp.IP.IsLoopback() || cfg.KeysFile != "" || cfg.Insecure {
+		return nil
+	}
+	return fmt.Errorf("%s: %s can be reached from other machines and no API keys are set: "+
+		"set http.keys_file ('sartor serve key' makes keys), listen on 127.0.0.1, or say --insecure", key, addr)
+}
+
+// openAdmin opens the listener of operators, nil when none is configured.
+func (a *app) openAdmin(ctx context.Context) (net.Listener, error) {
+	if a.config.HTTP.AdminAddr == "" {
+		return nil, nil
+	}
+	ln, err := listen(ctx, a.config.HTTP.AdminAddr)
+	if err != nil {
+		return nil, fmt.Errorf("http.admin_addr: %w", err)
+	}
+	if err := checkExposed("http.admin_addr", ln.Addr(), a.config.HTTP); err != nil {
+		return nil, errors.Join(err, ln.Close())
+	}
+	return ln, nil
+}
+
+// serveAdmin answers operators until ctx is done.
+func (s *serving) serveAdmin(ctx context.Context) error {
+	server := &http.Server{Handler: s.server.AdminHandler(), ReadTimeout: 5 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 8 << 10}
+	stopped := make(chan error, 1)
+	go func() {
+		<-ctx.Done()
+		stopped <- server.Close()
+	}()
+	if err := server.Serve(s.parts.admin); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve operators on %s: %w", s.parts.admin.Addr(), err)
+	}
+	return <-stopped
+}
+
+func newKeyCommand() *cobra.Command {
+	var e keyEntry
+	var scopes []string
+	var lasts time.Duration
+	cmd := &cobra.Command{
+		Use:   "key --id ID --scope SCOPE[,SCOPE]",
+		Short: "Make an API key",
+		Long: `Prints a new API key, which is shown this once, to standard error, and the entry for the file of
+http.keys_file to standard output. The file holds hashes only. A client may have two live keys, so that a
+new one can be handed out before the old one is taken away. Restart the server to load the file.`,
+		Example: `  sartor serve key --id shop-2026 --client shop --scope recommend,events:write >> keys.yaml`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			for _, s := range scopes {
+				e.Scopes = append(e.Scopes, httpapi.Scope(s))
+			}
+			if lasts > 0 {
+				e.Expires = time.Now().Add(lasts).UTC().Truncate(time.Second)
+			}
+			return printKey(cmd.OutOrStdout(), cmd.ErrOrStderr(), e)
+		},
+	}
+	cmd.Flags().StringVar(&e.ID, "id", "", "id of the key: 1 to 32 of a-z, 0-9 and -")
+	cmd.Flags().StringVar(&e.Client, "client", "", "whose key it is; the id by default")
+	cmd.Flags().StringSliceVar(&scopes, "scope", nil, fmt.Sprintf("what it may do: %v", httpapi.Scopes()))
+	cmd.Flags().DurationVar(&lasts, "expires", 0, "how long it lasts, such as 8760h; 0 = until it is taken away")
+	cmd.Flags().Float64Var(&e.Rate, "rate", 0, "requests a second; 0 = no limit")
+	return cmd
+}
+
+func printKey(out, errOut io.Writer, e keyEntry) error {
+	text, hash := httpapi.NewKey(e.ID)
+	e.SHA256 = hex.EncodeToString(hash[:])
+	key := httpapi.Key{ID: e.ID, SHA256: hash, Scopes: e.Scopes, Rate: e.Rate}
+	if wrong := httpapi.CheckKeys([]httpapi.Key{key}, time.Now()); len(wrong) > 0 {
+		return fmt.Errorf("%s", strings.Join(wrong, "; "))
+	}
+	entry, err := yaml.Marshal([]keyEntry{e})
+	if err != nil {
+		return fmt.Errorf("write the entry: %w", err)
+	}
+	if _, err := fmt.Fprintf(errOut, "The key, shown this once: %s\nBelow \"keys:\" in the file of http.keys_file:\n", text); err != nil {
+		return err
+	}
+	_, err = out.Write(entry)
+	return err
+}
