@@ -9,6 +9,7 @@ func commands(a *app) []*cobra.Command {
 		newServeCommand(a),
 		newIngestCommand(a),
 		newTrainCommand(a),
+		newDataCommand(a),
 		newReplayCommand(a),
 		newFeaturesCommand(a),
 		newEraseCommand(a),

@@ -83,6 +83,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.train(cmd, f) },
 	}
 	flags := cmd.Flags()
+	cmd.AddCommand(newFinetuneCommand(a))
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
 	a.bind(flags, "models", "models.dir", "registry folder to publish to")
 	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
@@ -118,32 +119,41 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 
 // train runs one call of the command.
 func (a *app) train(cmd *cobra.Command, f trainFlags) error {
-	o, err := f.resolve(cmd.Flags().Changed("split"))
+	o, err := a.trainOptions(cmd, f)
 	if err != nil {
 		return err
 	}
+	_, err = trainModel(cmd.Context(), o)
+	return err
+}
+
+// trainOptions turns the flags and the configuration into options.
+func (a *app) trainOptions(cmd *cobra.Command, f trainFlags) (trainOptions, error) {
+	o, err := f.resolve(cmd.Flags().Changed("split"))
+	if err != nil {
+		return o, err
+	}
 	if o.Schema, err = loadSchema(a.config.Schema); err != nil {
-		return err
+		return o, err
 	}
 	if o.Read == nil {
 		if len(a.config.Kafka.Brokers) == 0 {
-			return usagef("no events to train on: use --brokers, or --from-file FORMAT:PATH")
+			return o, usagef("no events to train on: use --brokers, or --from-file FORMAT:PATH")
 		}
 		options, err := a.kafkaOptions()
 		if err != nil {
-			return err
+			return o, err
 		}
 		o.Read = kafkaEvents(options)
 	}
 	if !f.evalOnly && !f.options.Compare {
 		if a.config.Models.Dir == "" {
-			return usagef("where to publish? use --models FOLDER, or --eval-only to publish nothing")
+			return o, usagef("where to publish? use --models FOLDER, or --eval-only to publish nothing")
 		}
 		o.Registry = registry.New(a.config.Models.Dir)
 	}
 	o.Out, o.Progress = a.stdout, a.stderr
-	_, err = trainModel(cmd.Context(), o)
-	return err
+	return o, nil
 }
 
 // resolve turns flags into options; everything that is wrong is a usage error.

@@ -27,6 +27,8 @@ type holdout struct {
 	// whole encodes from the user's whole history instead of the part that the schema keeps. Serving
 	// cannot do that; it is for comparison with published figures.
 	whole bool
+	// only limits the ranked items and the truth to those for which it is true; nil = all.
+	only func(item string) bool
 	// half judges only users with even (1) or odd (2) places among those who can be judged; 0 = all.
 	half int
 	// limit bounds the judged users, taken evenly; 0 = all.
@@ -57,7 +59,7 @@ func (h *holdout) testUsers() (users []testUser, cold int) {
 	byNumber := make([]testUser, n)
 	for i := range h.after.Len() {
 		x := h.after.At(i)
-		if h.signal.Weights[string(x.Type)] > 0 {
+		if h.signal.Weights[string(x.Type)] > 0 && (h.only == nil || h.only(h.before.ItemID(x.Item))) {
 			u := &byNumber[x.User]
 			u.relevant = append(u.relevant, x.Item)
 		}

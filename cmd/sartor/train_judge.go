@@ -21,7 +21,8 @@ import (
 type ranker struct {
 	model models.Model
 	items models.Items
-	bare  scorer // set for a model without vectors
+	bare  scorer  // set for a model without vectors
+	never []int32 // rows that are out of question
 	right kernel.Packed
 	item  []int32 // log's item number by row
 	row   []int32 // row by the log's item number, -1 = unknown to the model
@@ -80,6 +81,18 @@ func (r *ranker) score(w *judging, users []*features.User, h *holdout) (encoded 
 	return encoded
 }
 
+// exclude leaves the items for which only is false out of all rankings.
+func (r *ranker) exclude(only func(string) bool) {
+	if only == nil {
+		return
+	}
+	for j, id := range r.items.IDs {
+		if !only(id) {
+			r.never = append(r.never, int32(j))
+		}
+	}
+}
+
 // top returns the log's numbers of the k best rows by score, ties by row; hidden items are left out.
 func (r *ranker) top(w *judging, scores []float32, k int, hidden []int32) []int32 {
 	lowest := float32(math.Inf(-1))
@@ -87,6 +100,9 @@ func (r *ranker) top(w *judging, scores []float32, k int, hidden []int32) []int3
 		if row := r.row[item]; row >= 0 {
 			scores[row] = lowest
 		}
+	}
+	for _, row := range r.never {
+		scores[row] = lowest
 	}
 	w.best = w.best[:0]
 	floor := lowest
@@ -119,6 +135,7 @@ func (h *holdout) judge(ctx context.Context, k int, candidates ...models.Model) 
 	rankers, most := make([]*ranker, len(candidates)), 1
 	for m, model := range candidates {
 		rankers[m] = newRanker(model, h.before)
+		rankers[m].exclude(h.only)
 		j.measures = append(j.measures, make([]eval.Measures, len(users)))
 		j.lists = append(j.lists, make([][]int32, len(users)))
 		most = max(most, len(rankers[m].items.IDs))

@@ -45,6 +45,15 @@ type Registry struct {
 // New returns the registry in the folder dir, which is created when the first model is published.
 func New(dir string) *Registry { return &Registry{dir: dir} }
 
+// scenarioFolder holds the registries of scenarios.
+const scenarioFolder = "scenarios"
+
+// Scenario returns the registry of the models that were tuned for one scenario, a folder inside this
+// one with a current version of its own.
+func (r *Registry) Scenario(name string) *Registry {
+	return New(filepath.Join(r.dir, scenarioFolder, name))
+}
+
 // Dir returns the folder.
 func (r *Registry) Dir() string { return r.dir }
 
@@ -200,7 +209,7 @@ func (r *Registry) List() ([]Version, error) {
 	var list []Version
 	var broken []error
 	for _, e := range entries {
-		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") {
+		if !e.IsDir() || strings.HasPrefix(e.Name(), ".") || e.Name() == scenarioFolder {
 			continue
 		}
 		meta, err := models.LoadMeta(filepath.Join(r.dir, e.Name()))

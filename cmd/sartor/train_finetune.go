@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/models/eval"
+	"github.com/sartorhq/sartor/models/registry"
+	"github.com/sartorhq/sartor/models/train"
+	"github.com/sartorhq/sartor/streams"
+)
+
+func newFinetuneCommand(a *app) *cobra.Command {
+	var f trainFlags
+	var path, from string
+	var shares []float64
+	cmd := &cobra.Command{
+		Use:   "finetune",
+		Short: "Tune a pretrained model to one scenario, judge it, and publish it for the scenario",
+		Long: `Reads the log (or a recording) and a scenario file, which names the scenario's objective, its items, the
+groups of weights that stay frozen and the learning rate. First it judges without the held-out events:
+a model pretrained on the older part, the same model tuned to the scenario, and one trained for the
+scenario from scratch, with shares of the users' data on request. Then it tunes the version --from on
+everything and publishes it under scenarios/NAME of the registry.
+
+Exit code 1: training or reading failed. Exit code 2: the command line is wrong.`,
+		Example: `  sartor train finetune --scenario home.yaml --from lae-0123456789ab --brokers localhost:9092 --models models
+  sartor train finetune --scenario purchase.yaml --from-file retailrocket:data/retailrocket-mb --eval-only --shares 0.01,0.1,1`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.finetune(cmd, f, path, from, shares) },
+	}
+	flags := cmd.Flags()
+	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
+	a.bind(flags, "models", "models.dir", "registry folder")
+	flags.StringVar(&path, "scenario", "", "scenario `file` (YAML)")
+	flags.StringVar(&from, "from", "", "pretrained version to publish a tuned model of; it must be of kind lae")
+	flags.Float64SliceVar(&shares, "shares", []float64{1}, "shares of the users whose data the tuning and the training from scratch see, in the evaluation")
+	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.StringVar(&f.split, "split", splitTime, "what is held out: time (the newest of all) or user (the newest of each user)")
+	flags.Float64Var(&f.options.Share, "holdout", 0.2, "share of the events that is held out")
+	flags.IntVar(&f.options.K, "k", 20, "length of the judged lists")
+	flags.BoolVar(&f.options.KeepSeen, "keep-seen", false, "judge with what a user already had")
+	flags.BoolVar(&f.evalOnly, "eval-only", false, "judge, and publish nothing")
+	flags.IntVar(&f.t.Dim, "dim", 64, "factors of the models of the evaluation, without --from")
+	flags.IntVar(&f.t.Epochs, "epochs", 0, "epochs of pretraining in the evaluation; 0 = 40")
+	flags.Uint64Var(&f.t.Seed, "seed", 1, "seed of the random start")
+	return cmd
+}
+
+func (a *app) finetune(cmd *cobra.Command, f trainFlags, path, from string, shares []float64) error {
+	if path == "" {
+		return usagef("--scenario: name the scenario's file")
+	}
+	if from == "" && !f.evalOnly {
+		return usagef("--from: name the version to tune, or --eval-only to publish nothing")
+	}
+	if slices.ContainsFunc(shares, func(s float64) bool { return !(s > 0 && s <= 1) }) {
+		return usagef("--shares: need numbers above 0, at most 1")
+	}
+	spec, err := readScenario(path)
+	if err != nil {
+		return usageError{err}
+	}
+	f.lambda, f.kappa, f.options.Kind = "auto", "0", models.KindLAE
+	f.halfLife, f.popularity = models.DefaultSignal().HalfLife, train.Options{}.PopularityHalfLife
+	f.evalOnly = f.evalOnly || from == ""
+	t := &tuner{spec: spec, from: from, shares: shares}
+	return a.runTuner(cmd, f, t)
+}
+
+// runTuner reads the events and does the work.
+func (a *app) runTuner(cmd *cobra.Command, f trainFlags, t *tuner) error {
+	o, err := a.trainOptions(cmd, f)
+	if err != nil {
+		return err
+	}
+	ctx := cmd.Context()
+	t.items = &catalog{spec: t.spec, ids: map[string]bool{}}
+	read := o.Read
+	o.Read = func(ctx context.Context, add func(*streams.Event)) error {
+		return read(ctx, func(e *streams.Event) { t.items.add(e); add(e) })
+	}
+	if t.from != "" {
+		m, err := registry.New(a.config.Models.Dir).Load(t.from)
+		if err != nil {
+			return err
+		}
+		base, ok := m.(*models.LAE)
+		if !ok {
+			return fmt.Errorf("version %s is of kind %q: only %q can be tuned; train one with --model %s", t.from, m.Meta().Kind, models.KindLAE, models.KindLAE)
+		}
+		p := base.Params()
+		t.base, o.Train.Dim, o.Train.Kappa, o.Train.Signal = base, p.Factors, p.Kappa, p.Signal
+		o.Train.LAE.Tau, o.Train.LAE.Beta = p.Tau, p.Beta
+	}
+	if t.trainer, err = newTrainer(ctx, o); err != nil {
+		return err
+	}
+	metrics, err := t.judge(ctx)
+	if err != nil && !(errors.Is(err, errNothingToJudge) && o.Registry != nil) {
+		return err
+	}
+	if o.Registry == nil {
+		return nil
+	}
+	return t.publish(ctx, metrics)
+}
+
+// tuner is one run of 'sartor train finetune'.
+type tuner struct {
+	*trainer
+	spec   scenarioSpec
+	from   string
+	shares []float64
+	items  *catalog
+	base   *models.LAE // nil without --from
+}
+
+// publish tunes the base on everything.
+func (t *tuner) publish(ctx context.Context, metrics map[string]float64) error {
+	o := t.spec.tune(t.o.Train, t.items.wants())
+	o.LAE.From = t.base
+	tuned, report, err := train.LAE(ctx, t.log, o)
+	if err != nil {
+		return err
+	}
+	meta, err := t.o.Registry.Scenario(t.spec.Scenario).Publish(ctx, tuned.WithMetrics(metrics))
+	if err != nil {
+		return err
+	}
+	t.say("Published %s for scenario %s, tuned from %s: %s.\n", meta.Version, t.spec.Scenario, t.from, report)
+	return nil
+}
+
+// judge compares no tuning, tuning and training from scratch on the scenario's own objective.
+func (t *tuner) judge(ctx context.Context) (map[string]float64, error) {
+	h := t.cut(t.log)
+	wants := t.items.wants()
+	if wants != nil {
+		h.only = wants
+	}
+	if len(t.spec.Objective) > 0 {
+		h.signal.Weights = t.spec.Objective
+	}
+	if users, _ := h.testUsers(); len(users) == 0 {
+		return nil, fmt.Errorf("no user has both a history and held-out events of the objective: %w", errNothingToJudge)
+	}
+	popularity, err := train.Popularity(h.before, t.o.Train)
+	if err != nil {
+		return nil, err
+	}
+	pretrained, report, err := train.LAE(ctx, h.before, t.o.Train)
+	if err != nil {
+		return nil, fmt.Errorf("pretrain: %w", err)
+	}
+	list, names, reports := []models.Model{popularity, pretrained}, []string{"popularity", "pretrained"}, []train.Report{{}, report}
+	for _, share := range t.shares {
+		part := someUsers(h.before, share)
+		for _, how := range []string{"tuned", "from scratch"} {
+			o := t.spec.tune(t.o.Train, wants)
+			if o.LAE.From = pretrained; how != "tuned" {
+				o = t.spec.tune(t.o.Train, wants)
+				o.Epochs, o.LAE.Rate, o.LAE.FreezeIn, o.LAE.FreezeOut = t.o.Train.Epochs, t.o.Train.LAE.Rate, false, false
+			}
+			m, report, err := train.LAE(ctx, part, o)
+			if errors.Is(err, train.ErrTooLittle) {
+				t.say("%s on %g %% of the users: %v.\n", how, 100*share, err)
+				continue
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s on %g %% of the users: %w", how, 100*share, err)
+			}
+			list, names, reports = append(list, m), append(names, fmt.Sprintf("%s, %g %%", how, 100*share)), append(reports, report)
+		}
+	}
+	j, err := h.judge(ctx, t.o.K, list...)
+	if err != nil {
+		return nil, err
+	}
+	t.tuningTable(h, j, names, reports)
+	return tunedMetrics(j, names), nil
+}
+
+// someUsers returns the log of a share of the users, the same ones in every run; larger shares hold
+// the smaller ones.
+func someUsers(l *train.Log, share float64) *train.Log {
+	drop := make([]bool, l.Len())
+	for i := range drop {
+		hash := fnv.New32a()
+		_, _ = hash.Write([]byte(l.UserID(l.At(i).User)))
+		// FNV's high bits are poor for short texts: a multiplication spreads them.
+		drop[i] = float64(hash.Sum32()*0x9E3779B1)/(1<<32) >= share
+	}
+	kept, _ := l.Split(drop)
+	return kept
+}
+
+// tuningTable prints the comparison; differences are to the pretrained model without tuning.
+func (t *tuner) tuningTable(h *holdout, j *judged, names []string, reports []train.Report) {
+	t.say("\nScenario %s: %s\n", t.spec.Scenario, t.splitText(h))
+	t.say("Judged: %s users on the scenario's objective%s.\n\n", thousands(int64(j.users)), t.seenText())
+	w := tabwriter.NewWriter(t.o.Out, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "\tRecall@%d\tNDCG@%d\tNDCG@%d - pretrained\tseconds\n", j.k, j.k, j.k)
+	for m, name := range names {
+		difference := ""
+		if m > 1 {
+			difference = eval.Paired(j.values(m, ndcgOf), j.values(1, ndcgOf), 1).String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f\n", name, eval.Bootstrap(j.values(m, recallOf), 1), eval.Bootstrap(j.values(m, ndcgOf), 1),
+			difference, reports[m].Elapsed.Seconds())
+	}
+	_ = w.Flush() // as other writes to people: an error cannot be told
+	if n := len(names); n >= 4 {
+		t.say("%s minus %s: NDCG@%d %s.\n", names[n-2], names[n-1], j.k, eval.Paired(j.values(n-2, ndcgOf), j.values(n-1, ndcgOf), 1))
+	}
+	t.say("95 %% intervals by bootstrap over users; differences are paired by user.\n")
+}
+
+// tunedMetrics is what the manifest of a tuned model keeps: its own figures, from the tuning with most
+// data, and those of the model that it was tuned from.
+func tunedMetrics(j *judged, names []string) map[string]float64 {
+	out := map[string]float64{"eval.users": float64(j.users)}
+	for m, name := range names {
+		prefix := "untuned."
+		switch {
+		case name == "pretrained":
+		case len(name) > 5 && name[:5] == "tuned":
+			prefix = ""
+		default:
+			continue
+		}
+		mean := eval.Mean(j.measures[m])
+		out[fmt.Sprintf("%srecall@%d", prefix, j.k)] = round6(mean.Recall)
+		out[fmt.Sprintf("%sndcg@%d", prefix, j.k)] = round6(mean.NDCG)
+	}
+	return out
+}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sartorhq/sartor/models/train"
+	"github.com/sartorhq/sartor/streams"
+)
+
+func newDataCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "data",
+		Short: "Look at the events that models are trained on",
+	}
+	cmd.AddCommand(newInspectCommand(a))
+	return cmd
+}
+
+func newInspectCommand(a *app) *cobra.Command {
+	var f trainFlags
+	var limits train.Limits
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "inspect",
+		Short: "Count what is wrong with the events: bots, duplicates, impossible values, short sessions",
+		Long: `Reads the behavior and orders streams from Kafka (or a recording) once and counts by type, and what
+cleaning would leave out. It changes nothing.`,
+		Example: `  sartor data inspect --brokers localhost:9092
+  sartor data inspect --from-file ml-1m:data/ml-1m --json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.inspect(cmd, f, limits, asJSON) },
+	}
+	flags := cmd.Flags()
+	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
+	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.IntVar(&limits.PerHour, "bot-events", 600, "events of one user in an hour before it is taken for a bot")
+	flags.DurationVar(&limits.SessionGap, "session-gap", 30*time.Minute, "silence that ends a session")
+	flags.IntVar(&limits.LongSessions, "long-session", 500, "events of a session before it is long")
+	flags.BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (a *app) inspect(cmd *cobra.Command, f trainFlags, limits train.Limits, asJSON bool) error {
+	var o trainOptions
+	if err := f.resolveFiles(&o, false); err != nil {
+		return err
+	}
+	if o.Read == nil {
+		if len(a.config.Kafka.Brokers) == 0 {
+			return usagef("no events to inspect: use --brokers, or --from-file FORMAT:PATH")
+		}
+		options, err := a.kafkaOptions()
+		if err != nil {
+			return err
+		}
+		o.Read = kafkaEvents(options)
+		limits.Newest = time.Now().Add(24 * time.Hour)
+	}
+	x := train.NewInspector(limits)
+	if err := o.Read(cmd.Context(), func(e *streams.Event) { x.Add(e) }); err != nil {
+		return fmt.Errorf("read events: %w", err)
+	}
+	report := x.Report()
+	if asJSON {
+		enc := json.NewEncoder(a.stdout)
+		enc.SetIndent("", "  ")
+		return enc.Encode(report)
+	}
+	return a.printFindings(report)
+}
+
+func (a *app) printFindings(f train.Findings) error {
+	fmt.Fprintf(a.stdout, "%s events of %s users on %s items in %s sessions, %s to %s.\n", thousands(f.Events), thousands(f.Users),
+		thousands(f.Items), thousands(f.Sessions), f.First.UTC().Format(time.RFC3339), f.Last.UTC().Format(time.RFC3339))
+	for i, t := range f.Types {
+		separator := ", "
+		if i == 0 {
+			separator = "  "
+		}
+		fmt.Fprintf(a.stdout, "%s%s %s", separator, thousands(t.Events), t.Type)
+	}
+	fmt.Fprint(a.stdout, "\n\n")
+	w := tabwriter.NewWriter(a.stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "finding\tevents\tof\tcleaning\trule\n")
+	for _, x := range f.Findings {
+		does := "keeps"
+		if x.Removed {
+			does = "removes"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", x.Name, thousands(x.Events), thousands(x.Subjects), does, x.About)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "\nCleaning would keep %s of %s events.\n", thousands(f.Kept), thousands(f.Events))
+	return nil
+}

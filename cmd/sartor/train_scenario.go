@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/sartorhq/sartor/models/train"
+	"github.com/sartorhq/sartor/streams"
+)
+
+// scenarioSpec is a scenario file: what a placement wants, and how the pretrained model is tuned to it.
+type scenarioSpec struct {
+	Scenario string `yaml:"scenario"`
+	// Objective is what a user's event on an item is worth as a target, by type; events that are absent
+	// are still shown as history.
+	Objective map[string]float64 `yaml:"objective"`
+	// Items limits the scenario's catalogue to the items of which an attribute has one of the values;
+	// empty = all items.
+	Items struct {
+		Attribute string   `yaml:"attribute"`
+		Any       []string `yaml:"any"`
+	} `yaml:"items"`
+	Freeze []string      `yaml:"freeze"` // groups that stay as pretrained: items.in, items.out
+	Rate   float64       `yaml:"rate"`   // learning rate
+	Epochs int           `yaml:"epochs"`
+	Keep   float64       `yaml:"keep"`      // share of a user's items that is shown
+	Fade   time.Duration `yaml:"half_life"` // age at which evidence of taste counts half; 0 = as pretrained
+}
+
+// The groups of weights that can be frozen.
+const (
+	groupIn  = "items.in"
+	groupOut = "items.out"
+)
+
+// readScenario reads and checks a scenario file.
+func readScenario(path string) (scenarioSpec, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return scenarioSpec{}, fmt.Errorf("read scenario: %w", err)
+	}
+	s := scenarioSpec{Rate: 0.001, Epochs: 10, Keep: 0.8}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	dec.KnownFields(true)
+	if err := dec.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
+		return s, fmt.Errorf("read scenario %s: %w", path, err)
+	}
+	if err := s.check(); err != nil {
+		return s, fmt.Errorf("scenario %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// check reports everything that is wrong.
+func (s scenarioSpec) check() error {
+	var problems []error
+	if s.Scenario == "" {
+		problems = append(problems, errors.New("scenario: the name is missing"))
+	}
+	positive := len(s.Objective) == 0
+	for _, name := range sortedKeys(s.Objective) {
+		stream := streams.Type(name).Stream()
+		if stream != streams.Behavior && stream != streams.Orders {
+			problems = append(problems, fmt.Errorf("objective: %s is not a type of the behavior or orders stream", name))
+		}
+		if !(s.Objective[name] >= 0 && s.Objective[name] <= 1e6) {
+			problems = append(problems, fmt.Errorf("objective: %s is %v, need 0 to 1e6", name, s.Objective[name]))
+		}
+		positive = positive || s.Objective[name] > 0
+	}
+	if !positive {
+		problems = append(problems, errors.New("objective: no type has a weight above 0"))
+	}
+	if (s.Items.Attribute == "") != (len(s.Items.Any) == 0) {
+		problems = append(problems, errors.New("items: need attribute and any, or neither"))
+	}
+	for _, g := range s.Freeze {
+		if g != groupIn && g != groupOut {
+			problems = append(problems, fmt.Errorf("freeze: %s is not a group, it can be %s or %s", g, groupIn, groupOut))
+		}
+	}
+	if s.Fade < 0 || s.Fade%time.Second != 0 {
+		problems = append(problems, fmt.Errorf("half_life: %v, need a whole number of seconds, or 0", s.Fade))
+	}
+	return errors.Join(problems...)
+}
+
+func sortedKeys(m map[string]float64) []string {
+	keys := make([]string, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// catalog collects the ids of the scenario's items from the catalogue events that pass by.
+type catalog struct {
+	spec scenarioSpec
+	ids  map[string]bool
+}
+
+// add looks at an event; the last one of an item counts.
+func (c *catalog) add(e *streams.Event) {
+	if e.Type != streams.ItemUpsert || len(e.Items) == 0 || c.spec.Items.Attribute == "" {
+		return
+	}
+	id := e.Items[0].ItemID
+	c.ids[id] = holds(e.Attributes[c.spec.Items.Attribute], c.spec.Items.Any)
+}
+
+// holds tells whether a value, or one of a list, is among those that are wanted.
+func holds(value any, wanted []string) bool {
+	switch v := value.(type) {
+	case string:
+		return slices.Contains(wanted, v)
+	case []string:
+		return slices.ContainsFunc(v, func(x string) bool { return slices.Contains(wanted, x) })
+	case []any:
+		return slices.ContainsFunc(v, func(x any) bool { return holds(x, wanted) })
+	}
+	return false
+}
+
+// wants returns what LAEOptions.Catalog asks; nil = every item.
+func (c *catalog) wants() func(string) bool {
+	if c.spec.Items.Attribute == "" {
+		return nil
+	}
+	return func(id string) bool { return c.ids[id] }
+}
+
+// tune returns the options of fine-tuning, from those of pretraining.
+func (s scenarioSpec) tune(o train.Options, wants func(string) bool) train.Options {
+	o.Epochs = s.Epochs
+	o.LAE.Rate, o.LAE.Keep, o.LAE.Catalog = s.Rate, s.Keep, wants
+	if len(s.Objective) > 0 {
+		o.LAE.Objective = s.Objective
+	}
+	if s.Fade > 0 {
+		o.Signal.HalfLife = s.Fade
+	}
+	o.LAE.FreezeIn, o.LAE.FreezeOut = slices.Contains(s.Freeze, groupIn), slices.Contains(s.Freeze, groupOut)
+	return o
+}
