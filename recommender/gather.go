@@ -170,6 +170,11 @@ func (w *work) contextual() rules.Fetch {
 
 // drawn takes up to n open rows that a fetch asks for.
 func (w *work) drawn(f rules.Fetch, n int) []sourced {
+	if f.Source == rules.SourceSimilar {
+		rows := w.like(w.passes(f), n)
+		w.trail.source(f, len(rows), []string{"nearness to " + w.origin()})
+		return rows
+	}
 	rows, used := w.s.draw(w.s.chain(f), n, w.passes(f))
 	w.trail.source(f, len(rows), used)
 	return rows
@@ -262,6 +267,9 @@ func (w *work) fill(want int) (exhausted bool) {
 			chain = append(chain, everything())
 		}
 		rows, used := w.s.draw(chain, want, open)
+		if f.Source == rules.SourceSimilar {
+			rows, used = w.like(open, want), []string{"nearness to " + w.origin()}
+		}
 		if len(rows) == 0 {
 			continue
 		}
@@ -275,6 +283,15 @@ func (w *work) fill(want int) (exhausted bool) {
 		}
 	}
 	return true
+}
+
+// modelInfo is what rules may know of the model.
+func (s *snapshot) modelInfo() rules.ModelInfo {
+	if s.model == nil {
+		return rules.ModelInfo{}
+	}
+	m := s.model.Meta()
+	return rules.ModelInfo{Name: m.Kind, Version: s.versions.Model, TrainedAt: m.CreatedAt}
 }
 
 func (w *work) scaling() models.Scaling { return w.s.model.Meta().Scaling }

@@ -89,19 +89,62 @@ func (w *work) gatherSimilar(id string) ServedBy {
 }
 
 // sourceSimilar marks a candidate that is near the source item.
-const sourceSimilar rules.Source = "similar"
+const sourceSimilar = rules.SourceSimilar
 
-// neighbours adds the items at the smallest angle to the one in row. It is false for an item whose
-// vector says nothing.
-func (w *work) neighbours(row int32, depth int) bool {
+// origin is the item that `source: similar` starts from: the request's own, else the one that the
+// user last did something with; "" when there is none.
+func (w *work) origin() string {
+	if w.q.SourceItem != "" {
+		return w.q.SourceItem
+	}
+	for _, e := range w.user.History {
+		if row, ok := w.s.cat.find(e.ItemID); ok && int(row) < w.s.cat.vectors {
+			return e.ItemID
+		}
+	}
+	return ""
+}
+
+// like finds up to n rows that pass, near the origin; none without a model, or for an item that has
+// no vector.
+func (w *work) like(pass func(int32) bool, n int) []sourced {
+	origin := w.origin()
+	row, known := w.s.cat.find(origin)
+	if !known || w.s.model == nil || int(row) >= w.s.cat.vectors {
+		return nil
+	}
+	near, _ := w.near(row, 2*n+16) // some may not pass
+	out := make([]sourced, 0, n)
+	for _, r := range near {
+		if len(out) < n && r.row != row && pass(r.row) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// near lists the open items at the smallest angle to the one in row. Base scores are half of one plus
+// the cosine. It is false for an item whose vector says nothing.
+func (w *work) near(row int32, n int) ([]sourced, bool) {
 	items := w.s.model.Items()
 	vec := items.Vectors[int(row)*items.Dim : (int(row)+1)*items.Dim]
 	if dot(vec, vec) == 0 {
-		return false
+		return nil, false
 	}
-	for _, h := range w.gate.search(w.s.cosine, vec, depth) {
+	hits := w.gate.search(w.s.cosine, vec, n)
+	out := make([]sourced, len(hits))
+	for i, h := range hits {
 		cosine := float64(h.Score) / length(vec)
-		w.pool.add(int32(h.Row), min(max((1+cosine)/2, 0), 1), sourceSimilar)
+		out[i] = sourced{row: int32(h.Row), base: min(max((1+cosine)/2, 0), 1)}
 	}
-	return true
+	return out, true
+}
+
+// neighbours adds the items near the one in row.
+func (w *work) neighbours(row int32, depth int) bool {
+	near, ok := w.near(row, depth)
+	for _, r := range near {
+		w.pool.add(r.row, r.base, sourceSimilar)
+	}
+	return ok
 }

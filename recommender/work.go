@@ -102,6 +102,8 @@ func (w *work) readUser() {
 			Query: w.q.Query, SourceItem: w.q.SourceItem, Count: w.q.Count,
 		},
 		Context: w.q.context,
+		Source:  w.s.cat.item(w.q.SourceItem),
+		Model:   w.s.modelInfo(),
 	}
 	w.trail.user(w, lost)
 }

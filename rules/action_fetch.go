@@ -10,7 +10,7 @@ var localStrategies = map[Source]bool{SourcePopular: true, SourceNew: true}
 
 // source checks the name of a source or strategy.
 func (r *actionReader) source(field, name string) Source {
-	known := []string{string(SourceHot), string(SourceTrending), string(SourceNew), string(SourcePopular)}
+	known := []string{string(SourceHot), string(SourceTrending), string(SourceNew), string(SourcePopular), string(SourceSimilar)}
 	if listName, ok := strings.CutPrefix(name, "list:"); ok {
 		listName = strings.TrimSpace(listName)
 		if l := r.typer.lists[listName]; l != nil {
@@ -27,7 +27,7 @@ func (r *actionReader) source(field, name string) Source {
 	}
 	hint := didYouMean(name, known, "")
 	if hint == "" {
-		hint = "use hot, trending, new, popular or list:NAME"
+		hint = "use hot, trending, new, popular, similar or list:NAME"
 	}
 	r.errorAt(field, CodeUnknownName, "unknown source `"+name+"`", hint)
 	return ""

@@ -72,6 +72,9 @@ func (n *node) bool() boolFn {
 		return func(f *frame) bool { _, ok := m(f)[key]; return ok }
 	case "between":
 		return n.between()
+	case "did":
+		times := n.times()
+		return func(f *frame) bool { return times(f) > 0 }
 	}
 	return n.compare()
 }

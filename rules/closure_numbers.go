@@ -16,6 +16,8 @@ func (n *node) int() intFn {
 	case "neg":
 		a := n.kids[0].int()
 		return func(f *frame) int { return -a(f) }
+	case "times":
+		return n.times()
 	case "bucket":
 		salt, parts, id := n.kids[0].value.(string), n.kids[1].value.(int), n.kids[2].string()
 		return func(f *frame) int { return userPart(salt, parts, id(f)) }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"github.com/sartorhq/sartor/features"
+	"github.com/sartorhq/sartor/streams"
 )
 
 // words makes random expressions of one kind from the language that closures cover.
@@ -19,7 +22,7 @@ func (w words) depth(d int) int { return rapid.IntRange(0, d).Draw(w.t, "depth")
 
 func (w words) int(d int) string {
 	if w.depth(d) == 0 {
-		return w.pick("item.sales_7d", "item.stock", "user.orders_90d", "position", "request.count", "local.hour", "3", "0", "-7", "params.n", `bucket("s", 4)`)
+		return w.pick("item.sales_7d", "item.stock", "user.orders_90d", "position", "request.count", "local.hour", "3", "0", "-7", "params.n", `times("view", days(1))`, `times("exposure", hours(30))`, `bucket("s", 4)`)
 	}
 	switch w.depth(3) {
 	case 0:
@@ -53,19 +56,19 @@ func (w words) number(d int) string {
 
 func (w words) text(d int) string {
 	if w.depth(d) == 0 {
-		return w.pick("item.brand", "item.category", "user.tier", "context.country", `"coats"`, `"x"`, `""`, "params.t", "local.weekday", "item.attrs.color", `item.attrs["size"]`, "request.scenario")
+		return w.pick("item.brand", "item.category", "user.tier", "context.country", `"coats"`, `"x"`, `""`, "params.t", "local.weekday", "item.attrs.color", `item.attrs["size"]`, "request.scenario", "request.source_item.brand", "model.name")
 	}
 	return "(" + w.bool(d-1) + " ? " + w.text(d-1) + " : " + w.text(d-1) + ")"
 }
 
 func (w words) span(d int) string {
-	return w.pick("age(item.created_at)", "days("+w.int(0)+")", "hours(1.5)", "params.d", "(now - user.last_order_at)", "(days(2) - hours("+w.int(d)+"))")
+	return w.pick("age(item.created_at)", "days("+w.int(0)+")", "hours(1.5)", "params.d", "(now - user.last_order_at)", "model.age", "(days(2) - hours("+w.int(d)+"))")
 }
 
 func (w words) bool(d int) string {
 	if w.depth(d) == 0 {
 		return w.pick("user.is_new", "true", "false", `has("item.price")`, `has("user.tier")`, `has("item.attrs.color")`, `segment("vip")`, "context.is_bot",
-			"item.brand in user.top_brands", `item.brand in ["x", "y"]`, "item.id in lists.l", "item.category not in lists.l", "item.sales_7d in [1, 2.5, 10]", `"sale" in item.tags`, `item.brand in [user.tier, "x"]`)
+			"item.brand in user.top_brands", `item.brand in ["x", "y"]`, "item.id in lists.l", "item.category not in lists.l", "item.sales_7d in [1, 2.5, 10]", `"sale" in item.tags`, `item.brand in [user.tier, "x"]`, `did("view", hours(12))`, `"x" in request.source_item.tags`)
 	}
 	order := w.pick(" == ", " != ", " < ", " <= ", " > ", " >= ")
 	switch w.depth(9) {
@@ -105,6 +108,19 @@ func randomWorld(t *rapid.T) (*Env, Candidate) {
 		"spend_90d": rapid.Float64Range(-1, 2).Draw(t, "spend"), "top_brands": rapid.SliceOfN(texts, 0, 3).Draw(t, "brands"),
 		"segments": rapid.SliceOfN(rapid.SampledFrom([]string{"vip", "b"}), 0, 2).Draw(t, "segments"), "last_order_at": friday.Add(-time.Hour * time.Duration(rapid.IntRange(0, 99).Draw(t, "last")))},
 		map[string]any{"country": texts.Draw(t, "country")})
+	for range rapid.IntRange(0, 4).Draw(t, "deeds") {
+		e := features.Entry{Type: rapid.SampledFrom([]streams.Type{"view", "exposure"}).Draw(t, "event"), ItemID: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "seen"),
+			Time: friday.Add(-time.Hour * time.Duration(rapid.IntRange(0, 40).Draw(t, "ago"))).UnixMilli()}
+		if e.Type == "exposure" {
+			env.Shown = append(env.Shown, e)
+		} else {
+			env.User.History = append(env.User.History, e)
+		}
+	}
+	if rapid.Bool().Draw(t, "on an item") {
+		env.Source = thing("s", 0, map[string]any{"brand": texts.Draw(t, "source brand"), "tags": []string{"x"}}).Item
+		env.Model = ModelInfo{Name: "coats", TrainedAt: friday.Add(-30 * time.Hour)}
+	}
 	attrs := map[string]string{}
 	if rapid.Bool().Draw(t, "attrs") {
 		attrs["color"] = texts.Draw(t, "color")

@@ -21,6 +21,7 @@ const (
 	kindNumberList
 	kindTextMap
 	kindTextSet // a named list
+	kindHistory // what the user did; no author can name it
 )
 
 // plain is the kind in an author's words.

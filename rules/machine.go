@@ -20,6 +20,8 @@ const (
 	hasKeyFunc = "has key"
 	ageFunc    = "age at"
 	bucketFunc = "part of"
+	didFunc    = "did it"
+	timesFunc  = "how often"
 )
 
 // machine is an expression compiled by expr. Every program has one: it proves the typer right at
@@ -103,6 +105,8 @@ func machineType(k kind) types.Type {
 		return types.Float64
 	case kindText:
 		return types.String
+	case kindHistory:
+		return types.Any
 	}
 	return types.TypeOf(map[kind]any{kindTime: time.Time{}, kindDuration: time.Duration(0),
 		kindTextList: []string{}, kindTextMap: map[string]string{}}[k])
@@ -119,6 +123,8 @@ var machineFuncs = []struct {
 	{hasKeyFunc, func(a ...any) (any, error) { _, ok := a[0].(map[string]string)[a[1].(string)]; return ok, nil }, new(func(map[string]string, string) bool)},
 	{ageFunc, func(a ...any) (any, error) { return a[0].(time.Time).Sub(a[1].(time.Time)), nil }, new(func(time.Time, time.Time) time.Duration)},
 	{bucketFunc, func(a ...any) (any, error) { return userPart(a[0].(string), a[1].(int), a[2].(string)), nil }, new(func(string, int, string) int)},
+	{didFunc, func(a ...any) (any, error) { return machineTimes(a) > 0, nil }, new(func(any, string, time.Duration, time.Time, string) bool)},
+	{timesFunc, func(a ...any) (any, error) { return machineTimes(a), nil }, new(func(any, string, time.Duration, time.Time, string) int)},
 	{"days", func(a ...any) (any, error) { return span(machineNumber(a[0]), spans["days"]), nil }, new(func(any) time.Duration)},
 	{"hours", func(a ...any) (any, error) { return span(machineNumber(a[0]), spans["hours"]), nil }, new(func(any) time.Duration)},
 	{"minutes", func(a ...any) (any, error) { return span(machineNumber(a[0]), spans["minutes"]), nil }, new(func(any) time.Duration)},
@@ -208,7 +214,9 @@ func (r *rewriter) member(p *ast.Node, n *ast.MemberNode) {
 		}
 	case "local":
 		ast.Patch(p, &ast.IdentifierNode{Value: localName("local."+name.Value, r.typer.zone)})
-	case "user", "item", "context", "request":
+	case sourceItem:
+		ast.Patch(p, &ast.IdentifierNode{Value: sourceItem + "." + name.Value})
+	case "user", "item", "context", "request", "model":
 		ast.Patch(p, &ast.IdentifierNode{Value: root.Value + "." + name.Value})
 	}
 }
@@ -245,6 +253,9 @@ func (r *rewriter) call(p *ast.Node, n *ast.CallNode) {
 		ast.Patch(p, callTo(ageFunc, &ast.IdentifierNode{Value: "now"}, n.Arguments[0]))
 	case "segment":
 		ast.Patch(p, callTo(inListFunc, n.Arguments[0], &ast.IdentifierNode{Value: "user.segments"}))
+	case "did", "times":
+		name := map[string]string{"did": didFunc, "times": timesFunc}[callee.Value]
+		ast.Patch(p, callTo(name, &ast.IdentifierNode{Value: historyVar}, n.Arguments[0], n.Arguments[1], &ast.IdentifierNode{Value: "now"}, &ast.IdentifierNode{Value: "item.id"}))
 	case "bucket":
 		ast.Patch(p, callTo(bucketFunc, n.Arguments[0], n.Arguments[1], &ast.IdentifierNode{Value: "user.id"}))
 	}

@@ -18,6 +18,13 @@ type Env struct {
 	Request Request
 	// Context holds the request's context fields by schema name (country, language, device, ...).
 	Context map[string]any
+	// Source is the item that Request.SourceItem names, nil when there is none or it is unknown.
+	Source *features.Item
+	// Model says which model scored the candidates; the zero value when none did.
+	Model ModelInfo
+	// Shown is what recommendations showed the user lately, for did("exposure", ...) and
+	// times("exposure", ...); the rest of what they look at is User.History. The order is free.
+	Shown []features.Entry
 	// Expired, when not nil, tells that the wall time for rules is used up; the caller owns the
 	// clock. It is asked about every 256 evaluations, and then score rules are skipped.
 	Expired func() bool
@@ -35,6 +42,12 @@ type Request struct {
 	Count      int
 }
 
+// ModelInfo is what rules may name as model.*.
+type ModelInfo struct {
+	Name, Version string
+	TrainedAt     time.Time
+}
+
 // Source names where a candidate came from. The engine knows the names; the caller fetches.
 type Source string
 
@@ -45,6 +58,7 @@ const (
 	SourceTrending Source = "trending" // rising against its own past
 	SourceNew      Source = "new"      // newest created_at first
 	SourcePopular  Source = "popular"  // all-time units and views
+	SourceSimilar  Source = "similar"  // near the source item, else near what the user did last
 )
 
 // Fetch asks the caller for candidates of one source.

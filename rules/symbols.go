@@ -74,8 +74,26 @@ var localFields = map[string]struct {
 	"month":   {kindInt, func(t time.Time) any { return int(t.Month()) }},
 }
 
+// sourceItem is the path under which the fields of the request's own item stand.
+const sourceItem = "request.source_item"
+
+// modelFields are the fields of model.*.
+var modelFields = map[string]struct {
+	kind kind
+	read func(env *Env) any
+}{
+	"name":    {kindText, func(env *Env) any { return env.Model.Name }},
+	"version": {kindText, func(env *Env) any { return env.Model.Version }},
+	"age": {kindDuration, func(env *Env) any {
+		if env.Model.TrainedAt.IsZero() {
+			return time.Duration(0)
+		}
+		return env.Now.Sub(env.Model.TrainedAt)
+	}},
+}
+
 // roots are the first words of all names.
-var roots = []string{"user", "item", "request", "context", "local", "params", "lists", "score", "position", "now"}
+var roots = []string{"user", "item", "request", "context", "local", "model", "params", "lists", "score", "position", "now"}
 
 // field finds the schema field of user.*, item.* or context.*.
 func (s *symbols) field(root, name string) (features.Field, bool) {
@@ -104,6 +122,10 @@ func (s *symbols) names(root string) []string {
 	switch root {
 	case "request":
 		for n := range requestFields {
+			names = append(names, n)
+		}
+	case "model":
+		for n := range modelFields {
 			names = append(names, n)
 		}
 	case "local":

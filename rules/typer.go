@@ -123,7 +123,7 @@ func (t *typer) identifier(n *ast.IdentifierNode) *node {
 
 func example(root string) string {
 	examples := map[string]string{"user": "user.tier", "item": "item.price", "request": "request.scenario",
-		"context": "context.country", "local": "local.hour", "params": "params.NAME", "lists": "lists.NAME"}
+		"context": "context.country", "local": "local.hour", "model": "model.name", "params": "params.NAME", "lists": "lists.NAME"}
 	return examples[root]
 }
 
@@ -150,6 +150,9 @@ func (t *typer) member(n *ast.MemberNode) *node {
 			return t.fail(n.Property, CodeRefused, "a field's name must be written out", "write `"+example(root.Value)+"`")
 		}
 		return t.field(n, root, name)
+	}
+	if field, isSource := sourceField(n); isSource {
+		return t.sourceField(n, field)
 	}
 	if ok && t.element == kindNone {
 		if s := suggest(root.Value, roots); s != "" {
@@ -205,6 +208,12 @@ func (t *typer) field(n *ast.MemberNode, root *ast.IdentifierNode, prop *ast.Str
 			request: func(env *Env) any { return f.read(env.Now.In(zone)) }})
 		v.text = path
 		return v
+	case "model":
+		f, ok := modelFields[prop.Value]
+		if !ok {
+			return t.unknown(prop, root.Value)
+		}
+		return t.variable(n, variable{name: path, kind: f.kind, deps: depRequest, request: f.read})
 	case "item":
 		if t.place == placeWhen {
 			return t.misplaced(n.Node, path)

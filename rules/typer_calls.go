@@ -27,6 +27,8 @@ var helpers = map[string]helper{
 	"between": {[]kind{kindNone, kindNone, kindNone}, kindBool, "between(item.price, 10, 50)"},
 	"clamp":   {[]kind{kindNumber, kindNumber, kindNumber}, kindNumber, "clamp(item.trend, 1, 2)"},
 	"log1p":   {[]kind{kindNumber}, kindNumber, "log1p(item.sales_7d)"},
+	"did":     {[]kind{kindText, kindDuration}, kindBool, `did("order", days(90))`},
+	"times":   {[]kind{kindText, kindDuration}, kindInt, `times("view", days(7)) >= 3`},
 	"ratio":   {[]kind{kindNumber, kindNumber, kindNumber}, kindNumber, "ratio(item.sales_7d, item.views_7d, 0)"},
 }
 
@@ -57,6 +59,8 @@ func (t *typer) call(n *ast.CallNode) *node {
 		return t.between(n, args)
 	case "segment", "bucket":
 		return t.perUser(n, name, args)
+	case "did", "times":
+		return t.inHistory(n, name, args)
 	case "age":
 		out := branch(n, "age", kindDuration, t.variable(n, nowVariable), args[0])
 		out.text = oneLine(n.String())

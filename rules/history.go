@@ -1,0 +1,142 @@
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/expr-lang/expr/ast"
+
+	"github.com/sartorhq/sartor/features"
+)
+
+// historyVar is the name that expressions know the user's history by; no author can write it.
+const historyVar = "the history"
+
+// history answers what the user did to an item, and how often.
+type history struct {
+	env   *Env
+	asked int
+	at    map[deed][]int64 // Unix milliseconds; made when asked more than once
+}
+
+type deed struct{ event, item string }
+
+func newHistory(env *Env) any {
+	return &history{env: env}
+}
+
+// each calls do for all that is known to have happened.
+func (h *history) each(do func(e *features.Entry)) {
+	if h.env.User != nil {
+		for i := range h.env.User.History {
+			do(&h.env.User.History[i])
+		}
+	}
+	for i := range h.env.Shown {
+		do(&h.env.Shown[i])
+	}
+}
+
+func (h *history) index() {
+	h.at = map[deed][]int64{}
+	h.each(func(e *features.Entry) {
+		d := deed{string(e.Type), e.ItemID}
+		h.at[d] = append(h.at[d], e.Time)
+	})
+}
+
+// times counts how often the user did it within a span up to now.
+func (h *history) times(event, item string, within time.Duration, now time.Time) int {
+	n, since := 0, now.Add(-within).UnixMilli()
+	if h.asked++; h.asked == 1 { // a filter asks once
+		h.each(func(e *features.Entry) {
+			if e.ItemID == item && string(e.Type) == event && e.Time >= since {
+				n++
+			}
+		})
+		return n
+	}
+	if h.at == nil {
+		h.index()
+	}
+	for _, at := range h.at[deed{event, item}] {
+		if at >= since {
+			n++
+		}
+	}
+	return n
+}
+
+// deeds are the events that did() and times() can ask for.
+var deeds = []string{"view", "click", "cart-add", "cart-remove", "wishlist", "rating", "order", "return", "exposure"}
+
+// inHistory types did(event, span) and times(event, span), which look at the user and the item
+// behind the scenes.
+func (t *typer) inHistory(n *ast.CallNode, name string, args []*node) *node {
+	usage := "for instance `" + helpers[name].usage + "`"
+	if !args[0].constant() {
+		return t.fail(n.Arguments[0], CodeTypeMismatch, "`"+name+"` needs a fixed event here", usage)
+	}
+	if event := args[0].value.(string); !slices.Contains(deeds, event) {
+		hint := didYouMean(event, deeds, "")
+		if hint == "" {
+			hint = "use one of " + strings.Join(deeds, ", ")
+		}
+		return t.fail(n.Arguments[0], CodeUnknownName, fmt.Sprintf("there is no event `%s`", event), hint)
+	}
+	if t.place == placeWhen {
+		return t.misplaced(n, name+"(...)")
+	}
+	id, _ := t.symbols.field("item", "id")
+	history := variable{name: historyVar, kind: kindHistory, deps: depUser, request: newHistory}
+	out := branch(n, name, helpers[name].result, args[0], args[1], t.variable(n, nowVariable), t.variable(n, t.symbols.variable("item", id)), t.variable(n, history))
+	out.cost += 5
+	return out
+}
+
+// times is the closure of did and times.
+func (n *node) times() intFn {
+	event, within, now, id, h := n.kids[0].value.(string), n.kids[1].duration(), n.kids[2].time(), n.kids[3].string(), read[*history](n.kids[4])
+	return func(f *frame) int { return h(f).times(event, id(f), within(f), now(f)) }
+}
+
+// machineTimes is times as the machine calls it.
+func machineTimes(a []any) int {
+	return a[0].(*history).times(a[1].(string), a[4].(string), a[2].(time.Duration), a[3].(time.Time))
+}
+
+// sourceField tells whether a path is request.source_item.FIELD.
+func sourceField(n *ast.MemberNode) (*ast.StringNode, bool) {
+	inner, ok := n.Node.(*ast.MemberNode)
+	if !ok {
+		return nil, false
+	}
+	root, isRoot := inner.Node.(*ast.IdentifierNode)
+	source, isName := inner.Property.(*ast.StringNode)
+	field, constName := n.Property.(*ast.StringNode)
+	return field, isRoot && isName && constName && root.Value == "request" && source.Value == "source_item"
+}
+
+// sourceField types a field of the item that the request is about; without one it has its default.
+func (t *typer) sourceField(n *ast.MemberNode, field *ast.StringNode) *node {
+	f, ok := t.symbols.field("item", field.Value)
+	if !ok {
+		return t.fail(field, CodeUnknownField, "unknown field `"+sourceItem+"."+field.Value+"`", didYouMean(field.Value, t.symbols.names("item"), sourceItem+"."))
+	}
+	v := t.symbols.variable("item", f)
+	read, def := v.item, v.kind.coerce(f.Default, v.kind.zero())
+	v.name, v.deps, v.item = sourceItem+"."+field.Value, depRequest, nil
+	v.request = func(env *Env) any {
+		if env.Source == nil {
+			return def
+		}
+		return read(env.Source)
+	}
+	out := t.variable(n, v)
+	if out.max = f.Max; out.max <= 0 {
+		out.max = 50
+	}
+	return out
+}
