@@ -40,6 +40,7 @@ var packageTable = map[string][]string{
 	"rules/rulefile":  {"rules"},
 	"rules/rulestest": {"rules", "rules/rulefile", "features"},
 	"rules/rulestore": {"rules", "rules/rulefile", "features"},
+	"rules/schema":    {"rules/rulefile", "rules/rulestest", "features"},
 
 	"recommender/experiment": {},
 	"recommender/decision":   {"streams", "rules", "recommender/experiment"},
