@@ -40,17 +40,18 @@ type HTTPConfig struct {
 
 // KafkaConfig is the broker, the topics and the consumer group.
 type KafkaConfig struct {
-	Brokers     []string      `koanf:"brokers" doc:"host:port list; empty = no Kafka (serve) or embedded (dev)"`
-	ClientID    string        `koanf:"client_id" doc:"name shown in the broker's logs"`
-	Group       string        `koanf:"group" doc:"consumer group of 'sartor ingest'"`
-	BatchEvents int           `koanf:"batch_events" doc:"most events applied to Redis at once"`
-	Partitions  int           `koanf:"partitions" doc:"partitions of topics that are created"`
-	Replication int           `koanf:"replication" doc:"replicas of topics that are created"`
-	Create      bool          `koanf:"create_topics" doc:"create missing topics at start"`
-	Topics      TopicsConfig  `koanf:"topics"`
-	Formats     FormatsConfig `koanf:"formats"`
-	TLS         TLSConfig     `koanf:"tls"`
-	SASL        SASLConfig    `koanf:"sasl"`
+	Brokers       []string      `koanf:"brokers" doc:"host:port list; empty = no Kafka (serve) or embedded (dev)"`
+	ClientID      string        `koanf:"client_id" doc:"name shown in the broker's logs"`
+	Group         string        `koanf:"group" doc:"consumer group of 'sartor ingest'"`
+	BatchEvents   int           `koanf:"batch_events" doc:"most events applied to Redis at once"`
+	RepeatHorizon int           `koanf:"repeat_horizon" doc:"offsets looked back for an event written again; negative = none"`
+	Partitions    int           `koanf:"partitions" doc:"partitions of topics that are created"`
+	Replication   int           `koanf:"replication" doc:"replicas of topics that are created"`
+	Create        bool          `koanf:"create_topics" doc:"create missing topics at start"`
+	Topics        TopicsConfig  `koanf:"topics"`
+	Formats       FormatsConfig `koanf:"formats"`
+	TLS           TLSConfig     `koanf:"tls"`
+	SASL          SASLConfig    `koanf:"sasl"`
 }
 
 // FormatsConfig says in which format each topic's events are written.
@@ -134,7 +135,7 @@ func defaultConfig() Config {
 		Profile: "development",
 		Log:     LogConfig{Level: "info", Format: "auto"},
 		HTTP:    HTTPConfig{Addr: "127.0.0.1:8080", ReadTimeout: 10 * time.Second, Budget: 60 * time.Millisecond, ShutdownTimeout: 5 * time.Second},
-		Kafka: KafkaConfig{Brokers: []string{}, ClientID: "sartor", Group: "sartor-features", BatchEvents: 500,
+		Kafka: KafkaConfig{Brokers: []string{}, ClientID: "sartor", Group: "sartor-features", BatchEvents: 500, RepeatHorizon: 10000,
 			Partitions: 8, Replication: 1, Create: true,
 			Topics: TopicsConfig{Orders: "orders", Behavior: "behavior", Catalog: "catalog", Users: "users",
 				Exposures: "exposures", DeadLetters: "dead-letters"},

@@ -65,6 +65,9 @@ func (c *Config) validateKafka(bad report, oneOf func(key, value string, allowed
 		bad("kafka.group", "must not be empty")
 	}
 	positive("kafka.batch_events", int64(k.BatchEvents))
+	if k.RepeatHorizon == 0 {
+		bad("kafka.repeat_horizon", "must be greater than zero, or negative for none")
+	}
 	positive("kafka.partitions", int64(k.Partitions))
 	positive("kafka.replication", int64(k.Replication))
 	seen := map[string]string{}

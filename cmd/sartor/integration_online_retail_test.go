@@ -100,6 +100,7 @@ func TestTheComparisonNoticesOneEventTooMany(t *testing.T) {
 	if err := os.WriteFile(path, []byte(orders), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	t.Setenv("SARTOR_KAFKA_REPEAT_HORIZON", "-1") // or the second would be taken for a producer's retry
 	p := newPipeline(ctx, t, path)
 	for _, args := range [][]string{nil, {"--skip", strconv.FormatInt(p.events-1, 10)}} {
 		if err := p.replay(ctx, path, args...); err != nil {

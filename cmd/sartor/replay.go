@@ -52,7 +52,8 @@ Formats: ` + strings.Join(formats, ", ") + `.
 
 The events and their ids are the same each time. A replay that stopped says how many events are
 acknowledged: --skip continues after them. Publishing events again counts them again, because the
-features count what is in the log.`,
+features count what is in the log, unless it is so soon after that they pass for a producer's retries
+(kafka.repeat_horizon).`,
 		Example: `  sartor replay --format ndjson events.ndjson.gz --brokers localhost:9092
   sartor replay --format online-retail data/online-retail --speed 3600    an hour per second
   sartor replay --format rees46 data/rees46-2day --dry-run                only read and count

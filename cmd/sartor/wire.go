@@ -62,7 +62,7 @@ func (a *app) kafkaOptions() (kafka.Options, error) {
 	if err != nil {
 		return kafka.Options{}, fmt.Errorf("kafka.tls: %w", err)
 	}
-	opts := kafka.Options{Brokers: k.Brokers, ClientID: k.ClientID, Topics: k.Topics.names(), Formats: k.Formats.formats(), TLS: secure,
+	opts := kafka.Options{Brokers: k.Brokers, ClientID: k.ClientID, Topics: k.Topics.names(), Formats: k.Formats.formats(), Horizon: k.RepeatHorizon, TLS: secure,
 		Logger: a.logger, Registerer: a.metrics}
 	if k.SASL.Mechanism != "" {
 		opts.SASL = &kafka.SASL{Mechanism: kafka.Mechanism(strings.ToUpper(k.SASL.Mechanism)), User: k.SASL.User, Password: k.SASL.Password}

@@ -91,6 +91,10 @@ type Options struct {
 	// Formats fixes the format of what a stream's topic holds; a stream that is not in it has
 	// codec.Auto, which tells the formats apart message by message.
 	Formats map[streams.Stream]codec.Format
+	// Horizon is how many offsets of a partition are looked back for an event that its producer wrote
+	// again: an equal event_id, type, subject and time. The repeat is passed over. 10,000 when zero,
+	// negative for none. All who read a log must have the same.
+	Horizon int
 	// TLS is used when not nil.
 	TLS *tls.Config
 	// SASL is used when not nil.

@@ -12,6 +12,7 @@ type consumerMetrics struct {
 	decodeErrors *prometheus.CounterVec // by stream
 	deadLetters  *prometheus.CounterVec // by stream
 	skipped      *prometheus.CounterVec // by stream
+	repeated     *prometheus.CounterVec // by stream
 	lost         *prometheus.CounterVec // by topic
 	rewinds      *prometheus.CounterVec // by topic
 	applyErrors  *prometheus.CounterVec // by topic
@@ -34,6 +35,7 @@ func newConsumerMetrics(r prometheus.Registerer) *consumerMetrics {
 		decodeErrors: counter("decode_errors_total", "Messages that are not events.", "stream"),
 		deadLetters:  counter("dead_letters_total", "Messages written to the dead letters.", "stream"),
 		skipped:      counter("skipped_total", "Messages of foreign formats that are about other things than shopping.", "stream"),
+		repeated:     counter("repeated_events_total", "Events that their producer wrote again within the horizon; passed over.", "stream"),
 		lost:         counter("lost_messages_total", "Messages that the log dropped before they were read.", "topic"),
 		rewinds:      counter("rewinds_total", "Times that a store was at another offset than expected.", "topic"),
 		applyErrors:  counter("apply_errors_total", "Batches or partitions that the store refused.", "topic"),

@@ -14,18 +14,26 @@ import (
 
 // ReadAll calls fn with every event of the streams, from the first that their topics hold to the
 // last that was there when ReadAll was called: stream by stream, partition by partition, in the order
-// of the offsets. Messages that a consumer passes over or, by its default options, dead-letters are left out.
+// of the offsets. Messages that a consumer passes over or, by its default options, dead-letters are left out, and so are repeats.
 // It keeps trying while brokers do not answer, up to a minute without progress. An error of fn ends
 // the reading and is returned.
 func ReadAll(ctx context.Context, options Options, which []streams.Stream, fn func(streams.Record) error) error {
 	bad := 0
+	var current *part
+	var known *repeats
 	err := readRaw(ctx, options, which, func(p *part, m *message) error {
+		if p != current {
+			current, known = p, newRepeats(&options, p.stream)
+		}
 		e, err := m.decode(&options, p.stream)
 		if errors.Is(err, codec.ErrSkipped) {
 			return nil
 		}
 		if err != nil || fromTheFuture(&e, m, maxAhead) != "" {
 			bad++
+			return nil
+		}
+		if known.seen(&e, m.offset) {
 			return nil
 		}
 		return fn(streams.Record{Position: streams.Position{Topic: p.topic, Partition: p.partition, Offset: m.offset}, Event: e})

@@ -18,26 +18,31 @@ type tail struct {
 	done     chan struct{} // closed after run
 	err      error         // why run ended; valid after done
 	log      *slog.Logger
+	want     int64 // what the store wants; before it is only looked for repeats
+	horizon  int64
 	fresh    bool // nothing was ever applied: what the log dropped is not lost to us
 	beyond   int  // times in a row that the offset was beyond the end
 }
 
-// newTail makes a tail that starts at an offset.
-func newTail(c *Consumer, topic string, partition int, next int64) *tail {
+// newTail makes a tail that starts at an offset, and before it at what the horizon covers.
+func newTail(c *Consumer, topic string, partition int, next, horizon int64) *tail {
 	return &tail{
 		consumer: c,
 		cursor: cursor{pool: c.pool, topic: topic, partition: partition, offset: max(next, 0),
 			maxBytes: c.config.FetchBytes, maxWait: 250 * time.Millisecond},
-		chunks: make(chan chunk, 1),
-		done:   make(chan struct{}),
-		log:    c.options.logger().With("topic", topic, "partition", partition),
-		fresh:  next <= 0,
+		chunks:  make(chan chunk, 1),
+		done:    make(chan struct{}),
+		log:     c.options.logger().With("topic", topic, "partition", partition),
+		want:    max(next, 0),
+		horizon: horizon,
+		fresh:   next <= 0,
 	}
 }
 
 // run reads until ctx ends, or an *OffsetError.
 func (t *tail) run(ctx context.Context) {
 	defer close(t.done)
+	t.lookBack(ctx)
 	pause := backoff{first: 20 * time.Millisecond, most: time.Second}
 	moved := time.Now()
 	for ctx.Err() == nil {
@@ -77,6 +82,28 @@ func (t *tail) run(ctx context.Context) {
 	}
 }
 
+// lookBack moves the start back by the horizon, as far as the log reaches. Where the store does not fit
+// to the log it stays, so that run finds that out.
+func (t *tail) lookBack(ctx context.Context) {
+	c := &t.cursor
+	if t.horizon == 0 || t.want == 0 {
+		return
+	}
+	pause := backoff{first: 20 * time.Millisecond, most: time.Second}
+	for beyond := 0; ctx.Err() == nil && beyond < timesBeyond; _ = pause.wait(ctx) {
+		first, end, err := c.pool.bounds(ctx, c.topic, c.partition)
+		switch {
+		case err != nil:
+			t.log.Warn("cannot ask Kafka for offsets; trying again", "error", err)
+		case t.want > end: // right after a change of leaders, or for good
+			beyond++
+		default:
+			c.offset = min(max(first, t.want-t.horizon), t.want)
+			return
+		}
+	}
+}
+
 // watch is the watchdog: connections that bring nothing for long, though there is something to read
 // or because every attempt fails, are replaced.
 func (t *tail) watch(moved *time.Time) {
@@ -104,12 +131,13 @@ func (t *tail) outside(ctx context.Context) error {
 	}
 	switch {
 	case c.offset < first:
+		from := max(c.offset, t.want) // what is before it is not lost, it is only not there to compare with
 		if t.fresh {
 			t.log.Info("the log starts later than zero", "first", first)
-		} else {
-			t.consumer.metrics.lost.WithLabelValues(c.topic).Add(float64(first - c.offset))
+		} else if from < first {
+			t.consumer.metrics.lost.WithLabelValues(c.topic).Add(float64(first - from))
 			t.log.Error("events are lost: the log dropped them before they were read; raise its retention, or run more members",
-				"from", c.offset, "to", first-1)
+				"from", from, "to", first-1)
 		}
 		c.offset = first
 	case c.offset > end:

@@ -71,7 +71,7 @@ func (w *worker) follow(following, applying context.Context) error {
 	}
 	w.next = store.Next()
 	reading, stop := context.WithCancel(following)
-	t := newTail(w.consumer, w.topic, w.partition, w.next)
+	t := newTail(w.consumer, w.topic, w.partition, w.next, w.consumer.options.horizon(w.stream))
 	go t.run(reading)
 	defer func() {
 		stop()
@@ -83,7 +83,7 @@ func (w *worker) follow(following, applying context.Context) error {
 // pump moves what the tail reads into the store: at once when a batch is full, else a short wait
 // after its first message.
 func (w *worker) pump(following, applying context.Context, store Partition, t *tail) error {
-	b := &batch{worker: w, next: w.next}
+	b := &batch{worker: w, next: w.next, from: w.next, repeats: newRepeats(&w.consumer.options, w.stream)}
 	idle := time.NewTicker(w.consumer.config.IdleEvery)
 	defer idle.Stop()
 	wait := time.NewTimer(0)
@@ -107,7 +107,7 @@ func (w *worker) pump(following, applying context.Context, store Partition, t *t
 					return nil
 				}
 			}
-			b.next, b.end = ch.next, ch.end
+			b.next, b.end = max(b.next, ch.next), ch.end
 			w.lag(ch.end)
 			if b.next > w.next && !waiting {
 				wait.Reset(w.consumer.config.BatchWait)
@@ -190,6 +190,8 @@ type batch struct {
 	bad     []letter
 	next    int64 // behind everything that was added or passed over
 	end     int64 // of the log, as of the last fetch
+	from    int64 // where the store is; what is before it is only looked at for repeats
+	repeats *repeats
 }
 
 // full tells whether the batch has as many messages as it may.
@@ -207,8 +209,14 @@ func (b *batch) clear() {
 // add decodes a message into the batch.
 func (b *batch) add(m *message) {
 	w := b.worker
-	b.next = m.offset + 1
 	e, err := m.decode(&w.consumer.options, w.stream)
+	if m.offset < b.from {
+		if err == nil && fromTheFuture(&e, m, w.consumer.config.MaxAhead) == "" {
+			b.repeats.seen(&e, m.offset)
+		}
+		return
+	}
+	b.next = m.offset + 1
 	if errors.Is(err, codec.ErrSkipped) {
 		w.consumer.metrics.skipped.WithLabelValues(string(w.stream)).Inc()
 		return
@@ -220,6 +228,10 @@ func (b *batch) add(m *message) {
 	}
 	if reason := fromTheFuture(&e, m, w.consumer.config.MaxAhead); reason != "" {
 		b.bad = append(b.bad, letter{*m, reason})
+		return
+	}
+	if b.repeats.seen(&e, m.offset) {
+		w.consumer.metrics.repeated.WithLabelValues(string(w.stream)).Inc()
 		return
 	}
 	b.records = append(b.records, streams.Record{
