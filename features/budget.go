@@ -3,6 +3,7 @@ package features
 import (
 	"fmt"
 	"math/bits"
+	"slices"
 	"strconv"
 	"time"
 
@@ -186,8 +187,8 @@ func (s *Schema) fullest(k EntityKind, now time.Time) *State {
 				st.Counters[bucketName(c.name, daily, floorDiv(ms, dayMillis)-n)] = 1234
 			}
 		}
-		for _, name := range append(plan.first, plan.last...) {
-			st.Counters[name] = ms
+		for _, m := range slices.Concat(plan.first, plan.last) {
+			st.Counters[m.name] = ms
 		}
 	}
 	if k == ItemEntity {
@@ -196,9 +197,12 @@ func (s *Schema) fullest(k EntityKind, now time.Time) *State {
 				st.Counters[countryBucket(floorDiv(ms, dayMillis)-n, fmt.Sprintf("C%d", c))] = 123
 			}
 		}
-		return st
 	}
-	for _, l := range s.lists {
+	lists := s.lists
+	if k == ItemEntity {
+		lists = s.itemList
+	}
+	for _, l := range lists {
 		for n := range l.Max + l.Max/4 { // cut when it is well over its length
 			st.Lists[l.Name] = append(st.Lists[l.Name], Entry{Type: streams.CartAdd, ItemID: "sku-" + strconv.Itoa(1000000+n), Time: ms - int64(n)})
 		}

@@ -3,6 +3,7 @@ package features
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sartorhq/sartor/streams"
@@ -42,9 +43,12 @@ func (p *parser) checkField(f *field, s *Schema, siblings []*field, section stri
 	if section == "user" && slices.Contains(slices.Concat(f.Events, f.Minus), streams.Exposure) {
 		bad("exposures are counted for items, not for users")
 	}
-	if section == "item" && (f.Kind == kindList || f.Kind == kindTop) {
-		bad("%s is for users: items keep no lists", f.Kind)
+	if section == "item" && (f.Kind == kindList || f.Kind == kindTop || f.Kind == kindSession) {
+		bad("%s is for users: items keep no history", f.Kind)
 		return
+	}
+	if section == "user" && f.Kind == kindTogether {
+		bad("together is for items")
 	}
 	switch f.Kind {
 	case kindRatio:
@@ -53,8 +57,18 @@ func (p *parser) checkField(f *field, s *Schema, siblings []*field, section stri
 				bad("cannot be made of %s, which is derived itself", name)
 			}
 		}
-	case kindAgeBelow:
+	case kindAgeBelow, kindAge:
 		sibling(f.Of, Time)
+	case kindDistinct:
+		p.checkDistinct(f, s, section, bad)
+	case kindSession:
+		if !slices.Contains(sessionMeasures(), f.Of) {
+			bad("of must be one of %s, and %q is not", strings.Join(sessionMeasures(), ", "), f.Of)
+		}
+	case kindTogether:
+		if f.Remember < f.Max {
+			bad("remember must not be less than max")
+		}
 	case kindMargin:
 		sibling(f.Of, Money)
 		sibling(f.By, Money)
@@ -74,6 +88,30 @@ func (p *parser) checkField(f *field, s *Schema, siblings []*field, section stri
 	}
 }
 
+// checkDistinct checks what is counted: days from buckets, items and their fields from the history.
+func (p *parser) checkDistinct(f *field, s *Schema, section string, bad func(string, ...any)) {
+	if f.Of == distinctDay {
+		if f.Window <= maxHourly {
+			bad("of: day needs a window of more than 48h")
+		}
+		return
+	}
+	g := find(s.item, f.Of)
+	switch {
+	case section == "item":
+		bad("items can only count each day once")
+	case f.Of != distinctItem && (g == nil || g.Type != Text):
+		bad("of must be day, item or a text field of items, and %q is none", f.Of)
+	case len(f.Where) > 0:
+		bad("the history does not keep what where looks at; where goes with of: day")
+	}
+	for _, t := range f.Events {
+		if !slices.Contains(s.history.Events, t) {
+			bad("the history does not hold %s events", t)
+		}
+	}
+}
+
 // checkList checks the two forms of a list: stored ({events}) and derived ({from, unless}).
 func (p *parser) checkList(f *field, siblings []*field, bad func(string, ...any)) {
 	stored, filtered := len(f.Events) > 0, f.From != ""
@@ -84,6 +122,8 @@ func (p *parser) checkList(f *field, siblings []*field, bad func(string, ...any)
 		bad("unless goes with from")
 	case stored && f.Name == historyList:
 		bad("the name %q is taken by the list that models read", historyList)
+	case filtered && len(f.Where) > 0:
+		bad("where goes with events")
 	case filtered:
 		if g := find(siblings, f.From); g == nil || g.Kind != kindList || len(g.Events) == 0 {
 			bad("from must name a list that is made of events, and %q is none", f.From)
@@ -93,33 +133,78 @@ func (p *parser) checkList(f *field, siblings []*field, bad func(string, ...any)
 
 // derived tells whether the kind is computed from other fields when a user or item is read.
 func derived(k kind) bool {
-	return k == kindRatio || k == kindAgeBelow || k == kindMargin
+	return k == kindRatio || k == kindAgeBelow || k == kindMargin || k == kindAge
+}
+
+// itemListPrefix keeps the stored lists of items and users apart.
+const itemListPrefix = "i."
+
+// code is the operation that the field's counters are made of.
+func (f *field) code() OpCode {
+	switch f.Kind {
+	case kindMin:
+		return Min
+	case kindMax:
+		return Max
+	}
+	return Add
+}
+
+// counter returns the name of the field's all-time counter of a measure and event type: "a:order",
+// "a:order?1f0c2b7d9a" with a filter, "xa:order" for a maximum, "ma:order" for a minimum.
+func (f *field) counter(m measure, t streams.Type) string {
+	prefix := map[OpCode]string{Add: "", Min: "m", Max: "x"}[f.code()]
+	return prefix + counterName(m, t, "") + f.Where.suffix()
 }
 
 // foldPlan is what an event of one type does to one kind of entity.
 type foldPlan struct {
 	counters []counterPlan
-	first    []string // Min counters that take the event's time
-	last     []string // Max counters that take the event's time
-	lists    []string // stored lists that gain the event's items
+	first    []momentPlan // Min counters that take the event's time
+	last     []momentPlan // Max counters that take the event's time
+	lists    []listPlan   // stored lists of a user that gain the event's items
+	together []listPlan   // stored lists of an item that gain the event's other items
 }
 
 // counterPlan is one counter family and the buckets it needs.
 type counterPlan struct {
 	measure              measure
+	code                 OpCode // Add, Min or Max
+	where                filter
 	name                 string
 	total, hourly, daily bool
 }
+
+// momentPlan is a counter that takes the event's time, listPlan a list that takes its items.
+type (
+	momentPlan struct {
+		name  string
+		where filter
+	}
+	listPlan struct {
+		name  string
+		where filter
+		log   bool
+	}
+)
 
 // clockCounter holds the time of an entity's newest event; retention follows it.
 const clockCounter = "last"
 
 // compile derives from the fields what the fold writes and how long it is kept.
 func (s *Schema) compile() {
-	s.lists = []List{{Name: historyList, Max: s.history.Max, Events: s.history.Events}}
+	for _, f := range slices.Concat(s.user, s.item) {
+		f.suffix = f.Where.suffix()
+	}
+	s.lists = []List{{Name: historyList, Max: s.history.Max, Events: s.history.Events, log: true}}
 	for _, f := range s.user {
 		if f.Kind == kindList && len(f.Events) > 0 {
 			s.lists = append(s.lists, List{Name: f.Name, Max: f.Max, Events: f.Events})
+		}
+	}
+	for _, f := range s.item {
+		if f.Kind == kindTogether {
+			s.itemList = append(s.itemList, List{Name: itemListPrefix + f.Name, Max: f.Remember, Events: f.Events, log: true})
 		}
 	}
 	// UnitsTotal, ViewsTotal and SalesByCountry of Item exist in every schema.
@@ -140,16 +225,12 @@ func (s *Schema) plans(fields []*field, user bool) map[streams.Type]foldPlan {
 		if user && t == streams.Exposure {
 			continue
 		}
-		plan := foldPlan{last: []string{clockCounter}}
+		plan := foldPlan{last: []momentPlan{{name: clockCounter}}}
+		if user && slices.Contains(s.history.Events, t) {
+			plan.lists = append(plan.lists, listPlan{name: historyList, log: true})
+		}
 		for _, f := range fields {
 			plan.add(f, t)
-		}
-		if user {
-			for _, l := range s.lists {
-				if slices.Contains(l.Events, t) {
-					plan.lists = append(plan.lists, l.Name)
-				}
-			}
 		}
 		out[t] = plan
 	}
@@ -159,29 +240,28 @@ func (s *Schema) plans(fields []*field, user bool) map[streams.Type]foldPlan {
 // add extends the plan of one event type by what the field needs.
 func (fp *foldPlan) add(f *field, t streams.Type) {
 	takes := slices.Contains(f.Events, t) || slices.Contains(f.Minus, t) && f.Kind != kindList
-	switch f.Kind {
-	case kindCount, kindSum:
-		if takes {
-			fp.need(f.Measure, t, f.Window)
-		}
-	case kindAvg:
-		if takes {
-			fp.need(measureRating, t, f.Window)
-			fp.need(measureCount, t, f.Window)
-		}
-	case kindTrend:
-		if takes {
-			fp.need(f.Measure, t, f.Window)
-			fp.need(f.Measure, t, f.Past)
-		}
-	case kindFirst:
-		if takes || len(f.Events) == 0 {
-			fp.first = appendNew(fp.first, momentName("first", f.Events, t))
-		}
-	case kindLast:
-		if takes || len(f.Events) == 0 {
-			fp.last = appendNew(fp.last, momentName("last", f.Events, t))
-		}
+	switch {
+	case f.Kind == kindFirst && (takes || len(f.Events) == 0):
+		fp.first = appendNew(fp.first, momentPlan{momentName("first", f.Events, t) + f.Where.suffix(), f.Where})
+	case f.Kind == kindLast && (takes || len(f.Events) == 0):
+		fp.last = appendNew(fp.last, momentPlan{momentName("last", f.Events, t) + f.Where.suffix(), f.Where})
+	case !takes:
+	case f.Kind == kindCount || f.Kind == kindSum || f.Kind == kindRate || f.Kind == kindDecay:
+		fp.need(f, f.Measure, t, f.Window)
+	case f.Kind == kindMin || f.Kind == kindMax:
+		fp.need(f, f.Measure, t, f.Window)
+	case f.Kind == kindDistinct && f.Of == distinctDay:
+		fp.need(f, measureCount, t, f.Window)
+	case f.Kind == kindAvg:
+		fp.need(f, measureRating, t, f.Window)
+		fp.need(f, measureCount, t, f.Window)
+	case f.Kind == kindTrend:
+		fp.need(f, f.Measure, t, f.Window)
+		fp.need(f, f.Measure, t, f.Past)
+	case f.Kind == kindList:
+		fp.lists = append(fp.lists, listPlan{name: f.Name, where: f.Where})
+	case f.Kind == kindTogether:
+		fp.together = append(fp.together, listPlan{name: itemListPrefix + f.Name, where: f.Where, log: true})
 	}
 }
 
@@ -194,19 +274,20 @@ func momentName(prefix string, events []streams.Type, t streams.Type) string {
 	return prefix + ":" + string(t)
 }
 
-func appendNew(in []string, s string) []string {
-	if slices.Contains(in, s) {
+func appendNew(in []momentPlan, m momentPlan) []momentPlan {
+	if slices.ContainsFunc(in, func(have momentPlan) bool { return have.name == m.name }) {
 		return in
 	}
-	return append(in, s)
+	return append(in, m)
 }
 
-// need asks for the counter of a measure, in total or over a window.
-func (fp *foldPlan) need(m measure, t streams.Type, window time.Duration) {
-	i := slices.IndexFunc(fp.counters, func(c counterPlan) bool { return c.measure == m })
+// need asks for the counter of a measure for the field, in total or over a window.
+func (fp *foldPlan) need(f *field, m measure, t streams.Type, window time.Duration) {
+	name := f.counter(m, t)
+	i := slices.IndexFunc(fp.counters, func(c counterPlan) bool { return c.name == name })
 	if i < 0 {
 		i = len(fp.counters)
-		fp.counters = append(fp.counters, counterPlan{measure: m, name: counterName(m, t, "")})
+		fp.counters = append(fp.counters, counterPlan{measure: m, code: f.code(), where: f.Where, name: name})
 	}
 	c := &fp.counters[i]
 	switch {

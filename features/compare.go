@@ -100,8 +100,8 @@ func (s *Schema) gap(kind EntityKind, next *Schema, f *field) string {
 				return fmt.Sprintf("%s of %s events is not stored so far", c.measure, t)
 			}
 		}
-		for _, name := range slices.Concat(need.first, need.last) {
-			if !slices.Contains(have.first, name) && !slices.Contains(have.last, name) {
+		for _, m := range slices.Concat(need.first, need.last) {
+			if !slices.ContainsFunc(slices.Concat(have.first, have.last), func(h momentPlan) bool { return h.name == m.name }) {
 				return fmt.Sprintf("the time of %s events is not stored so far", t)
 			}
 		}
@@ -114,7 +114,16 @@ func (s *Schema) gap(kind EntityKind, next *Schema, f *field) string {
 		}
 	}
 	if l := next.listByName(f.Name); f.Kind == kindList && l != nil && len(f.Events) > 0 {
+		if old := find(s.user, f.Name); old != nil && old.Where.suffix() != f.Where.suffix() {
+			return "the list was made with another filter"
+		}
 		return listGap(s.listByName(f.Name), l)
+	}
+	if name := itemListPrefix + f.Name; f.Kind == kindTogether {
+		if old := find(s.item, f.Name); old != nil && old.Where.suffix() != f.Where.suffix() {
+			return "the list was made with another filter"
+		}
+		return listGap(s.listByName(name), next.listByName(name))
 	}
 	return ""
 }
@@ -139,4 +148,12 @@ func listGap(have, want *List) string {
 }
 
 // windowed tells whether the field's windows are sums of buckets.
-func (f *field) windowed() bool { return f.Kind != kindAgeBelow && f.Kind != kindTop }
+func (f *field) windowed() bool {
+	switch f.Kind {
+	case kindAgeBelow, kindTop, kindAge, kindSession, kindTogether:
+		return false
+	case kindDistinct:
+		return f.Of == distinctDay
+	}
+	return true
+}

@@ -106,15 +106,20 @@ func (s *Schema) Origin(k EntityKind, name string) string {
 // words describes an aggregate.
 func (f *field) words() []string {
 	out := []string{string(f.Kind)}
-	if f.Kind == kindSum || f.Kind == kindAvg {
+	if slices.Contains([]kind{kindSum, kindAvg, kindMin, kindMax, kindDecay}, f.Kind) {
 		out = append(out, string(f.Measure))
 	}
 	if len(f.Events) > 0 {
 		out = append(out, "of", joinTypes(f.Events))
 	}
+	if len(f.Where) > 0 {
+		out = append(out, "where", f.Where.words())
+	}
 	switch {
 	case f.From != "":
 		out = append(out, "of", f.From, "unless", joinTypes(f.Minus))
+	case f.Kind == kindRate:
+		out = append(out, "per", joinTypes(f.Minus))
 	case len(f.Minus) > 0:
 		out = append(out, "minus", joinTypes(f.Minus))
 	case f.Of != "" && f.By != "":

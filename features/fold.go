@@ -2,6 +2,7 @@ package features
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/sartorhq/sartor/streams"
@@ -47,7 +48,7 @@ func (s *Schema) Fold(e *streams.Event) []Delta {
 		out = append(out, Delta{Entity{UserEntity, subject}, s.foldUser(e, lines, ms)})
 	}
 	for _, l := range lines {
-		out = append(out, Delta{Entity{ItemEntity, l.id}, s.foldItem(e, l, ms)})
+		out = append(out, Delta{Entity{ItemEntity, l.id}, s.foldItem(e, l, lines, ms)})
 	}
 	return out
 }
@@ -151,24 +152,28 @@ func (s *Schema) foldUser(e *streams.Event, lines []itemLine, ms int64) []Op {
 		v.amount = sumBounded(*e.Total, 0)
 	}
 	plan := s.folds[UserEntity][e.Type]
-	ops := plan.ops(v, e.Type, ms)
-	for _, name := range plan.lists {
+	ops := plan.ops(e, v, ms)
+	for _, list := range plan.lists {
+		if !list.where.takes(e) {
+			continue
+		}
 		for _, l := range lines {
 			text := l.id
-			if name == historyList {
+			if list.log {
 				text = historyMember(e.Type, ms, l.id)
 			}
-			ops = append(ops, Op{Code: Push, Field: name, Text: text, Time: ms})
+			ops = append(ops, Op{Code: Push, Field: list.name, Text: text, Time: ms})
 		}
 	}
 	return ops
 }
 
-func (s *Schema) foldItem(e *streams.Event, l itemLine, ms int64) []Op {
+func (s *Schema) foldItem(e *streams.Event, l itemLine, lines []itemLine, ms int64) []Op {
 	v := s.valuesOf(e)
 	v.units, v.amount = l.units, l.amount
 	plan := s.folds[ItemEntity][e.Type]
-	ops := plan.ops(v, e.Type, ms)
+	ops := plan.ops(e, v, ms)
+	ops = plan.pairs(ops, e, l, lines, ms)
 	if code := countryKey(e.Country); code != "" && v.units != 0 {
 		units := v.units
 		switch e.Type {
@@ -193,30 +198,63 @@ func (s *Schema) valuesOf(e *streams.Event) values {
 	return v
 }
 
+// maxPaired is how many items of one event are paired with each other: the first ones. A wholesale
+// order of hundreds of lines says little about each pair, and pairs grow with the square.
+const maxPaired = 20
+
+// pairs appends, for one item of the event, the other items.
+func (fp *foldPlan) pairs(ops []Op, e *streams.Event, l itemLine, lines []itemLine, ms int64) []Op {
+	if len(fp.together) == 0 || len(lines) < 2 {
+		return ops
+	}
+	lines = lines[:min(len(lines), maxPaired)]
+	if !slices.ContainsFunc(lines, func(o itemLine) bool { return o.id == l.id }) {
+		return ops
+	}
+	for _, list := range fp.together {
+		if !list.where.takes(e) {
+			continue
+		}
+		for _, other := range lines {
+			if other.id != l.id {
+				ops = append(ops, Op{Code: Push, Field: list.name, Text: historyMember(e.Type, ms, other.id), Time: ms})
+			}
+		}
+	}
+	return ops
+}
+
 // ops returns the operations of the plan for one event.
-func (fp *foldPlan) ops(v values, t streams.Type, ms int64) []Op {
+func (fp *foldPlan) ops(e *streams.Event, v values, ms int64) []Op {
 	ops := make([]Op, 0, 3*len(fp.counters)+len(fp.first)+len(fp.last)+4)
 	for i := range fp.counters {
 		c := &fp.counters[i]
+		if !c.where.takes(e) {
+			continue
+		}
 		name, n := c.name, v.of(c.measure)
 		if c.measure == measureAmount && v.currency != "" {
-			name = counterName(c.measure, t, v.currency)
+			name += "~" + v.currency
 		}
 		if c.total {
-			ops = append(ops, Op{Code: Add, Field: name, Value: n, Time: ms})
+			ops = append(ops, Op{Code: c.code, Field: name, Value: n, Time: ms})
 		}
 		if c.hourly {
-			ops = append(ops, Op{Code: Add, Field: bucketName(name, hourly, floorDiv(ms, hourMillis)), Value: n, Time: ms})
+			ops = append(ops, Op{Code: c.code, Field: bucketName(name, hourly, floorDiv(ms, hourMillis)), Value: n, Time: ms})
 		}
 		if c.daily {
-			ops = append(ops, Op{Code: Add, Field: bucketName(name, daily, floorDiv(ms, dayMillis)), Value: n, Time: ms})
+			ops = append(ops, Op{Code: c.code, Field: bucketName(name, daily, floorDiv(ms, dayMillis)), Value: n, Time: ms})
 		}
 	}
-	for _, name := range fp.first {
-		ops = append(ops, Op{Code: Min, Field: name, Value: ms, Time: ms})
+	for _, m := range fp.first {
+		if m.where.takes(e) {
+			ops = append(ops, Op{Code: Min, Field: m.name, Value: ms, Time: ms})
+		}
 	}
-	for _, name := range fp.last {
-		ops = append(ops, Op{Code: Max, Field: name, Value: ms, Time: ms})
+	for _, m := range fp.last {
+		if m.where.takes(e) {
+			ops = append(ops, Op{Code: Max, Field: m.name, Value: ms, Time: ms})
+		}
 	}
 	return ops
 }

@@ -92,10 +92,11 @@ func (st *State) Join(s *Schema, visitor *State) {
 // joins returns the operation that the counter of this name is made of.
 func joins(name string) OpCode {
 	base, _, _ := strings.Cut(name, ":")
-	switch base {
-	case "first":
+	base, _, _ = strings.Cut(base, "?") // of any event, filtered
+	switch {
+	case base == "first" || len(base) == 2 && base[0] == 'm':
 		return Min
-	case clockCounter:
+	case base == clockCounter || len(base) == 2 && base[0] == 'x':
 		return Max
 	}
 	return Add

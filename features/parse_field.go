@@ -24,7 +24,8 @@ func valueTypes() []string {
 // plainKeys are the keys of a field beside its aggregate; aggregates are the others.
 var (
 	plainKeys  = []string{"type", "default", "max", "doc", "example", "values", "attribute", "rest"}
-	aggregates = []string{"count", "sum", "avg", "ratio", "first", "last", "list", "top", "age_below", "trend", "margin"}
+	aggregates = []string{"count", "sum", "avg", "ratio", "first", "last", "list", "top", "age_below", "trend", "margin",
+		"min", "max", "distinct", "rate", "decay", "age", "session", "together"}
 )
 
 // fields reads the fields of one section.
@@ -67,6 +68,10 @@ func (p *parser) field(at pair, path, section string) *field {
 		case "default":
 			def = k.value
 		case "max":
+			if k.value.Kind == yaml.MappingNode { // the aggregate, not the length
+				p.aggregate(f, k, path, section)
+				continue
+			}
 			f.Max = p.integer(k.value, sub, 1, 1000)
 		case "doc":
 			f.Doc = p.text(k.value, sub)
@@ -146,7 +151,29 @@ func kindTypes(f *field) []ValueType {
 			return []ValueType{Money}
 		}
 		return []ValueType{Int}
-	case kindAvg, kindTrend, kindMargin:
+	case kindMin, kindMax:
+		switch f.Measure {
+		case measureAmount:
+			return []ValueType{Money}
+		case measureRating:
+			return []ValueType{Number}
+		}
+		return []ValueType{Int}
+	case kindDistinct:
+		return []ValueType{Int}
+	case kindDecay:
+		if f.Measure == measureAmount {
+			return []ValueType{Money}
+		}
+		return []ValueType{Number}
+	case kindSession:
+		if f.Of == sessionMinutes {
+			return []ValueType{Number}
+		}
+		return []ValueType{Int}
+	case kindTogether:
+		return []ValueType{TextList}
+	case kindAvg, kindTrend, kindMargin, kindRate, kindAge:
 		return []ValueType{Number}
 	case kindRatio:
 		return []ValueType{Number, Money}
@@ -226,17 +253,29 @@ func (p *parser) aggregate(f *field, at pair, path, section string) {
 func optionKeys(k kind) []string {
 	switch k {
 	case kindCount:
-		return []string{"events", "window"}
+		return []string{"events", "where", "window"}
 	case kindSum:
-		return []string{"of", "events", "minus", "window"}
-	case kindAvg:
-		return []string{"of", "events", "window"}
+		return []string{"of", "events", "minus", "where", "window"}
+	case kindAvg, kindMin, kindMax:
+		return []string{"of", "events", "where", "window"}
+	case kindDistinct:
+		return []string{"of", "events", "where", "window"}
+	case kindRate:
+		return []string{"events", "per", "where", "window", "prior", "weight"}
+	case kindDecay:
+		return []string{"of", "events", "where", "half_life", "window"}
+	case kindAge:
+		return []string{"of", "unit"}
+	case kindSession:
+		return []string{"of", "events", "gap"}
+	case kindTogether:
+		return []string{"events", "where", "half_life", "remember"}
 	case kindRatio:
 		return []string{"of", "by", "prior", "weight"}
 	case kindFirst, kindLast:
-		return []string{"events"}
+		return []string{"events", "where"}
 	case kindList:
-		return []string{"events", "from", "unless"}
+		return []string{"events", "where", "from", "unless"}
 	case kindTop:
 		return []string{"of", "weights", "half_life"}
 	case kindAgeBelow:
@@ -283,14 +322,24 @@ func (p *parser) aggregateOptions(f *field, opts map[string]*yaml.Node, at *yaml
 		switch key {
 		case "events":
 			f.Events = p.events(n, sub)
-		case "minus", "unless":
+		case "minus", "unless", "per":
 			f.Minus = p.events(n, sub)
+		case "where":
+			f.Where = p.filter(n, sub)
+		case "remember":
+			f.Remember = p.integer(n, sub, 1, 1000)
+		case "unit", "gap":
+			f.Window = p.duration(n, sub)
 		case "window", "recent":
 			f.Window = p.window(n, sub)
 		case "past":
 			f.Past = p.window(n, sub)
 		case "half_life", "age":
-			f.Window = p.duration(n, sub)
+			if f.Kind == kindTop || f.Kind == kindAgeBelow {
+				f.Window = p.duration(n, sub)
+			} else {
+				f.HalfLife = p.duration(n, sub)
+			}
 		case "prior":
 			f.Prior = p.number(n, sub, 0, 1e9)
 		case "weight", "smooth":
@@ -314,8 +363,20 @@ func requiredOptions(k kind) []string {
 	switch k {
 	case kindCount:
 		return []string{"events"}
-	case kindSum, kindAvg:
+	case kindSum, kindAvg, kindMin, kindMax:
 		return []string{"of", "events"}
+	case kindDistinct:
+		return []string{"of", "events"}
+	case kindRate:
+		return []string{"events", "per"}
+	case kindDecay:
+		return []string{"of", "events", "half_life", "window"}
+	case kindAge:
+		return []string{"of", "unit"}
+	case kindSession:
+		return []string{"of", "gap"}
+	case kindTogether:
+		return []string{"events", "remember"}
 	case kindRatio:
 		return []string{"of", "by"}
 	case kindTop:
@@ -336,6 +397,9 @@ func (p *parser) of(f *field, n *yaml.Node, path string) {
 		kindSum:   {measureUnits, measureAmount},
 		kindAvg:   {measureRating},
 		kindTrend: {measureCount, measureUnits},
+		kindMin:   {measureUnits, measureAmount, measureRating},
+		kindMax:   {measureUnits, measureAmount, measureRating},
+		kindDecay: {measureCount, measureUnits, measureAmount},
 	}[f.Kind]
 	v := p.text(n, path)
 	if allowed == nil {

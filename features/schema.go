@@ -28,7 +28,8 @@ type Schema struct {
 	user     []*field
 	item     []*field
 	context  []*field
-	lists    []List
+	lists    []List // of users
+	itemList []List // of items
 	folds    map[EntityKind]map[streams.Type]foldPlan
 	keep     Retention
 }
@@ -45,6 +46,8 @@ type List struct {
 	Max  int
 	// Events are the types that enter the list.
 	Events []streams.Type
+	// log is set for lists in which every occurrence counts, as in the history.
+	log bool
 }
 
 // kind says how a field gets its value.
@@ -64,6 +67,14 @@ const (
 	kindAgeBelow  kind = "age_below"
 	kindTrend     kind = "trend"
 	kindMargin    kind = "margin"
+	kindMin       kind = "min"
+	kindMax       kind = "max"
+	kindDistinct  kind = "distinct"
+	kindRate      kind = "rate"
+	kindDecay     kind = "decay"
+	kindAge       kind = "age"
+	kindSession   kind = "session"
+	kindTogether  kind = "together"
 )
 
 // field is a Field with the way to its value. Which members count depends on Kind.
@@ -77,12 +88,16 @@ type field struct {
 	By        string                   `json:"by,omitempty"`
 	From      string                   `json:"from,omitempty"`
 	Events    []streams.Type           `json:"events,omitempty"`
-	Minus     []streams.Type           `json:"minus,omitempty"` // also "unless" of a list
+	Minus     []streams.Type           `json:"minus,omitempty"` // also "unless" of a list, "per" of a rate
+	Where     filter                   `json:"where,omitempty"`
 	Window    time.Duration            `json:"window,omitempty"`
 	Past      time.Duration            `json:"past,omitempty"`
 	Weights   map[streams.Type]float64 `json:"weights,omitempty"`
 	Prior     float64                  `json:"prior,omitempty"`
 	Weight    float64                  `json:"weight,omitempty"`
+	HalfLife  time.Duration            `json:"half_life,omitempty"`
+	Remember  int                      `json:"remember,omitempty"`
+	suffix    string                   // of Where
 }
 
 // Default returns the schema that is built into the binary.
@@ -117,6 +132,9 @@ func (s *Schema) ContextFields() []Field { return fieldsOf(s.context) }
 // Lists returns the stored lists of a user in a fixed order; the first is the history.
 func (s *Schema) Lists() []List { return slices.Clone(s.lists) }
 
+// ItemLists returns the stored lists of an item in a fixed order; the default schema has none.
+func (s *Schema) ItemLists() []List { return slices.Clone(s.itemList) }
+
 // ListMax returns how many entries the stored list keeps, 0 for an unknown list.
 func (s *Schema) ListMax(list string) int {
 	if l := s.listByName(list); l != nil {
@@ -129,6 +147,11 @@ func (s *Schema) listByName(name string) *List {
 	for i := range s.lists {
 		if s.lists[i].Name == name {
 			return &s.lists[i]
+		}
+	}
+	for i := range s.itemList {
+		if s.itemList[i].Name == name {
+			return &s.itemList[i]
 		}
 	}
 	return nil

@@ -105,7 +105,7 @@ item:
 		t.Fatalf("got %v", err)
 	}
 	want := `shop.yaml: line 2: currency: must be an ISO 4217 code such as EUR, or empty
-shop.yaml: line 5: user.orders.count.evnts: unknown key; did you mean "events"? Allowed here: events, window
+shop.yaml: line 5: user.orders.count.evnts: unknown key; did you mean "events"? Allowed here: events, where, window
 shop.yaml: line 5: user.orders.count: events is missing
 shop.yaml: line 6: user.Bad-Name: a name starts with a letter and holds a-z, 0-9 and _
 shop.yaml: line 8: item.price.type: unknown type "cash"; use one of text, int, number, money, bool, time, []text, map
@@ -146,7 +146,7 @@ func TestParseRefuses(t *testing.T) {
 		{"ratio-of-ratio", "of: orders_7d, by: views_7d", "of: ctr_7d, by: views_7d", "cannot be made of ctr_7d, which is derived itself"},
 		{"top-of-number", "top: {of: brand", "top: {of: price", `of must name a text field of items, and "price" is none`},
 		{"trend-backwards", "recent: 24h, past: 7d", "recent: 7d, past: 24h", "past must be longer than recent"},
-		{"list-of-items", "rating:   {type: number, default: 0, avg: {of: rating, events: [rating]}, attribute: rating", `rating:   {type: "[]text", max: 3, default: [], list: {events: [rating]}`, "items keep no lists"},
+		{"list-of-items", "rating:   {type: number, default: 0, avg: {of: rating, events: [rating]}, attribute: rating", `rating:   {type: "[]text", max: 3, default: [], list: {events: [rating]}`, "items keep no history"},
 		{"list-of-nothing", "list: {from: last_carted, unless: [cart-remove, order]}", "list: {}", "a list has either events or from"},
 		{"list-from-nothing", "from: last_carted", "from: top_brands", "from must name a list that is made of events"},
 		{"context-aggregate", `device:      {type: text, default: ""`, `device:      {type: int, default: 0, count: {events: [view]}`, "context fields come with the request"},

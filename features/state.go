@@ -118,7 +118,7 @@ func (st *State) push(s *Schema, op *Op) {
 // insert puts an entry into its place of a list.
 func (st *State) insert(l *List, e Entry) {
 	entries := st.Lists[l.Name]
-	if l.Name != historyList {
+	if !l.log {
 		if i := slices.IndexFunc(entries, func(old Entry) bool { return old.ItemID == e.ItemID }); i >= 0 {
 			if entries[i].Time >= e.Time {
 				return
@@ -166,7 +166,7 @@ func (st *State) prune(r Retention, before, oldest int64) {
 // EncodeEntry returns the text under which an entry of the list is stored: "type time item" in the
 // history, where every interaction counts, and the item id elsewhere, where the newest time counts.
 func EncodeEntry(list string, e Entry) string {
-	if list == historyList {
+	if list == historyList || strings.HasPrefix(list, itemListPrefix) {
 		return historyMember(e.Type, e.Time, e.ItemID)
 	}
 	return e.ItemID
@@ -175,7 +175,7 @@ func EncodeEntry(list string, e Entry) string {
 // DecodeEntry reads a stored text of the list back. ms is the time stored beside it; an entry of
 // the history says its own.
 func (l *List) DecodeEntry(text string, ms int64) (Entry, error) {
-	if l.Name != historyList {
+	if !l.log {
 		e := Entry{ItemID: text, Time: ms}
 		if len(l.Events) == 1 {
 			e.Type = l.Events[0]

@@ -104,16 +104,16 @@ func (v *view) value(f *field) (value any, ok bool) {
 	case kindAttribute:
 		return f.documentValue(v.doc, v.fields, v.documentExponent())
 	case kindCount:
-		return int(v.st.measured(measureCount, f.Events, nil, f.Window, v.now)), v.stored()
+		return int(v.st.filtered(measureCount, f.Events, nil, f.suffix, f.Window, v.now)), v.stored()
 	case kindSum:
-		n := v.st.measured(f.Measure, f.Events, f.Minus, f.Window, v.now)
+		n := v.st.filtered(f.Measure, f.Events, f.Minus, f.suffix, f.Window, v.now)
 		if f.Type == Money {
 			return major(n, Exponent(v.schema.currency)), v.stored()
 		}
 		return int(n), v.stored()
 	case kindAvg:
-		if n := v.st.measured(measureCount, f.Events, nil, f.Window, v.now); n > 0 {
-			return float64(v.st.measured(measureRating, f.Events, nil, f.Window, v.now)) / ratingScale / float64(n), true
+		if n := v.st.filtered(measureCount, f.Events, nil, f.suffix, f.Window, v.now); n > 0 {
+			return float64(v.st.filtered(measureRating, f.Events, nil, f.suffix, f.Window, v.now)) / ratingScale / float64(n), true
 		}
 		return v.fallback(f)
 	case kindFirst, kindLast:
@@ -124,6 +124,18 @@ func (v *view) value(f *field) (value any, ok bool) {
 		return v.topValue(f)
 	case kindTrend:
 		return v.trendValue(f)
+	case kindMin, kindMax:
+		return v.extremeValue(f)
+	case kindDistinct:
+		return v.distinctValue(f)
+	case kindRate:
+		return v.rateValue(f)
+	case kindDecay:
+		return v.decayValue(f)
+	case kindSession:
+		return v.sessionValue(f)
+	case kindTogether:
+		return v.togetherValue(f)
 	}
 	return nil, false
 }
@@ -143,6 +155,12 @@ func (v *view) derivedValue(f *field) (value any, ok bool) {
 			return nil, false
 		}
 		return v.now.Sub(t) < f.Window, true
+	case kindAge:
+		t, isTime := v.env[f.Of].(time.Time)
+		if !isTime || !v.known[f.Of] {
+			return nil, false
+		}
+		return max(0, float64(v.now.Sub(t))/float64(f.Window)), true
 	case kindMargin:
 		price := v.float(f.Of)
 		if !v.known[f.Of] || !v.known[f.By] || price <= 0 {
@@ -195,7 +213,7 @@ func (v *view) momentValue(f *field) (any, bool) {
 		if v.st == nil {
 			break
 		}
-		if ms, ok := v.st.Counters[momentName(string(f.Kind), f.Events, t)]; ok {
+		if ms, ok := v.st.Counters[momentName(string(f.Kind), f.Events, t)+f.suffix]; ok {
 			take(time.UnixMilli(ms).UTC())
 		}
 	}

@@ -151,14 +151,14 @@ func spanOf(window time.Duration, now time.Time) span {
 	}
 }
 
-// total adds up the counter of a measure and event type over its whole life (window 0) or a window.
-// It runs several times per field of every request, so names are built in one buffer.
-func (st *State) total(m measure, t streams.Type, window time.Duration, now time.Time) int64 {
+// total adds up the counter of a measure, event type and filter's suffix over its whole life (window
+// 0) or a window. It runs several times per field of every request, so names are built in one buffer.
+func (st *State) total(m measure, t streams.Type, suffix string, window time.Duration, now time.Time) int64 {
 	if st == nil {
 		return 0
 	}
 	var space [64]byte
-	name := append(append(append(space[:0], m.letter()...), ':'), t...)
+	name := append(append(append(append(space[:0], m.letter()...), ':'), t...), suffix...)
 	if window == 0 {
 		return st.Counters[string(name)]
 	}
@@ -173,12 +173,17 @@ func (st *State) total(m measure, t streams.Type, window time.Duration, now time
 
 // measured adds up events minus others of one measure in the schema's own currency.
 func (st *State) measured(m measure, events, minus []streams.Type, window time.Duration, now time.Time) int64 {
+	return st.filtered(m, events, minus, "", window, now)
+}
+
+// filtered is measured for the events that meet a filter, which its suffix names.
+func (st *State) filtered(m measure, events, minus []streams.Type, suffix string, window time.Duration, now time.Time) int64 {
 	var out int64
 	for _, t := range events {
-		out = addSaturated(out, st.total(m, t, window, now))
+		out = addSaturated(out, st.total(m, t, suffix, window, now))
 	}
 	for _, t := range minus {
-		out = addSaturated(out, -st.total(m, t, window, now))
+		out = addSaturated(out, -st.total(m, t, suffix, window, now))
 	}
 	return out
 }

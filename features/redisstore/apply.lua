@@ -14,7 +14,7 @@ if cur ~= ARGV[2] then return cur end
 
 local prefix, batch = ARGV[4], cjson.decode(ARGV[5])
 local ttl, keep = batch[1], {h = batch[2], d = batch[3], c = batch[4]} -- ms, 0 = for ever; buckets
-local lists, shapes, entities = {}, batch[6], batch[7]
+local lists, shapes, entities, ofUsers = {}, batch[6], batch[7], batch[8] -- the first lists are users'
 for i = 1, #batch[5], 2 do lists[#lists + 1] = {name = batch[5][i], max = batch[5][i + 1]} end
 
 local CHUNK, EXACT, DAY, HOUR = 100, 9007199254740992, 86400000, 3600000
@@ -54,7 +54,7 @@ call('HSET', KEYS[1], ARGV[1], cur)
 local function erase(key, id, at, doct)
   local doc = doct and tonumber(doct) >= tonumber(at) and call('HGET', key, 'doc')
   call('DEL', key)
-  for i = 1, #lists do call('DEL', prefix .. 'l:' .. lists[i].name .. ':' .. id) end
+  for i = 1, ofUsers do call('DEL', prefix .. 'l:' .. lists[i].name .. ':' .. id) end
   call('HSET', key, 'gone', at)
   if not (doct and tonumber(doct) >= tonumber(at)) then return false end
   call('HSET', key, 'doct', doct)
@@ -72,7 +72,7 @@ end
 
 -- push adds the n entries that start at ent[from] to a list. It is cut only when it is well over its
 -- length: readers take the newest of it anyway, and what is cut can never come back among them.
-local function push(l, id, ent, from, n, fresh)
+local function push(l, id, ent, from, n, fresh, lives)
   local key, added = prefix .. 'l:' .. l.name .. ':' .. id, 0
   for i = from, from + 2 * n - 1, 2 * CHUNK do
     added = added + call('ZADD', key, 'GT', unpack(ent, i, math.min(i + 2 * CHUNK, from + 2 * n) - 1))
@@ -80,7 +80,7 @@ local function push(l, id, ent, from, n, fresh)
   if added == 0 then return end
   local card = call('ZCARD', key)
   if card > l.max + l.max / 4 then call('ZREMRANGEBYRANK', key, 0, -(l.max + 1)) end
-  if ttl > 0 and (card == added or fresh) then call('PEXPIRE', key, ttl) end
+  if lives and ttl > 0 and (card == added or fresh) then call('PEXPIRE', key, ttl) end
 end
 
 -- prune drops the buckets that are older than the retention allows.
@@ -194,11 +194,11 @@ for e = 1, #entities do
   local fresh = kind == 'u' and ttl > 0 and (advanced or not last or ttl < 2 * DAY)
   if fresh then
     call('PEXPIRE', key, ttl)
-    for i = 1, last and #lists or 0 do call('PEXPIRE', prefix .. 'l:' .. lists[i].name .. ':' .. id, ttl) end
+    for i = 1, last and ofUsers or 0 do call('PEXPIRE', prefix .. 'l:' .. lists[i].name .. ':' .. id, ttl) end
   end
   local a = HEAD + 1 + #shape - NAMES
   for _ = 1, ent[6] do
-    push(lists[ent[a]], id, ent, a + 2, ent[a + 1], fresh)
+    push(lists[ent[a]], id, ent, a + 2, ent[a + 1], fresh, kind == 'u')
     a = a + 2 + 2 * ent[a + 1]
   end
   if kind == 'i' then changed[#changed + 1] = id end

@@ -36,7 +36,7 @@ func (b *shardBatch) add(d features.Delta) {
 // args returns the script's arguments and keeps only the entities that they name.
 func (b *shardBatch) args(p *Partition, last int64) []any {
 	s := p.store
-	payload, kept := encodeBatch(b.entities, s.lists, s.schema.Retention(), max(s.opts.UserTTL.Milliseconds(), 0))
+	payload, kept := encodeBatch(b.entities, s.all, len(s.lists), s.schema.Retention(), max(s.opts.UserTTL.Milliseconds(), 0))
 	b.entities = kept
 	return []any{p.field, strconv.FormatInt(p.fences[b.shard], 10), strconv.FormatInt(last, 10), p.space.tag(b.shard), payload}
 }

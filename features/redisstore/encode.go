@@ -21,7 +21,7 @@ type batchEncoder struct {
 
 // encodeBatch merges and encodes the entities. It returns those that are left: the script answers
 // with places among them.
-func encodeBatch(entities []*entityOps, lists []features.List, keep features.Retention, ttl int64) (payload []byte, kept []*entityOps) {
+func encodeBatch(entities []*entityOps, lists []features.List, ofUsers int, keep features.Retention, ttl int64) (payload []byte, kept []*entityOps) {
 	enc := &batchEncoder{at: map[string]int{}, entities: make([]byte, 0, 128*len(entities)+64)}
 	kept = entities[:0]
 	for _, g := range entities {
@@ -45,7 +45,8 @@ func encodeBatch(entities []*entityOps, lists []features.List, keep features.Ret
 	}
 	out = append(append(out, "],["...), enc.shapes...)
 	out = append(append(out, "],["...), enc.entities...)
-	return append(out, "]]"...), kept
+	out = strconv.AppendInt(append(out, "],"...), int64(ofUsers), 10)
+	return append(out, ']'), kept
 }
 
 // entity appends one entity.

@@ -42,9 +42,9 @@ func TestEncodeBatch(t *testing.T) {
 	nothing := &entityOps{entity: features.Entity{Kind: features.UserEntity, ID: "u"}, tombstone: 9,
 		ops: []features.Op{{Code: features.Add, Field: "n:view", Value: 1, Time: 5}}}
 	got, kept := encodeBatch([]*entityOps{add(`a"`, math.MinInt64), nothing, add("b", math.MaxInt64)},
-		[]features.List{{Name: "history", Max: 3}}, features.Retention{Hours: 1, Days: 2, CountryDays: 3}, 7)
-	want := `[7,1,2,3,["history",3],[[1,0,0,"n:view"]],[` +
-		`["i:a\u0022",1,"5","5",0,0,"-9223372036854775808"],["i:b",1,"5","5",0,0,"9223372036854775807"]]]`
+		[]features.List{{Name: "history", Max: 3}, {Name: "i.with", Max: 9}}, 1, features.Retention{Hours: 1, Days: 2, CountryDays: 3}, 7)
+	want := `[7,1,2,3,["history",3,"i.with",9],[[1,0,0,"n:view"]],[` +
+		`["i:a\u0022",1,"5","5",0,0,"-9223372036854775808"],["i:b",1,"5","5",0,0,"9223372036854775807"]],1]`
 	if string(got) != want || len(kept) != 2 {
 		t.Fatalf("got  %s (%d)\nwant %s (2)", got, len(kept), want)
 	}

@@ -57,7 +57,7 @@ func (s *Store) UserKeys(ctx context.Context, subject string) ([]StoredKey, erro
 			mu.Lock()
 			defer mu.Unlock()
 			for _, k := range found {
-				if list, id, _ := strings.Cut(strings.TrimPrefix(k, tag+"l:"), ":"); list != "" && id == subject {
+				if list, id, _ := strings.Cut(strings.TrimPrefix(k, tag+"l:"), ":"); id == subject && !strings.HasPrefix(list, "i.") {
 					keys = append(keys, k)
 				}
 			}
@@ -161,14 +161,14 @@ func (s *Store) StoredAll(ctx context.Context, entities []features.Entity) ([]*f
 	out := make([]*features.State, len(entities))
 	var users []string
 	var at []int
-	items := make(map[int]*redis.MapStringStringCmd)
+	items := map[int]itemReply{}
 	sp := s.space()
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, e := range entities {
 			if e.Kind == features.UserEntity {
 				users, at = append(users, e.ID), append(at, i)
 			} else {
-				items[i] = p.HGetAll(ctx, hashKey(sp.tag(s.shardOf(e)), e))
+				items[i] = s.askItem(ctx, p, sp, e.ID)
 			}
 		}
 		return nil
@@ -177,7 +177,7 @@ func (s *Store) StoredAll(ctx context.Context, entities []features.Entity) ([]*f
 		return nil, fmt.Errorf("read items: %w", err)
 	}
 	for i, c := range items {
-		if out[i], err = decodeHash(c.Val()); err != nil {
+		if out[i], err = s.decodeItem(c); err != nil {
 			return nil, fmt.Errorf("item %s: %w", entities[i].ID, err)
 		}
 	}

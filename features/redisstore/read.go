@@ -117,16 +117,57 @@ func (s *Store) decodeUser(r *userReply) (*features.State, error) {
 	return st, nil
 }
 
-// Item returns what is stored about the item; nil when nothing is.
+// Item returns what is stored about the item, in one round trip; nil when nothing is.
 func (s *Store) Item(ctx context.Context, id string) (*features.State, error) {
-	e := features.Entity{Kind: features.ItemEntity, ID: id}
-	fields, err := s.client.HGetAll(ctx, hashKey(s.tag(s.shardOf(e)), e)).Result()
+	var r itemReply
+	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
+		r = s.askItem(ctx, p, s.space(), id)
+		return nil
+	})
 	if err != nil {
 		return nil, fmt.Errorf("read item %s: %w", id, err)
 	}
-	st, err := decodeHash(fields)
+	st, err := s.decodeItem(r)
 	if err != nil {
 		return nil, fmt.Errorf("read item %s: %w", id, err)
+	}
+	return st, nil
+}
+
+// itemReply holds the answers about one item until the pipeline has run.
+type itemReply struct {
+	hash  *redis.MapStringStringCmd
+	lists []*redis.StringSliceCmd
+}
+
+func (s *Store) askItem(ctx context.Context, p redis.Pipeliner, sp space, id string) itemReply {
+	e := features.Entity{Kind: features.ItemEntity, ID: id}
+	tag := sp.tag(s.shardOf(e))
+	r := itemReply{hash: p.HGetAll(ctx, hashKey(tag, e))}
+	for _, l := range s.items {
+		r.lists = append(r.lists, p.ZRevRange(ctx, listKey(tag, l.Name, id), 0, int64(l.Max-1)))
+	}
+	return r
+}
+
+// decodeItem reads the answers about one item.
+func (s *Store) decodeItem(r itemReply) (*features.State, error) {
+	st, err := decodeHash(r.hash.Val())
+	if err != nil || st == nil {
+		return nil, err
+	}
+	for i := range s.items {
+		entries, err := decodeHistory(&s.items[i], r.lists[i].Val())
+		if err != nil {
+			return nil, err
+		}
+		if len(entries) == 0 {
+			continue
+		}
+		if st.Lists == nil {
+			st.Lists = make(map[string][]features.Entry, len(s.items))
+		}
+		st.Lists[s.items[i].Name] = entries
 	}
 	return st, nil
 }
@@ -219,11 +260,10 @@ func (s *Store) changedIDs(ctx context.Context, sp space, cursor []int64) (ids [
 }
 
 func (s *Store) loadItems(ctx context.Context, sp space, ids []string, out []features.ItemState) ([]features.ItemState, error) {
-	cmds := make([]*redis.MapStringStringCmd, len(ids))
+	replies := make([]itemReply, len(ids))
 	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, id := range ids {
-			e := features.Entity{Kind: features.ItemEntity, ID: id}
-			cmds[i] = p.HGetAll(ctx, hashKey(sp.tag(s.shardOf(e)), e))
+			replies[i] = s.askItem(ctx, p, sp, id)
 		}
 		return nil
 	})
@@ -231,7 +271,7 @@ func (s *Store) loadItems(ctx context.Context, sp space, ids []string, out []fea
 		return nil, err
 	}
 	for i, id := range ids {
-		st, err := decodeHash(cmds[i].Val())
+		st, err := s.decodeItem(replies[i])
 		if err != nil {
 			return nil, fmt.Errorf("item %s: %w", id, err)
 		}

@@ -12,6 +12,7 @@ import (
 	"hash/fnv"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -81,7 +82,9 @@ type Options struct {
 type Store struct {
 	opts    Options
 	schema  *features.Schema
-	lists   []features.List
+	lists   []features.List // of users
+	items   []features.List // of items
+	all     []features.List // users' first
 	client  redis.UniversalClient
 	script  *redis.Script
 	metrics *metrics
@@ -103,9 +106,10 @@ func New(opts Options, schema *features.Schema) *Store {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{
-		opts: opts, schema: schema, lists: schema.Lists(), log: opts.Logger,
+		opts: opts, schema: schema, lists: schema.Lists(), items: schema.ItemLists(), log: opts.Logger,
 		script: redis.NewScript(applyLua), metrics: newMetrics(opts.Registerer),
 	}
+	s.all = slices.Concat(s.lists, s.items)
 	switch {
 	case strings.ContainsAny(opts.Prefix, "{}"):
 		s.err = fmt.Errorf("redis prefix %q must not hold braces", opts.Prefix)

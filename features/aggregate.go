@@ -1,0 +1,207 @@
+package features
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/sartorhq/sartor/streams"
+)
+
+// What a distinct counts beside text fields of items, and what a session is asked for.
+const (
+	distinctDay    = "day"
+	distinctItem   = "item"
+	sessionEvents  = "events"
+	sessionItems   = "items"
+	sessionMinutes = "minutes"
+)
+
+func sessionMeasures() []string { return []string{sessionEvents, sessionItems, sessionMinutes} }
+
+// buckets calls fn with each stored bucket of the counter in the window.
+func (st *State) buckets(counter string, w span, fn func(index, n int64)) {
+	if st == nil {
+		return
+	}
+	for i := w.first; i <= w.last; i++ {
+		if n, ok := st.Counters[bucketName(counter, w.unit, i)]; ok {
+			fn(i, n)
+		}
+	}
+}
+
+// extremeValue returns the least or greatest measure of one event.
+func (v *view) extremeValue(f *field) (any, bool) {
+	var best int64
+	found := false
+	take := func(_, n int64) {
+		if !found || f.Kind == kindMin && n < best || f.Kind == kindMax && n > best {
+			best, found = n, true
+		}
+	}
+	for _, t := range f.Events {
+		name := f.counter(f.Measure, t)
+		if f.Window > 0 {
+			v.st.buckets(name, spanOf(f.Window, v.now), take)
+		} else if v.st != nil {
+			if n, ok := v.st.Counters[name]; ok {
+				take(0, n)
+			}
+		}
+	}
+	if !found {
+		return nil, false
+	}
+	switch f.Measure {
+	case measureAmount:
+		return major(best, Exponent(v.schema.currency)), true
+	case measureRating:
+		return float64(best) / ratingScale, true
+	}
+	return int(best), true
+}
+
+// distinctValue counts days from buckets, and items or their fields from the history, as far back as
+// it reaches.
+func (v *view) distinctValue(f *field) (any, bool) {
+	if f.Of == distinctDay {
+		days := map[int64]bool{}
+		for _, t := range f.Events {
+			v.st.buckets(f.counter(measureCount, t), spanOf(f.Window, v.now), func(i, n int64) { days[i] = days[i] || n > 0 })
+		}
+		n := 0
+		for _, there := range days {
+			if there {
+				n++
+			}
+		}
+		return n, v.stored()
+	}
+	if v.st == nil {
+		return nil, false
+	}
+	seen := map[string]bool{}
+	for _, e := range v.st.Lists[historyList] {
+		if !slices.Contains(f.Events, e.Type) || f.Window > 0 && e.Time < v.now.Add(-f.Window).UnixMilli() {
+			continue
+		}
+		name := e.ItemID
+		if f.Of != distinctItem {
+			name = v.itemText(e.ItemID, f.Of)
+		}
+		if name != "" {
+			seen[name] = true
+		}
+	}
+	return len(seen), v.stored() && (f.Of == distinctItem || v.items != nil)
+}
+
+// itemText returns a text field of an item, "" when it is not known.
+func (v *view) itemText(id, name string) string {
+	if v.items == nil {
+		return ""
+	}
+	it := v.items(id)
+	if it == nil {
+		return ""
+	}
+	s, _ := it.Env[name].(string)
+	return s
+}
+
+// rateValue returns events per other events, drawn to the prior.
+func (v *view) rateValue(f *field) (any, bool) {
+	per := float64(v.st.filtered(measureCount, f.Minus, nil, f.suffix, f.Window, v.now))
+	if !(per > 0) {
+		return nil, false
+	}
+	of := float64(v.st.filtered(measureCount, f.Events, nil, f.suffix, f.Window, v.now))
+	return (of + f.Prior*f.Weight) / (per + f.Weight), true
+}
+
+// decayValue adds buckets up, each weighed by the age of its middle.
+func (v *view) decayValue(f *field) (any, bool) {
+	w := spanOf(f.Window, v.now)
+	width := time.Hour
+	if w.unit == daily {
+		width = day
+	}
+	var sum float64
+	for _, t := range f.Events {
+		v.st.buckets(f.counter(f.Measure, t), w, func(i, n int64) {
+			middle := time.UnixMilli(i * int64(width/time.Millisecond)).Add(width / 2)
+			age := max(0, v.now.Sub(middle))
+			sum += float64(n) * math.Exp2(-float64(age)/float64(f.HalfLife))
+		})
+	}
+	if f.Type == Money {
+		sum /= math.Pow10(Exponent(v.schema.currency))
+	}
+	return sum, v.stored()
+}
+
+// sessionValue measures the visit under way: the newest events of the history without a gap, the
+// newest no older than one. Outside a visit it is 0.
+func (v *view) sessionValue(f *field) (any, bool) {
+	if v.st == nil {
+		return nil, false
+	}
+	gap := f.Window.Milliseconds()
+	previous := v.now.UnixMilli()
+	var newest, oldest int64
+	events, items := map[int64]map[streams.Type]bool{}, map[string]bool{}
+	n := 0
+	for _, e := range v.st.Lists[historyList] {
+		if previous-e.Time > gap {
+			break
+		}
+		previous = e.Time
+		if len(f.Events) > 0 && !slices.Contains(f.Events, e.Type) {
+			continue
+		}
+		if n == 0 && len(items) == 0 {
+			newest = e.Time
+		}
+		oldest = e.Time
+		items[e.ItemID] = true
+		if events[e.Time] == nil {
+			events[e.Time] = map[streams.Type]bool{}
+		}
+		if !events[e.Time][e.Type] { // the lines of one order are one event
+			events[e.Time][e.Type] = true
+			n++
+		}
+	}
+	switch f.Of {
+	case sessionItems:
+		return len(items), v.stored()
+	case sessionMinutes:
+		return float64(newest-oldest) / 60_000, v.stored()
+	}
+	return n, v.stored()
+}
+
+// togetherValue returns the items that most often came in one event with this one, as far back as the
+// stored pairs reach; newer pairs weigh more when there is a half-life.
+func (v *view) togetherValue(f *field) (any, bool) {
+	if v.st == nil {
+		return nil, false
+	}
+	entries := v.st.Lists[itemListPrefix+f.Name]
+	scores := map[string]float64{}
+	for _, e := range entries {
+		weight := 1.0
+		if f.HalfLife > 0 {
+			weight = math.Exp2(-float64(entries[0].Time-e.Time) / float64(f.HalfLife/time.Millisecond))
+		}
+		scores[e.ItemID] += weight
+	}
+	names := slices.SortedFunc(maps.Keys(scores), func(a, b string) int {
+		return cmp.Or(cmp.Compare(scores[b], scores[a]), cmp.Compare(a, b))
+	})
+	names = names[:min(len(names), f.Max)]
+	return names, len(names) > 0
+}
