@@ -43,6 +43,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.StringVar(&from, "from", "", "pretrained version to publish a tuned model of; it must be of kind lae")
 	flags.Float64SliceVar(&shares, "shares", []float64{1}, "shares of the users whose data the tuning and the training from scratch see, in the evaluation")
 	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.StringVar(&f.test, "test", "", "`file` with the held-out events of a published split, in the same format")
 	flags.StringVar(&f.split, "split", splitTime, "what is held out: time (the newest of all) or user (the newest of each user)")
 	flags.Float64Var(&f.options.Share, "holdout", 0.2, "share of the events that is held out")
 	flags.IntVar(&f.options.K, "k", 20, "length of the judged lists")
@@ -68,7 +69,7 @@ func (a *app) finetune(cmd *cobra.Command, f trainFlags, path, from string, shar
 	if err != nil {
 		return usageError{err}
 	}
-	f.lambda, f.kappa, f.options.Kind = "auto", "0", models.KindLAE
+	f.lambda, f.kappa, f.options.Kind = "auto", "auto", models.KindLAE
 	f.halfLife, f.popularity = models.DefaultSignal().HalfLife, train.Options{}.PopularityHalfLife
 	f.evalOnly = f.evalOnly || from == ""
 	t := &tuner{spec: spec, from: from, shares: shares}
@@ -98,7 +99,7 @@ func (a *app) runTuner(cmd *cobra.Command, f trainFlags, t *tuner) error {
 		}
 		p := base.Params()
 		t.base, o.Train.Dim, o.Train.Kappa, o.Train.Signal = base, p.Factors, p.Kappa, p.Signal
-		o.Train.LAE.Tau, o.Train.LAE.Beta = p.Tau, p.Beta
+		o.Train.LAE.Tau, o.Train.LAE.Beta, o.FixedKappa = p.Tau, p.Beta, true
 	}
 	if t.trainer, err = newTrainer(ctx, o); err != nil {
 		return err
@@ -141,16 +142,17 @@ func (t *tuner) publish(ctx context.Context, metrics map[string]float64) error {
 
 // judge compares no tuning, tuning and training from scratch on the scenario's own objective.
 func (t *tuner) judge(ctx context.Context) (map[string]float64, error) {
-	h := t.cut(t.log)
 	wants := t.items.wants()
-	if wants != nil {
-		h.only = wants
-	}
+	t.o.Only = wants
 	if len(t.spec.Objective) > 0 {
-		h.signal.Weights = t.spec.Objective
+		t.o.Objective = t.spec.Objective
 	}
+	h := t.testCut()
 	if users, _ := h.testUsers(); len(users) == 0 {
 		return nil, fmt.Errorf("no user has both a history and held-out events of the objective: %w", errNothingToJudge)
+	}
+	if err := t.choose(ctx, h.before); err != nil {
+		return nil, err
 	}
 	popularity, err := train.Popularity(h.before, t.o.Train)
 	if err != nil {
@@ -165,9 +167,10 @@ func (t *tuner) judge(ctx context.Context) (map[string]float64, error) {
 		part := someUsers(h.before, share)
 		for _, how := range []string{"tuned", "from scratch"} {
 			o := t.spec.tune(t.o.Train, wants)
-			if o.LAE.From = pretrained; how != "tuned" {
-				o = t.spec.tune(t.o.Train, wants)
-				o.Epochs, o.LAE.Rate, o.LAE.FreezeIn, o.LAE.FreezeOut = t.o.Train.Epochs, t.o.Train.LAE.Rate, false, false
+			o.LAE.From, o.LAE.KeepCounts = pretrained, true
+			if how != "tuned" {
+				o.LAE.From, o.LAE.FreezeIn, o.LAE.FreezeOut = nil, false, false
+				o.Epochs, o.LAE.Rate = t.o.Train.Epochs, t.o.Train.LAE.Rate
 			}
 			m, report, err := train.LAE(ctx, part, o)
 			if errors.Is(err, train.ErrTooLittle) {

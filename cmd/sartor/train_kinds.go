@@ -33,7 +33,7 @@ func modelKinds() map[string]modelKind {
 			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
 				return asModel(train.ALS(ctx, l, o))
 			}},
-		models.KindLAE: {name: "LAE", kappas: []float64{0, 0.1, 0.2, 0.4, 0.55, 0.7, 0.85, 1, 1.5, 2, 3}, validate: train.Options.ValidateLAE,
+		models.KindLAE: {name: "LAE", kappas: []float64{0, 0.1, 0.2, 0.4, 0.55, 0.7, 0.85, 1, 1.5, 2, 3, 5}, validate: train.Options.ValidateLAE,
 			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
 				return asModel(train.LAE(ctx, l, o))
 			}},

@@ -38,6 +38,10 @@ type trainOptions struct {
 	// FixedLambda and FixedKappa take those of Train as they are; else they are chosen on the newest
 	// part of the training data.
 	FixedLambda, FixedKappa bool
+	// Objective replaces the weights by which held-out events are wanted goods, and Only limits the items
+	// that are ranked: a scenario's. nil = all.
+	Objective map[string]float64
+	Only      func(item string) bool
 	// Compare judges all kinds in one table; with it nothing can be published.
 	Compare bool
 	// TestHalf chooses kappa on every second test user and judges on the others, for published splits
@@ -130,7 +134,10 @@ func (t *trainer) say(format string, args ...any) { fmt.Fprintf(t.o.Out, format,
 
 // cut parts the log into a training and a held-out part.
 func (t *trainer) cut(l *train.Log) *holdout {
-	h := &holdout{schema: t.o.Schema, signal: t.o.Train.Signal, keepSeen: t.o.KeepSeen, whole: t.o.Whole}
+	h := &holdout{schema: t.o.Schema, signal: t.o.Train.Signal, keepSeen: t.o.KeepSeen, whole: t.o.Whole, only: t.o.Only}
+	if t.o.Objective != nil {
+		h.signal.Weights = t.o.Objective
+	}
 	users, times := make([]int32, l.Len()), make([]int64, l.Len())
 	for i := range users {
 		x := l.At(i)
@@ -148,11 +155,8 @@ func (t *trainer) cut(l *train.Log) *holdout {
 	return h
 }
 
-// evaluate holds out events, trains on the rest and prints how well the held-out ones are foreseen.
-func (t *trainer) evaluate(ctx context.Context) (map[string]float64, error) {
-	if t.o.Split == splitNone {
-		return nil, fmt.Errorf("no split was asked for: %w", errNothingToJudge)
-	}
+// testCut parts the whole log: as cut does, or where the published split says.
+func (t *trainer) testCut() *holdout {
 	h := t.cut(t.log)
 	if t.o.Split == splitFile {
 		hold := make([]bool, t.log.Len())
@@ -161,6 +165,15 @@ func (t *trainer) evaluate(ctx context.Context) (map[string]float64, error) {
 		}
 		h.before, h.after = t.log.Split(hold)
 	}
+	return h
+}
+
+// evaluate holds out events, trains on the rest and prints how well the held-out ones are foreseen.
+func (t *trainer) evaluate(ctx context.Context) (map[string]float64, error) {
+	if t.o.Split == splitNone {
+		return nil, fmt.Errorf("no split was asked for: %w", errNothingToJudge)
+	}
+	h := t.testCut()
 	users, cold := h.testUsers()
 	if len(users) == 0 {
 		return nil, fmt.Errorf("no user has both a history and %d held-out events that fit (%d users are new): %w", h.after.Len(), cold, errNothingToJudge)

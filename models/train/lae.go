@@ -28,8 +28,11 @@ type LAEOptions struct {
 	// Catalog limits what is foreseen, and against what, to the items for which it is true; nil = all.
 	Catalog func(item string) bool
 	// From is the model to start from; its dimension, temperature and damping are kept. Items that it
-	// does not know start afresh.
+	// does not know start afresh; its items that are not in the log stay in the model as they were.
 	From *models.LAE
+	// KeepCounts leaves the numbers of users and the popularity of the items of From as they were: for
+	// tuning on a part of the data.
+	KeepCounts bool
 	// FreezeIn and FreezeOut leave a table as it was.
 	FreezeIn, FreezeOut bool
 	// Judge measures the model after every JudgeEvery epochs, and after the last; the best is kept. A
@@ -210,6 +213,7 @@ type autoencoder struct {
 	p       *problem
 	o       Options
 	users   []int32   // rows of p.byUser with at least two items and something to foresee
+	wanted  []float32 // users of each item
 	gain    []float32 // by item
 	target  []float32 // weight of each pair of p.byUser as a target; nil = 1
 	catalog []int32   // items that may be foreseen
@@ -221,8 +225,9 @@ type autoencoder struct {
 func newAutoencoder(p *problem, l *Log, o Options) (*autoencoder, error) {
 	a := &autoencoder{p: p, o: o}
 	params := o.laeParams()
+	a.count()
 	for j := range p.ids {
-		a.gain = append(a.gain, params.Gain(float32(p.byItem.starts[j+1]-p.byItem.starts[j])))
+		a.gain = append(a.gain, params.Gain(a.wanted[j]))
 		if o.LAE.Catalog == nil || o.LAE.Catalog(p.ids[j]) {
 			a.catalog = append(a.catalog, int32(j))
 		}
@@ -285,12 +290,33 @@ func (a *autoencoder) warm(t models.LAETable) {
 	}
 }
 
-func (a *autoencoder) table() models.LAETable {
-	t := models.LAETable{IDs: a.p.ids, In: a.state.In, Out: a.state.Out, Popularity: a.p.popularity, Users: make([]float32, len(a.p.ids))}
-	for j := range t.Users {
-		t.Users[j] = float32(a.p.byItem.starts[j+1] - a.p.byItem.starts[j])
+// count takes the items of the model to start from into the problem and counts the users of each item.
+func (a *autoencoder) count() {
+	p := a.p
+	for j := range p.ids {
+		a.wanted = append(a.wanted, float32(p.byItem.starts[j+1]-p.byItem.starts[j]))
 	}
-	return t
+	if a.o.LAE.From == nil {
+		return
+	}
+	rows := make(map[string]int, len(p.ids))
+	for j, id := range p.ids {
+		rows[id] = j
+	}
+	t := a.o.LAE.From.Table()
+	for from, id := range t.IDs {
+		j, ok := rows[id]
+		if !ok {
+			p.ids, p.itemNumbers, p.popularity = append(p.ids, id), append(p.itemNumbers, -1), append(p.popularity, t.Popularity[from])
+			a.wanted = append(a.wanted, t.Users[from])
+		} else if a.o.LAE.KeepCounts {
+			a.wanted[j], p.popularity[j] = t.Users[from], t.Popularity[from]
+		}
+	}
+}
+
+func (a *autoencoder) table() models.LAETable {
+	return models.LAETable{IDs: a.p.ids, In: a.state.In, Out: a.state.Out, Popularity: a.p.popularity, Users: a.wanted}
 }
 
 // rate is the learning rate of the epoch that comes next.

@@ -221,6 +221,27 @@ func TestLAEFreezeWarmStartAndScenario(t *testing.T) {
 	if n := len(base.Table().Out); !slices.Equal(m.Table().Out[:n], base.Table().Out) || slices.Equal(m.Table().In[:n], base.Table().In) || len(m.Table().Out) != n+8 {
 		t.Error("the frozen table moved, or the other did not, or the new item has no row")
 	}
+	// A part of the data is enough: the other items stay, with their counts.
+	o.LAE.KeepCounts = true
+	part := NewLog()
+	for range 2 {
+		for _, u := range []string{"a", "b"} {
+			part.Add(event("view", u, "i1", 0))
+			part.Add(event("order", u, "i2", 0))
+		}
+	}
+	few, _ := mustLAE(t, part, o)
+	kept := map[string]int{}
+	for j, id := range few.Items().IDs {
+		kept[id] = j
+	}
+	for j, id := range base.Items().IDs {
+		k := kept[id]
+		same := slices.Equal(few.Table().In[k*8:(k+1)*8], base.Table().In[j*8:(j+1)*8])
+		if few.Table().Users[k] != base.Table().Users[j] || few.Table().Popularity[k] != base.Table().Popularity[j] || same != (id != "i1" && id != "i2") {
+			t.Errorf("%s: %v users, moved %v", id, few.Table().Users[k], !same)
+		}
+	}
 	o.LAE.FreezeOut, o.LAE.FreezeIn = false, true
 	m, _ = mustLAE(t, l, o)
 	if n := len(base.Table().In); !slices.Equal(m.Table().In[:n], base.Table().In) || slices.Equal(m.Table().Out[:n], base.Table().Out) {
