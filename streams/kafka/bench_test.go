@@ -39,18 +39,23 @@ func benchOptions(b *testing.B) Options {
 
 func BenchmarkReadAll(b *testing.B) {
 	o := benchOptions(b)
-	b.ReportAllocs()
-	for b.Loop() {
-		n := 0
-		err := ReadAll(context.Background(), o, []streams.Stream{streams.Behavior}, func(streams.Record) error {
-			n++
-			return nil
+	for name, horizon := range map[string]int{"default": 0, "no-horizon": -1} {
+		b.Run(name, func(b *testing.B) {
+			o.Horizon = horizon
+			b.ReportAllocs()
+			for b.Loop() {
+				n := 0
+				err := ReadAll(context.Background(), o, []streams.Stream{streams.Behavior}, func(streams.Record) error {
+					n++
+					return nil
+				})
+				if err != nil || n != benchEvents {
+					b.Fatal(n, err)
+				}
+			}
+			b.ReportMetric(float64(benchEvents*b.N)/b.Elapsed().Seconds(), "events/s")
 		})
-		if err != nil || n != benchEvents {
-			b.Fatal(n, err)
-		}
 	}
-	b.ReportMetric(float64(benchEvents*b.N)/b.Elapsed().Seconds(), "events/s")
 }
 
 // sink is a store that forgets.
