@@ -21,9 +21,10 @@ type action struct {
 	boost   *boostSpec
 	pin     *pinSpec
 	limit   *limitSpec // cap, quota, dedupe
-	fetches []Fetch    // inject, replace, fill
-	byField string     // context field whose value each fetch takes
-	keep    float64    // replace: the model's share
+	variety *varietySpec
+	fetches []Fetch // inject, replace, fill
+	byField string  // context field whose value each fetch takes
+	keep    float64 // replace: the model's share
 	model   string
 	key     string // badge, note
 	text    string
@@ -68,20 +69,21 @@ type actionKind struct {
 // actionKinds is the table of all actions.
 func actionKinds() map[string]actionKind {
 	return map[string]actionKind{
-		"replace": {stageRoute, false, []string{"strategy", "window", "by", "keep_model"}, (*actionReader).replace},
-		"model":   {stageRoute, false, []string{"name", "version"}, (*actionReader).model},
-		"fill":    {stageRoute, false, []string{"strategy", "window", "by"}, (*actionReader).fill},
-		"inject":  {stageInject, false, []string{"source", "count", "window", "by", "score", "match"}, (*actionReader).inject},
-		"exclude": {stageFilter, true, []string{"reason"}, (*actionReader).plain},
-		"keep":    {stageFilter, true, []string{"reason"}, (*actionReader).plain},
-		"dedupe":  {stageFilter, true, []string{"by"}, (*actionReader).dedupe},
-		"boost":   {stageScore, true, []string{"multiply", "add", "decay"}, (*actionReader).boost},
-		"bury":    {stageScore, true, []string{"multiply", "add", "to", "decay"}, (*actionReader).boost},
-		"pin":     {stageArrange, true, []string{"position", "order_by", "max", "items"}, (*actionReader).pin},
-		"quota":   {stageArrange, true, []string{"match", "min", "within"}, (*actionReader).quota},
-		"cap":     {stageArrange, true, []string{"by", "max", "within", "relax"}, (*actionReader).cap},
-		"badge":   {stageAnnotate, true, []string{"text", "key"}, (*actionReader).badge},
-		"note":    {stageAnnotate, true, []string{"text", "key"}, (*actionReader).note},
+		"replace":   {stageRoute, false, []string{"strategy", "window", "by", "keep_model"}, (*actionReader).replace},
+		"model":     {stageRoute, false, []string{"name", "version"}, (*actionReader).model},
+		"fill":      {stageRoute, false, []string{"strategy", "window", "by"}, (*actionReader).fill},
+		"inject":    {stageInject, false, []string{"source", "count", "window", "by", "score", "match"}, (*actionReader).inject},
+		"exclude":   {stageFilter, true, []string{"reason"}, (*actionReader).plain},
+		"keep":      {stageFilter, true, []string{"reason"}, (*actionReader).plain},
+		"dedupe":    {stageFilter, true, []string{"by"}, (*actionReader).dedupe},
+		"boost":     {stageScore, true, []string{"multiply", "add", "decay"}, (*actionReader).boost},
+		"bury":      {stageScore, true, []string{"multiply", "add", "to", "decay"}, (*actionReader).boost},
+		"pin":       {stageArrange, true, []string{"position", "order_by", "max", "items"}, (*actionReader).pin},
+		"quota":     {stageArrange, true, []string{"match", "min", "within"}, (*actionReader).quota},
+		"cap":       {stageArrange, true, []string{"by", "max", "within", "relax"}, (*actionReader).cap},
+		"diversify": {stageArrange, true, []string{"by", "strength", "within"}, (*actionReader).diversify},
+		"badge":     {stageAnnotate, true, []string{"text", "key"}, (*actionReader).badge},
+		"note":      {stageAnnotate, true, []string{"text", "key"}, (*actionReader).note},
 	}
 }
 
@@ -92,7 +94,7 @@ func (r *actionReader) action(kinds map[string]actionKind, in *Action) *action {
 	if !ok {
 		hint := didYouMean(in.Name, keysOf(kinds), "")
 		if hint == "" {
-			hint = "actions are exclude, keep, boost, bury, pin, cap, quota, dedupe, inject, replace, fill, model, badge, note"
+			hint = "actions are exclude, keep, boost, bury, pin, cap, quota, dedupe, diversify, inject, replace, fill, model, badge, note"
 		}
 		r.error(in.Pos, CodeUnknownKey, "unknown action `"+in.Name+"`", hint)
 		return nil

@@ -191,6 +191,11 @@ func (r *actionReader) itemField(name string, required bool) *node {
 		}
 		return nil
 	}
+	return r.fieldNode(e)
+}
+
+// fieldNode finds the item field that a text names.
+func (r *actionReader) fieldNode(e Expr) *node {
 	field := strings.TrimPrefix(strings.TrimSpace(e.Text), "item.")
 	f, ok := r.typer.symbols.field("item", field)
 	if !ok {

@@ -14,6 +14,7 @@ type arrangement struct {
 	limits   []activeLimit
 	quotas   []activeLimit
 	keys     []string
+	variety  *variety
 	first    int // candidates before it in the order are placed
 	strategy int // model-only items placed so far, for the model's share
 }
@@ -43,6 +44,7 @@ func (r *run) arrange() []Ranked {
 		}
 	}
 	a.readLimits()
+	a.readVariety()
 	items := make([]Ranked, 0, min(max(r.count, 0), len(r.cands)))
 	for pos := 1; pos <= r.count; pos++ {
 		j := a.next(pos)
@@ -263,4 +265,7 @@ func (a *arrangement) put(j, pos int) {
 		delete(a.reserved, c.pin)
 	}
 	c.place = pos
+	if a.variety.decides(pos) {
+		a.variety.placed(a.cands, j)
+	}
 }

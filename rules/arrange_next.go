@@ -80,21 +80,33 @@ func (a *arrangement) pick(pos int, wants []bool, relaxed bool) int {
 		a.first++
 	}
 	for pass := 0; pass < 2; pass++ {
+		c := choice{best: -1}
+		if a.variety.decides(pos) {
+			c.variety = a.variety
+		}
 		for _, j := range a.order[a.first:] {
-			c := &a.cands[j]
-			if c.taken() || wants != nil && !wants[j] || !a.share(c, pos, pass) {
+			cd := &a.cands[j]
+			if cd.taken() || wants != nil && !wants[j] || !a.share(cd, pos, pass) {
 				continue
 			}
 			broken := a.broken(j, pos)
 			if broken == nil {
-				return j
+				if c.offer(a, j) {
+					break
+				}
+				continue
 			}
-			if relaxed && a.relaxable(j, pos) {
+			if relaxed && c.best < 0 && a.relaxable(j, pos) {
 				broken.acted++
-				a.relaxed(c, broken)
+				a.relaxed(cd, broken)
 				return j
 			}
-			c.capped = broken.rule.id
+			if c.best < 0 {
+				cd.capped = broken.rule.id
+			}
+		}
+		if c.best >= 0 {
+			return a.varied(&c)
 		}
 		if a.state.strategy == "" {
 			break
@@ -195,6 +207,9 @@ func (a *arrangement) finish() {
 	}
 	for i := range a.limits {
 		a.fire(a.limits[i].rule, a.limits[i].action, a.limits[i].acted, "")
+	}
+	if v := a.variety; v != nil {
+		a.fire(v.rule, v.action, v.acted, "")
 	}
 	for i := range a.quotas {
 		a.fire(a.quotas[i].rule, a.quotas[i].action, a.quotas[i].acted, "")

@@ -17,20 +17,21 @@ var (
 
 // actionFields lists the actions and the fields that each can have.
 var actionFields = map[string][]string{
-	"exclude": {"reason"},
-	"keep":    {"reason"},
-	"boost":   {"multiply", "add", "decay"},
-	"bury":    {"multiply", "add", "to", "decay"},
-	"pin":     {"position", "order_by", "max", "items"},
-	"cap":     {"by", "max", "within", "relax"},
-	"quota":   {"match", "min", "within"},
-	"dedupe":  {"by"},
-	"inject":  {"source", "count", "window", "by", "score", "match"},
-	"replace": {"strategy", "window", "by", "keep_model"},
-	"fill":    {"strategy", "window", "by"},
-	"model":   {"name", "version"},
-	"badge":   {"text", "key"},
-	"note":    {"key", "text"},
+	"exclude":   {"reason"},
+	"keep":      {"reason"},
+	"boost":     {"multiply", "add", "decay"},
+	"bury":      {"multiply", "add", "to", "decay"},
+	"pin":       {"position", "order_by", "max", "items"},
+	"cap":       {"by", "max", "within", "relax"},
+	"quota":     {"match", "min", "within"},
+	"dedupe":    {"by"},
+	"diversify": {"by", "strength", "within"},
+	"inject":    {"source", "count", "window", "by", "score", "match"},
+	"replace":   {"strategy", "window", "by", "keep_model"},
+	"fill":      {"strategy", "window", "by"},
+	"model":     {"name", "version"},
+	"badge":     {"text", "key"},
+	"note":      {"key", "text"},
 }
 
 // Actions returns the names of the actions, sorted.

@@ -244,7 +244,7 @@ var synonyms = map[string]string{
 	"filter": "exclude", "remove": "exclude", "hide": "exclude", "block": "exclude", "drop": "exclude", "ban": "exclude",
 	"promote": "boost", "raise": "boost", "up": "boost", "demote": "bury", "lower": "bury", "down": "bury", "penalize": "bury",
 	"add": "inject", "insert": "inject", "include": "inject", "top": "pin", "first": "pin", "stick": "pin", "limit": "cap",
-	"allow": "keep", "only": "keep", "swap": "replace", "label": "badge", "tag": "badge", "unique": "dedupe", "fallback": "fill",
+	"allow": "keep", "only": "keep", "swap": "replace", "label": "badge", "tag": "badge", "unique": "dedupe", "mix": "diversify", "variety": "diversify", "fallback": "fill",
 }
 
 // fields reads the fields of an action; a field may hold a mapping of its own, one level deep.

@@ -107,7 +107,7 @@ func ruleFile(s *features.Schema) node {
 		"formula":   says("A number, params.NAME or a formula", text()),
 		"field":     suggest(names("item.", s.ItemFields())),
 		"anyField":  suggest(append(append(names("item.", s.ItemFields()), names("user.", s.UserFields())...), names("context.", s.ContextFields())...)),
-		"source":    suggest([]string{"hot", "trending", "new", "popular"}),
+		"source":    suggest([]string{"hot", "trending", "new", "popular", "similar"}),
 	}
 	actions := node{}
 	for _, name := range rulefile.Actions() {
@@ -158,11 +158,14 @@ func actionNode(name string) node {
 		"by": ref("field"), "source": ref("source"), "relax": node{"type": "boolean"}, "items": texts(),
 		"strategy": node{"anyOf": []node{ref("source"), list(ref("source"))}}, "decay": node{"type": "object"},
 	}
-	for _, number := range []string{"position", "max", "min", "within", "count", "window", "score", "keep_model", "text", "key", "reason", "name", "version"} {
+	for _, number := range []string{"position", "max", "min", "within", "strength", "count", "window", "score", "keep_model", "text", "key", "reason", "name", "version"} {
 		values[number] = text()
 	}
 	if name == "inject" || name == "replace" || name == "fill" {
 		values["by"] = suggest([]string{"context.country"})
+	}
+	if name == "diversify" {
+		values["by"] = node{"anyOf": []node{ref("field"), list(ref("field"))}}
 	}
 	out := object(rulefile.Keys("action "+name), values)
 	out["type"] = []string{"object", "null"}
