@@ -5,9 +5,8 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strconv"
 	"time"
-
-	"github.com/sartorhq/sartor/streams"
 )
 
 // What a distinct counts beside text fields of items, and what a session is asked for.
@@ -26,8 +25,10 @@ func (st *State) buckets(counter string, w span, fn func(index, n int64)) {
 	if st == nil {
 		return
 	}
+	var space [96]byte
+	name := append(append(space[:0], counter...), '@', byte(w.unit))
 	for i := w.first; i <= w.last; i++ {
-		if n, ok := st.Counters[bucketName(counter, w.unit, i)]; ok {
+		if n, ok := st.Counters[string(strconv.AppendInt(name, i, 10))]; ok {
 			fn(i, n)
 		}
 	}
@@ -68,17 +69,18 @@ func (v *view) extremeValue(f *field) (any, bool) {
 // it reaches.
 func (v *view) distinctValue(f *field) (any, bool) {
 	if f.Of == distinctDay {
-		days := map[int64]bool{}
+		w := spanOf(f.Window, v.now)
+		var days [int(maxDaily/day) + 3]bool
+		count := 0
 		for _, t := range f.Events {
-			v.st.buckets(f.counter(measureCount, t), spanOf(f.Window, v.now), func(i, n int64) { days[i] = days[i] || n > 0 })
+			v.st.buckets(f.counter(measureCount, t), w, func(i, n int64) {
+				if n > 0 && !days[i-w.first] {
+					days[i-w.first] = true
+					count++
+				}
+			})
 		}
-		n := 0
-		for _, there := range days {
-			if there {
-				n++
-			}
-		}
-		return n, v.stored()
+		return count, v.stored()
 	}
 	if v.st == nil {
 		return nil, false
@@ -149,12 +151,16 @@ func (v *view) sessionValue(f *field) (any, bool) {
 	if v.st == nil {
 		return nil, false
 	}
-	gap := f.Window.Milliseconds()
-	previous := v.now.UnixMilli()
+	gap, previous := f.Window.Milliseconds(), v.now.UnixMilli()
+	ahead := previous + skew.Milliseconds()
 	var newest, oldest int64
-	events, items := map[int64]map[streams.Type]bool{}, map[string]bool{}
+	var last Entry
+	var items []string
 	n := 0
 	for _, e := range v.st.Lists[historyList] {
+		if e.Time > ahead {
+			continue
+		}
 		if previous-e.Time > gap {
 			break
 		}
@@ -162,18 +168,17 @@ func (v *view) sessionValue(f *field) (any, bool) {
 		if len(f.Events) > 0 && !slices.Contains(f.Events, e.Type) {
 			continue
 		}
-		if n == 0 && len(items) == 0 {
+		if n == 0 {
 			newest = e.Time
 		}
 		oldest = e.Time
-		items[e.ItemID] = true
-		if events[e.Time] == nil {
-			events[e.Time] = map[streams.Type]bool{}
-		}
-		if !events[e.Time][e.Type] { // the lines of one order are one event
-			events[e.Time][e.Type] = true
+		if n == 0 || e.Time != last.Time || e.Type != last.Type { // the lines of one order are one event
 			n++
 		}
+		if f.Of == sessionItems && !slices.Contains(items, e.ItemID) {
+			items = append(items, e.ItemID)
+		}
+		last = e
 	}
 	switch f.Of {
 	case sessionItems:

@@ -153,8 +153,14 @@ func (f *field) code() OpCode {
 // counter returns the name of the field's all-time counter of a measure and event type: "a:order",
 // "a:order?1f0c2b7d9a" with a filter, "xa:order" for a maximum, "ma:order" for a minimum.
 func (f *field) counter(m measure, t streams.Type) string {
-	prefix := map[OpCode]string{Add: "", Min: "m", Max: "x"}[f.code()]
-	return prefix + counterName(m, t, "") + f.Where.suffix()
+	prefix := ""
+	switch f.code() {
+	case Min:
+		prefix = "m"
+	case Max:
+		prefix = "x"
+	}
+	return prefix + m.letter() + ":" + string(t) + f.suffix
 }
 
 // foldPlan is what an event of one type does to one kind of entity.
