@@ -41,6 +41,7 @@ var packageTable = map[string][]string{
 	"rules/rulestest": {"rules", "rules/rulefile", "features"},
 	"rules/rulestore": {"rules", "rules/rulefile", "features"},
 	"rules/schema":    {"rules/rulefile", "rules/rulestest", "features"},
+	"rules/suggest":   {"streams"},
 
 	"recommender/experiment": {},
 	"recommender/decision":   {"streams", "rules", "recommender/experiment"},

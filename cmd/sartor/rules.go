@@ -30,13 +30,15 @@ explained in rules/LANGUAGE.md, with a recipe for most things that shops want.
   sartor rules simulate   answers recorded requests with a rule set
   sartor rules diff       shows what a change does to recorded requests
   sartor rules publish    checks a folder and makes it live; history, rollback and audit go with it
+  sartor rules schema     prints the JSON Schema of rule files, for editors
+  sartor rules suggest    proposes rules from what happened, with the numbers behind them
 
 A PATH is a rule file or a folder of them. Names that end in .test.yaml are tests.`,
 	}
 	cmd.AddCommand(newRulesCheckCommand(a), newRulesLintCommand(a), newRulesTestCommand(a), newRulesCoverageCommand(a), newRulesFmtCommand(a),
 		newRulesExplainCommand(a), newRulesSimulateCommand(a), newRulesDiffCommand(a),
 		newRulesPublishCommand(a), newRulesRollbackCommand(a), newRulesHistoryCommand(a), newRulesAuditCommand(a),
-		newRulesSchemaCommand(a))
+		newRulesSchemaCommand(a), newRulesSuggestCommand(a))
 	return cmd
 }
 
