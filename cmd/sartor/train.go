@@ -57,6 +57,7 @@ const testHalf = "test-half"
 // trainFlags are the flags of one call.
 type trainFlags struct {
 	from, test, split    string
+	history              string
 	lambda, kappa        string
 	weights              []string
 	halfLife, popularity time.Duration
@@ -93,6 +94,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.IntVar(&f.options.K, "k", 20, "length of the judged lists")
 	flags.BoolVar(&f.options.KeepSeen, "keep-seen", false, "judge with what a user already had, for shops where people buy again")
 	flags.BoolVar(&f.options.Whole, "whole-history", false, "judge with whole histories, not the part that is served: for published figures")
+	flags.StringVar(&f.history, "history", "", "`file` to which every epoch and evaluation is appended as a line of JSON")
 	flags.BoolVar(&f.options.Compare, "compare", false, "judge all kinds of model in one table, each with constants chosen on older data, and publish nothing")
 	flags.BoolVar(&f.evalOnly, "eval-only", false, "judge, and publish nothing")
 	flags.IntVar(&f.t.Dim, "dim", 64, "factors: a multiple of 8")
@@ -105,7 +107,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.Float64Var(&f.t.LAE.Tau, "tau", 0.1, "lae: temperature")
 	flags.Float64Var(&f.t.LAE.Beta, "beta", 0, "lae: damping of popular items of a history, 0 to 0.5")
 	flags.Float64Var(&f.t.LAE.Rate, "rate", 0.01, "lae: learning rate, which falls to 0 along a cosine")
-	flags.Float64Var(&f.t.LAE.Keep, "keep", 0.8, "lae: share of a user's items that is shown to foresee the others")
+	flags.Float64Var(&f.t.LAE.Keep, "keep", 0.5, "lae: share of a user's items that is shown to foresee the others")
 	flags.IntVar(&f.t.LAE.Batch, "batch", 256, "lae: users in a step")
 	flags.IntVar(&f.t.LAE.Negatives, "negatives", 2048, "lae: items drawn beside the targets of a step")
 	flags.StringArrayVar(&f.weights, "weight", nil, "weight of an event type, such as order=8 (repeatable)")
@@ -123,8 +125,11 @@ func (a *app) train(cmd *cobra.Command, f trainFlags) error {
 	if err != nil {
 		return err
 	}
+	if o.History, err = openHistory(f.history); err != nil {
+		return err
+	}
 	_, err = trainModel(cmd.Context(), o)
-	return err
+	return errors.Join(err, o.History.close())
 }
 
 // trainOptions turns the flags and the configuration into options.

@@ -154,13 +154,25 @@ func ndcgOf(m eval.Measures) float64   { return m.NDCG }
 // metrics is the evaluation as a manifest keeps it; model 0 is the baseline, model 1 the one to
 // publish.
 func (j *judged) metrics(items int) map[string]float64 {
-	out := map[string]float64{"eval.users": float64(j.users)}
-	for m, prefix := range []string{"popularity.", ""} {
-		mean := eval.Mean(j.measures[m])
-		for name, v := range map[string]float64{"recall": mean.Recall, "ndcg": mean.NDCG, "mrr": mean.MRR,
-			"coverage": eval.Coverage(j.lists[m], items)} {
-			out[fmt.Sprintf("%s%s@%d", prefix, name, j.k)] = round6(v)
+	out := j.metricsOf(1, items)
+	for name, v := range j.metricsOf(0, items) {
+		if name != usersMetric {
+			out["popularity."+name] = v
 		}
+	}
+	return out
+}
+
+// usersMetric is how many users were judged.
+const usersMetric = "eval.users"
+
+// metricsOf is the evaluation of one model.
+func (j *judged) metricsOf(m, items int) map[string]float64 {
+	out := map[string]float64{usersMetric: float64(j.users)}
+	mean := eval.Mean(j.measures[m])
+	for name, v := range map[string]float64{"recall": mean.Recall, "ndcg": mean.NDCG, "mrr": mean.MRR,
+		"coverage": eval.Coverage(j.lists[m], items)} {
+		out[fmt.Sprintf("%s@%d", name, j.k)] = round6(v)
 	}
 	return out
 }

@@ -85,17 +85,16 @@ func (t *trainer) fit(ctx context.Context, l *train.Log, what string) (models.Mo
 	if t.o.Budget > 0 {
 		o.Budget = t.o.Budget / time.Duration(k.trainings())
 	}
-	if t.o.Progress != nil {
-		var bar *step
-		began := time.Now()
-		o.Progress = func(p train.Progress) {
-			if bar == nil {
-				bar = newStep(t.o.Progress, what, "epochs", int64(p.Epochs))
-				bar.start = began
-			}
-			bar.set(int64(p.Epoch))
+	var bar *step
+	began := time.Now()
+	o.Progress = func(p train.Progress) {
+		t.o.History.epoch(what, t.o.Kind, p)
+		if bar == nil && t.o.Progress != nil {
+			bar = newStep(t.o.Progress, what, "epochs", int64(p.Epochs))
+			bar.start = began
 		}
-		defer func() { bar.done() }()
+		bar.set(int64(p.Epoch))
 	}
+	defer func() { bar.done() }()
 	return k.fit(ctx, l, o)
 }

@@ -54,6 +54,7 @@ type trainOptions struct {
 	Registry *registry.Registry // nil = evaluate only
 	Out      io.Writer          // what people read; nil = nothing
 	Progress io.Writer          // progress bars or lines; nil = none
+	History  *history           // gets a line for every epoch and evaluation; nil = none
 }
 
 // lambdas are the ridges that are tried; kinds have their own weights of the popularity term.
@@ -201,6 +202,9 @@ func (t *trainer) evaluate(ctx context.Context) (map[string]float64, error) {
 	}
 	items := len(popularity.Items().IDs)
 	t.table(h, j, entries, items)
+	for m, e := range entries {
+		t.o.History.add(line{What: "figures", Model: e.name, Seconds: e.report.Elapsed.Seconds(), Metrics: j.metricsOf(m+1, items)})
+	}
 	return j.metrics(items), nil
 }
 

@@ -46,7 +46,7 @@ func readScenario(path string) (scenarioSpec, error) {
 	if err != nil {
 		return scenarioSpec{}, fmt.Errorf("read scenario: %w", err)
 	}
-	s := scenarioSpec{Rate: 0.001, Epochs: 10, Keep: 0.8}
+	s := scenarioSpec{Rate: 0.001, Epochs: 10, Keep: 0.5}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(&s); err != nil && !errors.Is(err, io.EOF) {

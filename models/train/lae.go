@@ -19,7 +19,7 @@ type LAEOptions struct {
 	Batch     int     // users in a step; default 256
 	Negatives int     // items drawn uniformly, beside the targets of the batch; default 2048
 	Rate      float64 // learning rate of Adam before it falls along a cosine; default 0.01
-	Keep      float64 // share of a user's items that is shown; the rest is to be foreseen; default 0.8
+	Keep      float64 // share of a user's items that is shown; the rest is to be foreseen; default 0.5
 	Tau       float64 // temperature; default 0.1
 	Beta      float64 // damping of popular inputs; default 0
 	// Objective is the weight of an item as a target by the type of its events, the best one counting;
@@ -58,7 +58,7 @@ func (o Options) laeDefaults() Options {
 	o = o.withDefaults()
 	l := &o.LAE
 	l.Batch, l.Negatives = cmp.Or(l.Batch, 256), cmp.Or(l.Negatives, 2048)
-	l.Rate, l.Keep, l.Tau = cmp.Or(l.Rate, 0.01), cmp.Or(l.Keep, 0.8), cmp.Or(l.Tau, 0.1)
+	l.Rate, l.Keep, l.Tau = cmp.Or(l.Rate, 0.01), cmp.Or(l.Keep, 0.5), cmp.Or(l.Tau, 0.1)
 	l.JudgeEvery = cmp.Or(l.JudgeEvery, 5)
 	if l.From != nil {
 		p := l.From.Params()
