@@ -43,6 +43,10 @@ func (a *arrangement) due(pos int) int {
 		}
 		if j >= 0 {
 			q.acted++
+			if a.explain {
+				c := &a.cands[j]
+				c.effects = append(c.effects, Effect{Rule: q.rule.id, Action: "quota", Detail: "the quota can wait no longer"})
+			}
 			return j
 		}
 	}
@@ -86,7 +90,11 @@ func (a *arrangement) pick(pos int, wants []bool, relaxed bool) int {
 		}
 		for _, j := range a.order[a.first:] {
 			cd := &a.cands[j]
-			if cd.taken() || wants != nil && !wants[j] || !a.share(cd, pos, pass) {
+			if cd.taken() || wants != nil && !wants[j] {
+				continue
+			}
+			if !a.share(cd, pos, pass) {
+				cd.waited = true
 				continue
 			}
 			broken := a.broken(j, pos)
@@ -187,6 +195,9 @@ func (a *arrangement) finish() {
 			a.leaveOut(j, a.state.replacedBy, "replace", string(a.state.strategy)+" takes the model's place")
 			continue
 		}
+		if c.waited {
+			a.heldBack(c, a.state.replacedBy, "replace", "waited for its share of the list")
+		}
 		if c.capped == "" {
 			continue
 		}
@@ -194,7 +205,8 @@ func (a *arrangement) finish() {
 			if l := &a.limits[i]; l.rule.id == c.capped {
 				l.acted++
 				detail := ""
-				if c.place > 0 { // only held back
+				if c.place > 0 {
+					a.heldBack(c, l.rule.id, "cap", "held back: there were enough before it")
 					break
 				}
 				if a.explain {
@@ -213,6 +225,13 @@ func (a *arrangement) finish() {
 	}
 	for i := range a.quotas {
 		a.fire(a.quotas[i].rule, a.quotas[i].action, a.quotas[i].acted, "")
+	}
+}
+
+// heldBack tells that an item came later than its score would have it.
+func (a *arrangement) heldBack(c *cand, ruleID, name, detail string) {
+	if a.explain {
+		c.effects = append(c.effects, Effect{Rule: ruleID, Action: name, Detail: detail})
 	}
 }
 

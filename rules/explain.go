@@ -184,7 +184,7 @@ func (t *ItemTrace) before(o *ItemTrace) bool {
 }
 
 func (r *run) itemStory(c *cand) ItemTrace {
-	t := ItemTrace{ItemID: c.Item.ID, Sources: c.Sources, Rank: c.Rank, Base: c.Base, Score: c.score, Position: c.place, Removed: c.removed, Effects: c.effects}
+	t := ItemTrace{ItemID: c.Item.ID, Sources: c.Sources, Rank: c.Rank, Base: c.Base, Score: c.score, Position: c.place, Fill: c.fill, Bottom: c.bottom, Removed: c.removed, Effects: c.effects}
 	if c.pin > 0 && c.place > 0 {
 		t.Effects = append(t.Effects, Effect{Rule: c.pinRule, Action: "pin", Detail: moved(c) + " by " + c.pinRule + ": " + r.why(r.activeRule(c.pinRule), c)})
 	}

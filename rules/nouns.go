@@ -149,9 +149,13 @@ type ItemTrace struct {
 	Base    float64  `json:"base"`
 	Score   float64  `json:"score"`
 	// Position is the final place; 0 = not in the list.
-	Position int      `json:"position"`
-	Removed  string   `json:"removed,omitempty"` // id of the rule that removed it
-	Effects  []Effect `json:"effects,omitempty"`
+	Position int `json:"position"`
+	// Fill is above 0 for an item that only completes a short list: the place of its strategy.
+	Fill int `json:"fill,omitempty"`
+	// Bottom items come after all others.
+	Bottom  bool     `json:"bottom,omitempty"`
+	Removed string   `json:"removed,omitempty"` // id of the rule that removed it
+	Effects []Effect `json:"effects,omitempty"`
 }
 
 // Trace is the explanation of one application of a set.

@@ -37,6 +37,9 @@ func randomSet(t *rapid.T) []Rule {
 		},
 		func() Action { return act("cap", "by", "item.category", "max", "2", "relax", "true") },
 		func() Action { return act("quota", "match", `"own" in item.tags`, "min", "2", "within", "6") },
+		func() Action {
+			return act("diversify", "by", "item.category", "strength", "50%", "within", strconv.Itoa(rapid.IntRange(1, 9).Draw(t, "near")))
+		},
 		func() Action { return act("inject", "source", "hot") },
 		func() Action { return act("replace", "strategy", "trending", "keep_model", "40%") },
 		func() Action { return act("badge", "text", "New") },
@@ -93,7 +96,7 @@ func TestDeterminism(t *testing.T) {
 		in := rank(randomCandidates(t)...)
 		count := rapid.IntRange(0, 12).Draw(t, "count")
 		want := s.Apply(env, nil, in, count, true)
-		checkList(t, s, env, in, count, want)
+		checkList(t, in, count, want)
 		seed := rapid.Uint64().Draw(t, "seed")
 		rng := rand.New(rand.NewPCG(seed, 2))
 		var wait sync.WaitGroup
@@ -116,8 +119,22 @@ func TestDeterminism(t *testing.T) {
 	})
 }
 
+// The story of a request is complete: from it alone the list can be made again.
+func TestExplainReplays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, problems := Compile([]File{rulesOf(randomSet(t)...)}, schema(), Options{})
+		if s == nil {
+			t.Fatalf("%+v", problems)
+		}
+		env := at(map[string]any{"is_new": rapid.Bool().Draw(t, "new"), "top_brands": []string{"x"}, "avg_order_value": 4.0}, nil)
+		in := rank(randomCandidates(t)...)
+		count := rapid.IntRange(0, 12).Draw(t, "count")
+		checkList(t, in, count, s.Apply(env, s.Plan(env), in, count, true))
+	})
+}
+
 // checkList holds a list against what every list must obey.
-func checkList(t *rapid.T, s *Set, env *Env, in []Candidate, count int, r Result) {
+func checkList(t *rapid.T, in []Candidate, count int, r Result) {
 	seen := map[string]bool{}
 	for i, it := range r.Items {
 		if seen[it.Item.ID] || it.Position != i+1 {
@@ -128,13 +145,12 @@ func checkList(t *rapid.T, s *Set, env *Env, in []Candidate, count int, r Result
 	if len(r.Items) > count {
 		t.Fatalf("%d items for %d", len(r.Items), count)
 	}
-	checkStory(t, s, env, in, r)
+	checkStory(t, in, r)
 }
 
 // checkStory replays the explanation: scores follow from base and effects, every candidate is
-// there, who is not in the list was removed or outranked, and the order between items that no
-// rule of arrangement touched follows from scores.
-func checkStory(t *rapid.T, s *Set, env *Env, in []Candidate, r Result) {
+// there, who is not in the list was removed or outranked, and the list can be made again.
+func checkStory(t *rapid.T, in []Candidate, r Result) {
 	distinct := map[string]bool{}
 	for _, c := range in {
 		distinct[c.Item.ID] = true
@@ -167,36 +183,33 @@ func checkStory(t *rapid.T, s *Set, env *Env, in []Candidate, r Result) {
 			t.Fatalf("removed %q, in the map %q: %+v", it.Removed, r.Trace.Removed[it.ItemID], it)
 		}
 	}
-	if plainOrder(s) {
-		checkOrder(t, r)
+	if got := replay(r.Trace.Items, len(r.Items)); got != ids(r) {
+		t.Fatalf("the story gives %s, the list is %s: %+v", got, ids(r), r.Trace.Items)
 	}
 }
 
-// plainOrder tells whether scores alone order a set's lists.
-func plainOrder(s *Set) bool {
-	for _, ru := range s.rules {
-		for _, a := range ru.actions {
-			if a.stage == stageArrange || a.name == "replace" || a.boost != nil && a.boost.bottom {
-				return false
-			}
-		}
-	}
-	return true
-}
-
-func checkOrder(t *rapid.T, r Result) {
-	popularOnly := func(it ItemTrace) bool { return len(it.Sources) == 1 && it.Sources[0] == SourcePopular }
-	var left []ItemTrace
-	for _, it := range r.Trace.Items {
-		if it.Removed == "" {
-			left = append(left, it)
-		}
-	}
-	sort.Slice(left, func(i, j int) bool {
-		a, b := left[i], left[j]
+// replay makes the list from the story alone: scores order the items, save those of which the story
+// says that a rule gave them their place.
+func replay(items []ItemTrace, count int) string {
+	list := make([]string, count)
+	var byScore []ItemTrace
+	for _, it := range items {
 		switch {
-		case popularOnly(a) != popularOnly(b):
-			return popularOnly(b)
+		case placedByRule(it):
+			if it.Position > 0 {
+				list[it.Position-1] = it.ItemID
+			}
+		case it.Removed == "":
+			byScore = append(byScore, it)
+		}
+	}
+	sort.Slice(byScore, func(i, j int) bool {
+		a, b := byScore[i], byScore[j]
+		switch {
+		case a.Fill != b.Fill:
+			return a.Fill < b.Fill
+		case a.Bottom != b.Bottom:
+			return b.Bottom
 		case a.Score != b.Score:
 			return a.Score > b.Score
 		case a.Base != b.Base:
@@ -204,11 +217,20 @@ func checkOrder(t *rapid.T, r Result) {
 		}
 		return a.ItemID < b.ItemID
 	})
-	var want []string
-	for i := 0; i < len(r.Items) && i < len(left); i++ {
-		want = append(want, left[i].ItemID)
+	for i := range list {
+		if list[i] == "" && len(byScore) > 0 {
+			list[i], byScore = byScore[0].ItemID, byScore[1:]
+		}
 	}
-	if ids(r) != strings.Join(want, " ") {
-		t.Fatalf("the story gives %v, the list is %s", want, ids(r))
+	return strings.Join(list, " ")
+}
+
+func placedByRule(it ItemTrace) bool {
+	for _, e := range it.Effects {
+		switch e.Action {
+		case "pin", "quota", "cap", "diversify", "replace":
+			return true
+		}
 	}
+	return false
 }

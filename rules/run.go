@@ -55,7 +55,7 @@ type cand struct {
 	pin     int // reserved position
 	pinRule string
 	place   int
-	turn    bool // got its place otherwise than by score
+	waited  bool // for its share of the list
 	effects []Effect
 }
 

@@ -160,7 +160,6 @@ func (a *arrangement) varied(c *choice) int {
 		if a.explain {
 			cd := &a.cands[c.best]
 			cd.effects = append(cd.effects, Effect{Rule: c.variety.rule.id, Action: "diversify", Detail: "goes before " + a.cands[c.first].Item.ID + " for variety"})
-			cd.turn = true
 		}
 	}
 	return c.best
