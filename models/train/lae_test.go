@@ -224,11 +224,9 @@ func TestLAEFreezeWarmStartAndScenario(t *testing.T) {
 	// A part of the data is enough: the other items stay, with their counts.
 	o.LAE.KeepCounts = true
 	part := NewLog()
-	for range 2 {
-		for _, u := range []string{"a", "b"} {
-			part.Add(event("view", u, "i1", 0))
-			part.Add(event("order", u, "i2", 0))
-		}
+	for u := range 20 { // enough that each item is shown to someone
+		part.Add(event("view", fmt.Sprint("p", u), "i1", 0))
+		part.Add(event("order", fmt.Sprint("p", u), "i2", 0))
 	}
 	few, _ := mustLAE(t, part, o)
 	kept := map[string]int{}
