@@ -84,6 +84,36 @@ func entryText(in []Entry, i int) string {
 	return strings.TrimSpace(fmt.Sprintf("%s %s %s", in[i].Type, in[i].ItemID, millis(in[i].Time)))
 }
 
+// BreaksErasure tells whether the state still holds something that its erasure covers. How much of what
+// came after an erasure remains depends on when the erasure was applied; that nothing older does, does not.
+func (st *State) BreaksErasure() bool {
+	if st.RemovedAt == 0 {
+		return false
+	}
+	for name, v := range st.Counters {
+		u, index, _, ok := parseBucket(name)
+		width := dayMillis
+		if u == hourly {
+			width = hourMillis
+		}
+		old := ok && index < floorDiv(st.RemovedAt, width)
+		if base, _, _ := strings.Cut(name, ":"); base == "first" || base == clockCounter {
+			old = v <= st.RemovedAt
+		}
+		if old {
+			return true
+		}
+	}
+	for _, l := range st.Lists {
+		for _, e := range l {
+			if e.Time <= st.RemovedAt {
+				return true
+			}
+		}
+	}
+	return st.DocTime != 0 && st.DocTime < st.RemovedAt
+}
+
 // Origin says in a few words where a field's value comes from: "count of view, 24h". It is empty for
 // a field that the schema does not have.
 func (s *Schema) Origin(k EntityKind, name string) string {

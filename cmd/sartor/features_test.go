@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -218,6 +220,81 @@ func TestEraseUser(t *testing.T) {
 	if st, err := w.store.User(t.Context(), "u2"); err != nil || st == nil || len(st.Lists["history"]) != 1 {
 		t.Errorf("u2 went too: %v, %v", st, err)
 	}
+}
+
+// A recording can stand in for the log, and a difference is found there, too.
+func TestFeaturesVerifyFromFile(t *testing.T) {
+	w := newFeatureWorld(t)
+	w.write(shopEvent(streams.View, "u1", "a", 0), shopEvent(streams.Order, "u1", "b", time.Minute))
+	w.mustRun(exitOK, "features", "verify")
+	stamp := func(after time.Duration) string { return featuresNoon.Add(after).Format(time.RFC3339) }
+	lines := []string{
+		`{"event_id":"e1","type":"view","time":"` + stamp(0) + `","user_id":"u1","item_id":"a"}`,
+		`{"event_id":"e2","type":"order","time":"` + stamp(time.Minute) + `","user_id":"u1","items":[{"item_id":"b","quantity":1,"price":1000}]}`,
+	}
+	path := filepath.Join(t.TempDir(), "events.ndjson")
+	for n, code := range map[int]int{2: exitOK, 1: exitFailed} {
+		if err := os.WriteFile(path, []byte(strings.Join(lines[:n], "\n")+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.mustRun(code, "features", "verify", "--from-file", "ndjson:"+path)
+	}
+	w.mustRun(exitUsage, "features", "verify", "--from-file", "ndjson")
+}
+
+// A rebuild that stopped half way goes on where it stopped, and drops what is not served any more.
+func TestFeaturesRebuildGoesOn(t *testing.T) {
+	w := newFeatureWorld(t)
+	for i := range 30 {
+		w.write(shopEvent(streams.View, fmt.Sprintf("u%d", i%7), "a", time.Duration(i)*time.Minute))
+	}
+	w.mustRun(exitOK, "features", "verify")
+	opts := w.wiring.redis
+	opts.Namespace = "g1"
+	half := redisstore.New(opts, w.wiring.schema)
+	defer half.Close()
+	if err := half.Open(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	stop := errors.New("stop")
+	r := &rebuilder{schema: w.wiring.schema, store: half, log: &recordLog{kafka: w.wiring.kafka}, out: io.Discard, batch: 3, open: map[place]*filling{}}
+	read := 0
+	err := r.log.read(t.Context(), func(rec *streams.Record) error {
+		if read++; read > 20 {
+			return stop
+		}
+		f, err := r.at(t.Context(), placeOf(rec))
+		if err != nil {
+			return err
+		}
+		f.todo = append(f.todo, redisstore.Folded{Offset: rec.Offset, Deltas: r.schema.Fold(&rec.Event)})
+		return f.flush(t.Context())
+	})
+	if !errors.Is(err, stop) {
+		t.Fatal(err)
+	}
+	a := stackAppOf(w)
+	var out bytes.Buffer
+	a.stdout, a.stderr = &out, &out
+	if err := a.rebuild(t.Context(), rebuildFlags{name: "g1", drop: true}, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"namespace g1 is active", "namespace (the first) is dropped: "} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("lacks %q:\n%s", want, out.String())
+		}
+	}
+	eventually(t, "ingest to follow", func() bool {
+		_, _, err := w.store.ChangedItems(t.Context(), nil)
+		return err == nil && w.store.Namespace() == "g1"
+	})
+	w.mustRun(exitOK, "features", "verify")
+}
+
+// stackAppOf is another process with the same configuration.
+func stackAppOf(w *featureWorld) *app {
+	other := *w.app
+	return &other
 }
 
 func TestFeaturesBudget(t *testing.T) {

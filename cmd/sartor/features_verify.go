@@ -83,6 +83,7 @@ type verdict struct {
 	Differing int               `json:"differing"`
 	Moving    int               `json:"not_judged"` // changed by events that came meanwhile
 	Expired   int               `json:"expired"`    // users that Redis has forgotten in time
+	Erased    int               `json:"erased"`     // erased users who came back; nothing older than the erasure is there
 	Entities  []differingEntity `json:"entities"`
 }
 
@@ -137,6 +138,9 @@ func (r *verdict) print(w io.Writer) {
 	}
 	if r.Expired > 0 {
 		fmt.Fprintf(w, ", %d users are forgotten after redis.user_ttl", r.Expired)
+	}
+	if r.Erased > 0 {
+		fmt.Fprintf(w, ", %d erased users came back and hold nothing older than their erasure", r.Erased)
 	}
 	fmt.Fprintln(w)
 }
@@ -269,7 +273,12 @@ func (v *verifier) compare(ctx context.Context) (map[features.Entity][]features.
 				v.verdict.Expired++
 				continue
 			}
-			if d := want.Differences(states[i]); len(d) > 0 {
+			d := want.Differences(states[i])
+			if len(d) > 0 && states[i] != nil && states[i].RemovedAt != 0 && states[i].RemovedAt == want.RemovedAt && !states[i].BreaksErasure() {
+				v.verdict.Erased++ // what remains of later events depends on when the erasure was applied
+				continue
+			}
+			if len(d) > 0 {
 				found[e] = d
 			}
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/streams"
 )
 
@@ -90,7 +91,7 @@ func TestCluster(t *testing.T) {
 	for i := range 2000 {
 		events = append(events, event(streams.Types()[i%9], fmt.Sprintf("u%d", i%97), fmt.Sprintf("i%d", i%31), time.Duration(i)*time.Minute))
 	}
-	log := foldAll(append(events, event(streams.UserDelete, "u5", "", time.Hour)))
+	log := foldAll(append(events, event(streams.UserDelete, "u5", "", 2001*time.Minute)))
 	applyOnCluster(t, s, log)
 	if got := partition(t, s).Next(); got != int64(len(log)) {
 		t.Fatalf("Next is %d after %d events", got, len(log))
@@ -104,6 +105,45 @@ func TestCluster(t *testing.T) {
 	}
 	if items, _, err := s.ChangedItems(ctx, cursor); err != nil || len(items) != 0 {
 		t.Fatalf("%d items changed, %v", len(items), err)
+	}
+	rebuildOnCluster(t, s, log)
+}
+
+// rebuildOnCluster erases a user, builds a namespace beside the served one, switches and drops the old.
+func rebuildOnCluster(t *testing.T, s *Store, log []Folded) {
+	t.Helper()
+	ctx := t.Context()
+	keys, err := s.EraseUser(ctx, "u7", start.Add(1e6*time.Minute))
+	if err != nil || len(keys) < 2 {
+		t.Fatalf("erased %v, %v", keys, err)
+	}
+	aside := s.opts
+	aside.Namespace = "g2"
+	built := open(t, aside)
+	if n, err := built.CopyErasures(ctx); n != 2 || err != nil { // u5 by event, u7 by hand
+		t.Fatalf("copied %d erasures, %v", n, err)
+	}
+	if err := partition(t, built).Apply(ctx, log, int64(len(log)-1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := built.Activate(ctx, "g2"); err != nil {
+		t.Fatal(err)
+	}
+	items, _, err := s.ChangedItems(ctx, make([]int64, s.Shards()))
+	if err != nil || len(items) != 31 || s.Namespace() != "g2" {
+		t.Fatalf("%d items of %q, %v", len(items), s.Namespace(), err)
+	}
+	seen := map[features.Entity]bool{}
+	if err := s.Entities(ctx, func(e features.Entity) error { seen[e] = true; return nil }); err != nil || len(seen) != 97+31 {
+		t.Fatalf("%d entities, %v", len(seen), err)
+	}
+	if n, err := s.Drop(ctx, ""); err != nil || n < 97+31 {
+		t.Fatalf("dropped %d keys, %v", n, err)
+	}
+	want := oracle(log)
+	want[features.Entity{Kind: features.UserEntity, ID: "u7"}] = &features.State{RemovedAt: start.Add(1e6 * time.Minute).UnixMilli()}
+	if d := differences(s, want); d != "" {
+		t.Fatal(d)
 	}
 }
 
