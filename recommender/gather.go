@@ -252,6 +252,7 @@ func (w *work) rank() {
 
 func (w *work) apply() {
 	w.result = w.s.rules.Apply(w.env, w.plan, w.pool.ranked(), w.q.Count, w.q.Explain)
+	w.s.fuses.note(w.result.Tally)
 }
 
 // fill adds up to want new candidates from the fill strategies in order, all below the candidates

@@ -17,6 +17,7 @@ type metrics struct {
 	degraded *prometheus.CounterVec
 	fired    *prometheus.CounterVec
 	swaps    *prometheus.CounterVec
+	failures *prometheus.CounterVec
 }
 
 // newMetrics registers with reg, or measures for nobody when reg is nil.
@@ -39,6 +40,9 @@ func newMetrics(r *Recommender, reg prometheus.Registerer) *metrics {
 		fired: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "sartor_rule_fired_total", Help: "Requests in which a rule acted.",
 		}, []string{"rule", "action"}),
+		failures: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "sartor_rule_eval_errors_total", Help: "Evaluations of a rule that failed, by what failed.",
+		}, []string{"rule", "kind"}),
 		swaps: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "sartor_snapshot_swaps_total", Help: "New snapshots by what changed.",
 		}, []string{"part"}),
@@ -58,7 +62,12 @@ func newMetrics(r *Recommender, reg prometheus.Registerer) *metrics {
 		}
 		return 0
 	})
+	gauge("sartor_rules_off", "Rules that are switched off because they fail too often.", func(s *snapshot) float64 { return float64(len(s.fuses.blown())) })
 	return m
+}
+
+func (m *metrics) ruleFailed(rule, kind string, n int) {
+	m.failures.WithLabelValues(rule, kind).Add(float64(n))
 }
 
 func (r *Recommender) catalogueAge() float64 {

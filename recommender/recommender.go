@@ -45,6 +45,10 @@ type Options struct {
 	NewID func() string
 	// Decided is told every decision; it must not block. nil = nobody listens.
 	Decided func(*decision.Decision)
+	// Considered is told what the rules of a request are about to see, for recordings: the environment
+	// and the candidates, in no order. Both are valid during the call only. It must not block and must
+	// change nothing; nil = nobody listens.
+	Considered func(*rules.Env, []rules.Candidate)
 	// Logger and Registerer are nil for discard.
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -184,7 +188,9 @@ func (r *Recommender) SetRules(set *rules.Set) {
 	}
 	r.write.Lock()
 	defer r.write.Unlock()
-	r.current.Store(r.current.Load().withRules(set, given, r.opts.Now()))
+	next := r.current.Load().withRules(set, given, r.opts.Now())
+	next.fuses = newFuses(r.opts.Now, r.opts.Logger, r.metrics.ruleFailed)
+	r.current.Store(next)
 	r.metrics.swapped("rules")
 }
 

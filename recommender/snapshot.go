@@ -35,6 +35,7 @@ type snapshot struct {
 	masks   *maskCache            // by scenario: not deleted and not excluded by a static rule
 	filters *lru[string, *mask]   // by filter text: item-only filters of requests
 	seeks   *lru[string, *sought] // by key: what pins by condition find; belongs to rules
+	fuses   *fuses                // of rules; nil for the empty set
 }
 
 // origin says where the catalogue view comes from.

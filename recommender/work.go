@@ -79,6 +79,9 @@ func (r *Recommender) Recommend(ctx context.Context, q Request) (*Response, erro
 	w.timed(stageUser, w.readUser)
 	w.timed(stagePlan, w.route)
 	w.timed(stageCandidates, w.gather)
+	if r.opts.Considered != nil {
+		r.opts.Considered(w.env, w.pool.list)
+	}
 	w.timed(stageRules, w.rank)
 	resp := w.respond(w.servedBy())
 	r.metrics.answered(resp, w, time.Since(start))
@@ -104,6 +107,7 @@ func (w *work) readUser() {
 		Context: w.q.context,
 		Source:  w.s.cat.item(w.q.SourceItem),
 		Model:   w.s.modelInfo(),
+		Off:     w.s.fuses.blown(),
 	}
 	w.trail.user(w, lost)
 }

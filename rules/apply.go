@@ -31,7 +31,7 @@ func (s *Set) Apply(env *Env, plan *Plan, in []Candidate, count int, explain boo
 	r.score()
 	items := r.arrange()
 	r.annotate(items)
-	result := Result{Items: items, Trace: r.story(items)}
+	result := Result{Items: items, Trace: r.story(items), Tally: r.tally()}
 	if r.tired {
 		result.Degraded = []string{"rules_budget"}
 	}
@@ -110,6 +110,28 @@ func (r *run) score() {
 		product := min(max(r.product[j], minProduct), maxProduct)
 		c.score = min(max(c.Base*product+r.sum[j], -maxScore), maxScore)
 	}
+}
+
+// tally counts what was evaluated and what failed, by rule.
+func (r *run) tally() []Tally {
+	if len(r.state.active) == 0 {
+		return nil
+	}
+	out := make([]Tally, len(r.state.active))
+	for i, ru := range r.state.active {
+		out[i].Rule = ru.id
+		if r.matches[i].done {
+			out[i].Evaluated = len(r.cands)
+		}
+	}
+	for _, e := range r.errors {
+		for i := range out {
+			if out[i].Rule == e.rule {
+				out[i].Failed, out[i].Kind = out[i].Failed+e.items, e.action
+			}
+		}
+	}
+	return out
 }
 
 // boost evaluates one action for every item and commits the outcome when all are done.

@@ -25,6 +25,9 @@ type Env struct {
 	// Shown is what recommendations showed the user lately, for did("exposure", ...) and
 	// times("exposure", ...); the rest of what they look at is User.History. The order is free.
 	Shown []features.Entry
+	// Off names rules that the caller has switched off because they fail too often. Guards stay on:
+	// they fail closed.
+	Off map[string]bool
 	// Expired, when not nil, tells that the wall time for rules is used up; the caller owns the
 	// clock. It is asked about every 256 evaluations, and then score rules are skipped.
 	Expired func() bool
@@ -169,9 +172,19 @@ type Trace struct {
 	Params     map[string]any    `json:"params,omitempty"`
 }
 
+// Tally is how often one rule was evaluated for an item in one application, and how often it failed.
+type Tally struct {
+	Rule              string
+	Evaluated, Failed int
+	Kind              string // the action, or "match", that failed; "" without failures
+}
+
 // Result is what Apply returns: the list, and the story of how it came to be.
 type Result struct {
 	Items    []Ranked
 	Trace    Trace
 	Degraded []string // e.g. "rules_budget"
+	// Tally counts the evaluations of the rules that were on, in their order, for whoever watches
+	// over them.
+	Tally []Tally
 }

@@ -44,6 +44,10 @@ func (st *planState) findActive(run *run, env *Env) {
 		if !r.scope.holds(env.Request.Scenario, env.Request.Placement) || !r.schedule.live(env.Now) || !r.rollout.covers(run.frame) {
 			continue
 		}
+		if env.Off[r.id] && !r.hard {
+			st.superseded = append(st.superseded, Fired{Rule: r.id, Action: "off", Detail: "switched off: it failed too often"})
+			continue
+		}
 		if r.when != nil {
 			ok, err := r.when.test(run.frame)
 			if err != nil {
