@@ -21,7 +21,10 @@ import (
 // soakEnv asks for the long form of the tests that wear something out.
 const soakEnv = "SARTOR_SOAK"
 
-// shelf is an item source with n items and nothing else.
+// shelfTime is when everything on a shelf happened.
+var shelfTime = time.Unix(1_790_000_000, 0)
+
+// shelf is an item source with n items, of which the last sells best.
 type shelf struct {
 	schema *features.Schema
 	n      int
@@ -34,11 +37,15 @@ func (s shelf) ChangedItems(_ context.Context, cursor []int64) ([]features.ItemS
 	}
 	var out []features.ItemState
 	for i := range s.n {
-		e := streams.Event{ID: fmt.Sprint("e", i), Type: streams.ItemUpsert, Time: time.Unix(1_790_000_000, 0), Items: []streams.Line{{ItemID: fmt.Sprintf("i%03d", i)}},
+		e := streams.Event{ID: fmt.Sprint("e", i), Type: streams.ItemUpsert, Time: shelfTime, Items: []streams.Line{{ItemID: fmt.Sprintf("i%03d", i)}},
 			Attributes: map[string]any{"category": "c"}}
+		sold := streams.Event{ID: fmt.Sprint("o", i), Type: streams.Order, Time: shelfTime, UserID: "buyer",
+			Items: []streams.Line{{ItemID: e.Items[0].ItemID, Quantity: int64(i + 1), Price: 100}}}
 		st := &features.State{}
-		for _, d := range s.schema.Fold(&e) {
-			st.Apply(s.schema, d.Ops)
+		for _, d := range append(s.schema.Fold(&e), s.schema.Fold(&sold)...) {
+			if d.Entity.Kind == features.ItemEntity {
+				st.Apply(s.schema, d.Ops)
+			}
 		}
 		out = append(out, features.ItemState{ID: e.Items[0].ItemID, State: st})
 	}

@@ -30,6 +30,7 @@ const (
 )
 
 func newServeCommand(a *app) *cobra.Command {
+	var record recordFlags
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Answer recommendation requests over HTTP",
@@ -40,8 +41,9 @@ in each answer what is missing. Any number of replicas may run. It stops cleanly
 		Example: `  sartor serve --config sartor.yaml
   sartor serve --addr :8080 --set http.keys_file=keys.yaml --rules rules/ --models models/ --set redis.addrs=redis:6379`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.serve(cmd.Context(), record) },
 	}
+	record.declare(cmd)
 	a.bind(cmd.Flags(), "addr", "http.addr", "host:port to listen on")
 	a.bind(cmd.Flags(), "rules", "rules.dir", "folder of rule files")
 	a.bind(cmd.Flags(), "models", "models.dir", "registry folder")
@@ -52,7 +54,7 @@ in each answer what is missing. Any number of replicas may run. It stops cleanly
 }
 
 // serve runs until ctx is done.
-func (a *app) serve(ctx context.Context) error {
+func (a *app) serve(ctx context.Context, record recordFlags) error {
 	ln, err := listen(ctx, a.config.HTTP.Addr)
 	if err != nil {
 		return err
@@ -67,6 +69,9 @@ func (a *app) serve(ctx context.Context) error {
 	parts := servingParts{}
 	if parts.admin, err = a.openAdmin(ctx); err != nil {
 		return errors.Join(err, ln.Close())
+	}
+	if parts.recorder, err = record.open(w); err != nil {
+		return errors.Join(err, ln.Close(), parts.close())
 	}
 	if len(a.config.Redis.Addrs) > 0 {
 		parts.store = redisstore.New(w.redis, w.schema)
@@ -98,10 +103,14 @@ type servingParts struct {
 	store    *redisstore.Store
 	producer *kafka.Producer
 	admin    net.Listener // of operators; serving closes it
+	recorder *requestRecorder
 }
 
 func (p servingParts) close() error {
 	var errs []error
+	if p.recorder != nil {
+		errs = append(errs, p.recorder.file.Close())
+	}
 	if p.producer != nil {
 		errs = append(errs, p.producer.Close())
 	}
@@ -135,6 +144,9 @@ func newServing(w *wiring, parts servingParts) *serving {
 		s.decisions = decision.NewLog(parts.producer, decision.LogOptions{Logger: w.logger, Registerer: w.metrics})
 		rec.Decided = s.decisions.Record
 		api.Events = parts.producer
+	}
+	if parts.recorder != nil {
+		rec.Considered = parts.recorder.considered
 	}
 	s.rec = recommender.New(rec)
 	api.Recommender = s.rec
@@ -181,6 +193,9 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 	}
 	if s.models != nil {
 		g.Go(func() error { s.watchModels(ctx); return nil })
+	}
+	if s.parts.recorder != nil {
+		g.Go(func() error { s.parts.recorder.run(ctx); return nil })
 	}
 	return g.Wait()
 }

@@ -11,15 +11,16 @@ import (
 	"github.com/sartorhq/sartor/rules"
 )
 
-// Play answers one recorded request with a rule set, as the service would: the recorded candidates
-// are the model's, and what rules ask for beside them (hot goods, a pin by condition) comes from the
+// Play answers one recorded request with a rule set, as the service would: the recorded candidates of
+// the model are the model's (all of them when it had none; not what only a pin had brought in), and what rules ask for beside them (hot goods, a pin by condition) comes from the
 // items of all recordings. The explanation of each item is in the trace.
 func (r *Recordings) Play(set *rules.Set, rec *Recording, explain bool) rules.Result {
 	base := make(map[string]float64, len(rec.Candidates))
 	w := &world{drawn: r.catalog.drawn, seek: r.catalog.sought}
+	modelled := slices.ContainsFunc(rec.Candidates, func(c rules.Candidate) bool { return slices.Contains(c.Sources, rules.SourceModel) })
 	for _, c := range rec.Candidates {
 		base[c.Item.ID] = c.Base
-		if !slices.Equal(c.Sources, []rules.Source{sourcePin}) { // brought in by the rules of then
+		if slices.Contains(c.Sources, rules.SourceModel) || !modelled && !slices.Equal(c.Sources, []rules.Source{sourcePin}) {
 			w.model = append(w.model, c.Item.ID)
 		}
 	}
