@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -247,16 +248,25 @@ func untested(files []rules.File, tests []testFile) []rules.Problem {
 			}
 		}
 		for _, r := range f.Rules {
-			if r.Disabled || named[r.ID] {
-				continue
+			if !r.Disabled && !named[r.ID] {
+				out = append(out, untestedAt(f, r.ID, "rule", r.Pos))
 			}
-			p := rules.Problem{Code: codeUntested, Severity: rules.SeverityWarning, Path: f.Path, Line: r.Pos.Line, Column: r.Pos.Column, Rule: r.ID,
-				Message: "no test says what the rule should do", Hint: "name it under `fired:`, `not_fired:` or `removed:` of a case in a .test.yaml file beside this one"}
-			if p.Line <= len(f.Lines) && p.Line > 0 {
-				p.Snippet = f.Lines[p.Line-1]
+		}
+		for _, t := range f.Tables {
+			hit := func(id string) bool { return id == t.ID || strings.HasPrefix(id, t.ID+"#") }
+			if !t.Disabled && !slices.ContainsFunc(slices.Collect(maps.Keys(named)), hit) {
+				out = append(out, untestedAt(f, t.ID, "table", t.Pos))
 			}
-			out = append(out, p)
 		}
 	}
 	return out
+}
+
+func untestedAt(f rules.File, id, what string, at rules.Pos) rules.Problem {
+	p := rules.Problem{Code: codeUntested, Severity: rules.SeverityWarning, Path: f.Path, Line: at.Line, Column: at.Column, Rule: id,
+		Message: "no test says what the " + what + " should do", Hint: "name it under `fired:`, `not_fired:` or `removed:` of a case in a .test.yaml file beside this one"}
+	if p.Line <= len(f.Lines) && p.Line > 0 {
+		p.Snippet = f.Lines[p.Line-1]
+	}
+	return p
 }

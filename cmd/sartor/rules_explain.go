@@ -167,6 +167,13 @@ func idsOf(f rules.File) []string {
 			ids = append(ids, r.ID)
 		}
 	}
+	for _, t := range f.Tables {
+		for i := range t.Rows {
+			if !t.Disabled {
+				ids = append(ids, fmt.Sprintf("%s#%d", t.ID, i+1))
+			}
+		}
+	}
 	return ids
 }
 

@@ -51,7 +51,7 @@ func (r *Recordings) Costs(ctx context.Context, files []rules.File, limit int, n
 	return out, nil
 }
 
-// part is a rule file with one rule left.
+// part is a rule file with one rule or table left.
 type part struct {
 	id   string
 	file rules.File
@@ -59,11 +59,16 @@ type part struct {
 
 // alone takes a file apart.
 func alone(f rules.File) []part {
-	parts := make([]part, 0, len(f.Rules))
+	parts := make([]part, 0, len(f.Rules)+len(f.Tables))
 	for _, rule := range f.Rules {
 		one := f
-		one.Rules = []rules.Rule{rule}
+		one.Rules, one.Tables = []rules.Rule{rule}, nil
 		parts = append(parts, part{rule.ID, one})
+	}
+	for _, table := range f.Tables {
+		one := f
+		one.Rules, one.Tables = nil, []rules.Table{table}
+		parts = append(parts, part{table.ID, one})
 	}
 	return parts
 }

@@ -1,6 +1,7 @@
 package rulestest
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/sartorhq/sartor/features"
@@ -84,7 +85,7 @@ func Cover(tests []*File, set rules.File, schema *features.Schema) (*Coverage, [
 	for _, id := range compiled.RuleIDs() {
 		i := slices.IndexFunc(set.Rules, func(r rules.Rule) bool { return r.ID == id })
 		if i < 0 {
-			out.Rules = append(out.Rules, RuleCoverage{Rule: id, Row: true})
+			out.Rules = append(out.Rules, RuleCoverage{Rule: id, Row: true, Line: rowLine(set, id)})
 			probes = append(probes, nil)
 			continue
 		}
@@ -100,6 +101,18 @@ func Cover(tests []*File, set rules.File, schema *features.Schema) (*Coverage, [
 		}
 	}
 	return out, problems
+}
+
+// rowLine finds where row "ID#N" of a table stands.
+func rowLine(set rules.File, id string) int {
+	for _, t := range set.Tables {
+		for i := range t.Rows {
+			if id == fmt.Sprintf("%s#%d", t.ID, i+1) {
+				return t.Rows[i].Pos.Line
+			}
+		}
+	}
+	return 0
 }
 
 func operandsOf(r *rules.Rule) []Operand {
@@ -192,7 +205,7 @@ func compileProbe(file rules.File, r rules.Rule, schema *features.Schema, params
 
 // probeFile is the file with the rule alone.
 func probeFile(file rules.File, r rules.Rule) rules.File {
-	file.Rules = []rules.Rule{r}
+	file.Rules, file.Tables = []rules.Rule{r}, nil
 	return file
 }
 

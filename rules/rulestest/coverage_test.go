@@ -43,6 +43,39 @@ func FuzzOperands(f *testing.F) {
 	})
 }
 
+// TestCoverTables asks that every row is hit, and keeps the badges of tables out of the operands.
+func TestCoverTables(t *testing.T) {
+	set, problems := check("t.yaml", snippetHead+`  - id: two-parts
+    match: item.stock > 0 and item.category == "hats"
+    then: [boost: {multiply: 2}]
+tables:
+  - id: season
+    inputs: [item.category]
+    rows:
+      - {if: [hats], then: {badge: {text: Hat}}}
+      - {if: [coats], then: {badge: {text: Coat}}}
+`)
+	if len(problems) > 0 {
+		t.Fatal(render(t, problems))
+	}
+	file, problems := Parse("t.test.yaml", []byte(testHead+"snippet\nitems: {hat: {category: hats, stock: 1}, sock: {category: socks, stock: 0}}\ncases:\n"+
+		"  - name: a hat\n    candidates: [hat, sock]\n    expect: {top: [hat]}\n"), features.Default())
+	if len(problems) > 0 {
+		t.Fatal(render(t, problems))
+	}
+	got, problems := Cover([]*File{file}, set, features.Default())
+	if len(problems) > 0 {
+		t.Fatal(render(t, problems))
+	}
+	want := `[{two-parts 7 false 1 0 false [{match item.stock > 0 1 1 false} {match item.category == "hats" 1 1 false}]} {season#1 14 true 1 0 false []} {season#2 15 true 0 1 false []}]`
+	if text := fmt.Sprint(got.Rules); text != want {
+		t.Errorf("got  %s\nwant %s", text, want)
+	}
+	if seen, all := got.Points(); seen != 6 || all != 8 { // two-parts was never silent, season#2 never hit
+		t.Errorf("%d of %d points", seen, all)
+	}
+}
+
 // TestCover reaches some of it, by reasoning.
 func TestCover(t *testing.T) {
 	set, problems := check("home.yaml", `apiVersion: rules/v1
