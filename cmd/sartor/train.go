@@ -98,7 +98,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.BoolVar(&f.options.Compare, "compare", false, "judge all kinds of model in one table, each with constants chosen on older data, and publish nothing")
 	flags.BoolVar(&f.evalOnly, "eval-only", false, "judge, and publish nothing")
 	flags.IntVar(&f.t.Dim, "dim", 64, "factors: a multiple of 8")
-	flags.StringVar(&f.options.Kind, "model", models.KindALS, "kind of model: als, lae (linear autoencoder) or popularity; with --eval-only also item-knn and ease")
+	flags.StringVar(&f.options.Kind, "model", kindAuto, "kind of model: als, lae (linear autoencoder), popularity, or auto for the better of als and lae on older data; with --eval-only also item-knn and ease")
 	flags.IntVar(&f.t.Epochs, "epochs", 0, "passes over the data; 0 = 16 for als, 40 for lae")
 	flags.StringVar(&f.lambda, "lambda", "auto", "ridge: a number, or auto to choose it on older data")
 	flags.Float64Var(&f.t.Nu, "nu", 1, "exponent of the ridge's frequency scaling, 0 to 2")
@@ -189,9 +189,21 @@ func (f trainFlags) resolve(splitChosen bool) (trainOptions, error) {
 	if err := f.resolveSignal(&o); err != nil {
 		return o, err
 	}
-	k, ok := modelKinds()[o.Kind]
-	if !ok || !slices.Contains(publishable(), o.Kind) && !f.evalOnly {
-		return o, usagef("--model %s: it can be %s", o.Kind, strings.Join(publishable(), ", "))
+	if o.Kind == kindAuto && (o.FixedLambda || o.FixedKappa || o.TestHalf) {
+		o.Kind = models.KindALS // constants were given, and each kind has its own
+	}
+	if o.Kind == kindAuto {
+		if err := o.Train.ValidateLAE(); err != nil {
+			return o, usageError{err}
+		}
+	}
+	named := o.Kind
+	if named == kindAuto {
+		named = models.KindALS
+	}
+	k, ok := modelKinds()[named]
+	if !ok || o.Kind != kindAuto && !slices.Contains(publishable(), o.Kind) && !f.evalOnly {
+		return o, usagef("--model %s: it can be %s, %s", o.Kind, kindAuto, strings.Join(publishable(), ", "))
 	}
 	if o.Compare && (o.FixedLambda || o.FixedKappa) {
 		return o, usagef("--compare chooses lambda and kappa for each kind: leave them out")

@@ -10,9 +10,36 @@ import (
 	"github.com/sartorhq/sartor/models/train"
 )
 
-// choose sets lambda and kappa to the pair that foresees the newest part of the training data best.
-// The held-out events have no say. When there is too little to choose by, the defaults stay.
-func (t *trainer) choose(ctx context.Context, l *train.Log) error {
+// pick chooses the kind of model where that was left to the program, and its constants: what foresees
+// the newest part of the training data best within the budget.
+func (t *trainer) pick(ctx context.Context, l *train.Log) error {
+	if t.o.Kind != kindAuto {
+		_, err := t.choose(ctx, l)
+		return err
+	}
+	given, best, ndcg := t.o, t.o, -1.0
+	for _, kind := range automatic() {
+		t.o = given
+		t.o.Kind = kind
+		reached, err := t.choose(ctx, l)
+		if err != nil {
+			return err
+		}
+		if reached > ndcg {
+			best, ndcg = t.o, reached
+		}
+	}
+	t.o = best
+	if ndcg > 0 {
+		t.say("%s did best there.\n", modelKinds()[t.o.Kind].name)
+	}
+	return nil
+}
+
+// choose sets lambda and kappa to the pair that foresees the newest part of the training data best and
+// returns its NDCG. The held-out events have no say. When there is too little to choose by, or nothing
+// to choose, the constants stay and 0 is returned.
+func (t *trainer) choose(ctx context.Context, l *train.Log) (ndcg float64, err error) {
 	k := modelKinds()[t.o.Kind]
 	if t.o.FixedLambda {
 		k.ridges = nil
@@ -21,12 +48,12 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) error {
 		k.kappas = nil
 	}
 	if len(k.ridges) == 0 && len(k.kappas) == 0 {
-		return nil
+		return 0, nil
 	}
 	h := t.cut(l)
 	h.limit = maxChoosers
 	if users, _ := h.testUsers(); len(users) == 0 {
-		return nil
+		return 0, nil
 	}
 	ridges, weights := k.ridges, k.kappas
 	if len(ridges) == 0 {
@@ -43,7 +70,7 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) error {
 			break
 		}
 		if err != nil {
-			return err
+			return 0, err
 		}
 		if c.ndcg > best.ndcg {
 			best = c
@@ -56,10 +83,10 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) error {
 		if len(k.ridges) > 0 {
 			ridge = fmt.Sprintf("lambda %g, ", best.lambda)
 		}
-		t.say("Chosen on the newest %.0f %% of the training part, %s users: %spopularity weight %g (the best of %d).\n",
-			100*t.o.Share, thousands(int64(best.users)), ridge, best.kappa, len(ridges)*len(weights))
+		t.say("Chosen on the newest %.0f %% of the training part, %s users: %spopularity weight %g (the best of %d for %s, NDCG@%d %.4f).\n",
+			100*t.o.Share, thousands(int64(best.users)), ridge, best.kappa, len(ridges)*len(weights), k.name, t.o.K, best.ndcg)
 	}
-	return nil
+	return best.ndcg, nil
 }
 
 // choice is one pair of constants with what it reached.

@@ -151,7 +151,7 @@ func (t *tuner) judge(ctx context.Context) (map[string]float64, error) {
 	if users, _ := h.testUsers(); len(users) == 0 {
 		return nil, fmt.Errorf("no user has both a history and held-out events of the objective: %w", errNothingToJudge)
 	}
-	if err := t.choose(ctx, h.before); err != nil {
+	if _, err := t.choose(ctx, h.before); err != nil {
 		return nil, err
 	}
 	popularity, err := train.Popularity(h.before, t.o.Train)

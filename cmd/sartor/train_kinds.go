@@ -18,12 +18,25 @@ type modelKind struct {
 	fit      func(context.Context, *train.Log, train.Options) (models.Model, train.Report, error)
 }
 
+// kindAuto leaves the kind to the program.
+const kindAuto = "auto"
+
+// automatic lists what kindAuto tries, the cheaper first.
+func automatic() []string { return []string{models.KindALS, models.KindLAE} }
+
 // trainings is how many trainings one run makes: to choose, to judge and to keep.
-func (k modelKind) trainings() int {
-	if len(k.kappas) == 0 {
-		return 2
+func trainings(kind string) int {
+	n := 2
+	list := []string{kind}
+	if kind == kindAuto {
+		list = automatic()
 	}
-	return max(len(k.ridges), 1) + 2
+	for _, kind := range list {
+		if k := modelKinds()[kind]; len(k.kappas)+len(k.ridges) > 0 {
+			n += max(len(k.ridges), 1)
+		}
+	}
+	return n
 }
 
 // modelKinds lists what can be trained, by the name of the manifest.
@@ -83,7 +96,7 @@ func asModel[M models.Model](m M, r train.Report, err error) (models.Model, trai
 func (t *trainer) fit(ctx context.Context, l *train.Log, what string) (models.Model, train.Report, error) {
 	k, o := modelKinds()[t.o.Kind], t.o.Train
 	if t.o.Budget > 0 {
-		o.Budget = t.o.Budget / time.Duration(k.trainings())
+		o.Budget = t.o.Budget / time.Duration(t.trainings)
 	}
 	var bar *step
 	began := time.Now()

@@ -71,6 +71,31 @@ func TestTrainCompareJudgesAllKinds(t *testing.T) {
 	}
 }
 
+func TestAutoPublishesTheKindThatDidBest(t *testing.T) {
+	dir := t.TempDir()
+	code, out, errs := runHere(t, "train", "--from-file", "ndjson:"+writeEvents(t, twoTastes(40, 20, 20)), "--models", dir, "--dim", "8", "--epochs", "6", "--k", "5")
+	if code != exitOK || !strings.Contains(out, " for ALS, NDCG@5") || !strings.Contains(out, " for LAE, NDCG@5") {
+		t.Fatalf("exit code %d\n%s%s", code, out, errs)
+	}
+	m, err := current(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if best := modelKinds()[m.Meta().Kind].name; !strings.Contains(out, best+" did best there.") || !strings.Contains(out, "Published "+m.Meta().Kind) {
+		t.Errorf("published %s\n%s", m.Meta().Version, out)
+	}
+	// Everybody came once: nothing can be judged, and the cheaper kind is trained.
+	code, out, errs = runHere(t, "train", "--from-file", "ndjson:"+writeEvents(t, twoTastes(8, 4, 1)), "--models", dir, "--dim", "8")
+	if code != exitOK || !strings.Contains(out, "Published als-") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+	for kind, want := range map[string]int{models.KindALS: 5, models.KindLAE: 3, models.KindPopularity: 2, kindAuto: 6} {
+		if got := trainings(kind); got != want {
+			t.Errorf("%s: %d trainings, want %d", kind, got, want)
+		}
+	}
+}
+
 // A model without vectors is ranked by its own scores, like the same model with vectors.
 func TestJudgeAModelWithoutVectors(t *testing.T) {
 	h := testHoldout()

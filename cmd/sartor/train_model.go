@@ -31,7 +31,7 @@ type trainOptions struct {
 	ReadTest func(ctx context.Context, add func(*streams.Event)) error
 	Schema   *features.Schema
 	Train    train.Options
-	Kind     string  // of the model; models.KindALS if empty
+	Kind     string  // of the model, or kindAuto; models.KindALS if empty
 	Split    string  // splitTime if empty
 	Share    float64 // of the events that are held out; 0 = 0.2
 	K        int     // length of the judged lists; 0 = 20
@@ -95,6 +95,8 @@ type trainer struct {
 	o     trainOptions
 	log   *train.Log
 	train int // interactions before those of ReadTest
+	// trainings is how many there will be: each gets an equal part of the budget.
+	trainings int
 }
 
 func newTrainer(ctx context.Context, o trainOptions) (*trainer, error) {
@@ -117,7 +119,7 @@ func newTrainer(ctx context.Context, o trainOptions) (*trainer, error) {
 		o.Train.Signal = models.DefaultSignal()
 	}
 	o.Train.Schema = o.Schema.Version()
-	t := &trainer{o: o, log: train.NewLog()}
+	t := &trainer{o: o, log: train.NewLog(), trainings: trainings(o.Kind)}
 	if err := o.Read(ctx, t.log.Add); err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
@@ -222,10 +224,11 @@ func (t *trainer) contend(ctx context.Context, h *holdout, kind string) (models.
 	if t.o.Compare {
 		defer func() { t.o = given }()
 	}
-	e := contender{name: modelKinds()[kind].name}
-	if err := t.choose(ctx, h.before); err != nil {
-		return nil, e, fmt.Errorf("%s: %w", e.name, err)
+	var e contender
+	if err := t.pick(ctx, h.before); err != nil {
+		return nil, e, fmt.Errorf("choose the constants: %w", err)
 	}
+	e.name = modelKinds()[t.o.Kind].name
 	m, report, err := t.fit(ctx, h.before, "evaluate")
 	if err != nil {
 		return nil, e, fmt.Errorf("%s: %w", e.name, err)
@@ -237,6 +240,9 @@ func (t *trainer) contend(ctx context.Context, h *holdout, kind string) (models.
 
 // publish trains on everything and makes the model current.
 func (t *trainer) publish(ctx context.Context, metrics map[string]float64) (models.Meta, error) {
+	if t.o.Kind == kindAuto { // nothing could be judged
+		t.o.Kind = models.KindALS
+	}
 	m, report, err := t.fit(ctx, t.log, "train")
 	if err != nil {
 		return models.Meta{}, err
