@@ -94,6 +94,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.IntVar(&f.options.K, "k", 20, "length of the judged lists")
 	flags.BoolVar(&f.options.KeepSeen, "keep-seen", false, "judge with what a user already had, for shops where people buy again")
 	flags.BoolVar(&f.options.Whole, "whole-history", false, "judge with whole histories, not the part that is served: for published figures")
+	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "lae: `file` that keeps the state after every epoch of the published training, to go on after a crash")
 	flags.StringVar(&f.history, "history", "", "`file` to which every epoch and evaluation is appended as a line of JSON")
 	flags.BoolVar(&f.options.Compare, "compare", false, "judge all kinds of model in one table, each with constants chosen on older data, and publish nothing")
 	flags.BoolVar(&f.evalOnly, "eval-only", false, "judge, and publish nothing")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -20,7 +21,7 @@ func TestTrainLAEPublishesWithHistory(t *testing.T) {
 	dir := t.TempDir()
 	history := filepath.Join(dir, "history.jsonl")
 	code, out, errs := runHere(t, "train", "--model", "lae", "--from-file", "ndjson:"+writeEvents(t, twoTastes(60, 40, 30)),
-		"--models", filepath.Join(dir, "models"), "--dim", "8", "--epochs", "12", "--history", history)
+		"--models", filepath.Join(dir, "models"), "--dim", "8", "--epochs", "12", "--history", history, "--checkpoint", filepath.Join(dir, "state"))
 	if code != exitOK || !strings.Contains(out, "LAE         ") || !strings.Contains(out, "Published lae-") {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}
@@ -271,5 +272,63 @@ func TestDataInspect(t *testing.T) {
 	}
 	if code, _, errs := runHere(t, "data", "inspect"); code != exitUsage || !strings.Contains(errs, "no events to inspect") {
 		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
+
+// A training that is killed goes on after its last whole epoch, to the same model.
+func TestCheckpointGoesOnToTheSameModel(t *testing.T) {
+	events, dir := twoTastes(30, 20, 20), t.TempDir()
+	l := train.NewLog()
+	for i := range events {
+		l.Add(&events[i])
+	}
+	options := train.Options{Dim: 8, Epochs: 6, Seed: 3, Signal: models.DefaultSignal(), Now: func() time.Time { return trainStart }}
+	want, _, err := train.LAE(t.Context(), l, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newCheckpoint(filepath.Join(dir, "state"), l, options)
+	first := options
+	if resumed, err := c.attach(&first); resumed != 0 || err != nil {
+		t.Fatalf("a new file: %d, %v", resumed, err)
+	}
+	ctx, kill := context.WithCancel(t.Context())
+	first.Progress = func(p train.Progress) {
+		if p.Epoch == 4 {
+			kill() // before the state of epoch 4 is kept, the fifth has no chance
+		}
+	}
+	if _, _, err := train.LAE(ctx, l, first); err == nil {
+		t.Fatal("not killed")
+	}
+	second := options
+	if resumed, err := c.attach(&second); resumed != 4 || err != nil {
+		t.Fatalf("went on after %d, %v", resumed, err)
+	}
+	got, _, err := train.LAE(t.Context(), l, second)
+	if err != nil || fmt.Sprint(got.Table()) != fmt.Sprint(want.Table()) {
+		t.Errorf("another model, %v", err)
+	}
+	other := options
+	other.Seed = 4
+	if _, err := newCheckpoint(c.path, l, other).attach(&other); err == nil || !strings.Contains(err.Error(), "other data or options") {
+		t.Errorf("another seed: %v", err)
+	}
+	data, err := os.ReadFile(c.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[len(data)-1] ^= 1
+	if err := os.WriteFile(c.path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.attach(&second); err == nil || !strings.Contains(err.Error(), "is damaged") {
+		t.Errorf("a flipped bit: %v", err)
+	}
+	if err := c.done(); err != nil {
+		t.Error(err)
+	}
+	if err := c.done(); err != nil {
+		t.Errorf("removed twice: %v", err)
 	}
 }

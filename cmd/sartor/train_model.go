@@ -54,7 +54,9 @@ type trainOptions struct {
 	Registry *registry.Registry // nil = evaluate only
 	Out      io.Writer          // what people read; nil = nothing
 	Progress io.Writer          // progress bars or lines; nil = none
-	History  *history           // gets a line for every epoch and evaluation; nil = none
+	// Checkpoint is a file that keeps the state of the training that is to be published; lae only.
+	Checkpoint string
+	History    *history // gets a line for every epoch and evaluation; nil = none
 }
 
 // lambdas are the ridges that are tried; kinds have their own weights of the popularity term.
@@ -243,6 +245,10 @@ func (t *trainer) publish(ctx context.Context, metrics map[string]float64) (mode
 	if t.o.Kind == kindAuto { // nothing could be judged
 		t.o.Kind = models.KindALS
 	}
+	done, err := t.keepState()
+	if err != nil {
+		return models.Meta{}, err
+	}
 	m, report, err := t.fit(ctx, t.log, "train")
 	if err != nil {
 		return models.Meta{}, err
@@ -258,5 +264,5 @@ func (t *trainer) publish(ctx context.Context, metrics map[string]float64) (mode
 		return models.Meta{}, err
 	}
 	t.say("Published %s: %s.\n", meta.Version, report)
-	return meta, nil
+	return meta, done()
 }

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/models/train"
+)
+
+// checkpoint keeps the state of the training that is to be published in a file, so that one that was
+// killed goes on after its last whole epoch, to the same result.
+type checkpoint struct {
+	path  string
+	print [sha256.Size]byte // of the log and the options: another training's state is of no use
+}
+
+// newCheckpoint ties a file to a log and options.
+func newCheckpoint(path string, l *train.Log, o train.Options) *checkpoint {
+	signal := o.Signal
+	text := fmt.Sprint(l, l.Newest().UnixMilli(), o.Dim, o.Epochs, o.Kappa, o.PopularityHalfLife, o.Seed, o.LAE.Batch, o.LAE.Negatives,
+		o.LAE.Rate, o.LAE.Keep, o.LAE.Tau, o.LAE.Beta, signal.HalfLife)
+	for _, name := range sortedKeys(signal.Weights) {
+		text += fmt.Sprint(name, signal.Weights[name])
+	}
+	return &checkpoint{path: path, print: sha256.Sum256([]byte(text))}
+}
+
+// attach lets the options write to the file, and begin from it when it holds a state of this training.
+func (c *checkpoint) attach(o *train.Options) (resumed int, err error) {
+	o.LAE.Checkpoint = c.write
+	state, err := c.read()
+	if err != nil || state == nil {
+		return 0, err
+	}
+	o.LAE.Resume = state
+	return state.Epoch, nil
+}
+
+// write replaces the file: first the fingerprint, then a checksum, then the state.
+func (c *checkpoint) write(s *train.LAEState) (err error) {
+	var body bytes.Buffer
+	if err := gob.NewEncoder(&body).Encode(s); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(c.path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(body.Bytes())
+	w := bufio.NewWriter(file)
+	for _, part := range [][]byte{c.print[:], sum[:], body.Bytes()} {
+		if _, e := w.Write(part); e != nil {
+			err = e
+		}
+	}
+	if err = errors.Join(err, w.Flush(), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	return os.Rename(c.path+".new", c.path)
+}
+
+// read returns nil when there is no file. A file of another training or a damaged one is an error: it
+// is for a person to decide that it may go.
+func (c *checkpoint) read() (*train.LAEState, error) {
+	data, err := os.ReadFile(c.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read checkpoint: %w", err)
+	}
+	const head = 2 * sha256.Size
+	if len(data) < head || !bytes.Equal(data[:sha256.Size], c.print[:]) {
+		return nil, fmt.Errorf("checkpoint %s belongs to other data or options: remove it to begin anew", c.path)
+	}
+	if sum := sha256.Sum256(data[head:]); !bytes.Equal(sum[:], data[sha256.Size:head]) {
+		return nil, fmt.Errorf("checkpoint %s is damaged: remove it to begin anew", c.path)
+	}
+	var s train.LAEState
+	if err := gob.NewDecoder(bytes.NewReader(data[head:])).Decode(&s); err != nil && !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("checkpoint %s: %w", c.path, err)
+	}
+	return &s, nil
+}
+
+// done removes the file: what it kept is in the registry.
+func (c *checkpoint) done() error {
+	if err := os.Remove(c.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove checkpoint: %w", err)
+	}
+	return nil
+}
+
+// keepState attaches the checkpoint file to the options of the training that is to be published.
+func (t *trainer) keepState() (done func() error, err error) {
+	if t.o.Checkpoint == "" || t.o.Kind != models.KindLAE {
+		return func() error { return nil }, nil
+	}
+	c := newCheckpoint(t.o.Checkpoint, t.log, t.o.Train)
+	resumed, err := c.attach(&t.o.Train)
+	if resumed > 0 {
+		t.say("Going on after epoch %d of %s.\n", resumed, t.o.Checkpoint)
+	}
+	return c.done, err
+}
