@@ -34,6 +34,7 @@ e2e:         ## the whole road in one process, with its figures
 
 soak:        ## the race detector, ten times over, on the packages with goroutines
 	go test -race -count=10 ./streams/... ./features/... ./recommender/... ./rules/rulestore/... ./deploy/...
+	go test -rapid.checks=10000 -run 'Naive|Explain|Facts|Analysis|Agree|Reference' ./rules
 
 help:        ## this list
 	@grep -E '^[a-z0-9]+: +##' Makefile | sed -E 's/: +## /\t/' | expand -t 14
