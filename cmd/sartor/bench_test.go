@@ -16,8 +16,9 @@ func TestBench(t *testing.T) {
 	}
 	for _, want := range []string{
 		`produce, acks=all +[\d,]+ `,
-		`apply nothing \(the limit\) +[\d,]+\n`,
-		`apply to Redis +[\d,]+ +\d+ % of the limit\n`,
+		`read only \(the limit of the client\) +[\d,]+ +\d+ MB/s\n`,
+		`apply nothing +[\d,]+ +\d+ % of reading only\n`,
+		`apply to Redis +[\d,]+ +\d+ % of applying nothing\n`,
 		`empty HTTP handler \(limit\) +[\d,]+ +[\d.]+ms +[\d.]+ms +[\d.]+ms\n`,
 		`one user read from Redis \(limit\) +[\d,]+ +[\d.]+ms +[\d.]+ms +[\d.]+ms\n`,
 		`POST /v1/recommend +[\d,]+ +[\d.]+ms +[\d.]+ms +[\d.]+ms\n`,
