@@ -62,15 +62,8 @@ func (a *app) coverRules(paths []string, format string, least float64, verbose b
 		if err != nil {
 			return err
 		}
-		files, read := readRules(g.rules)
-		for _, t := range tests { // test files on the command line bring their rules
-			problems = append(problems, t.problems...)
-			if !slices.ContainsFunc(files, func(f rules.File) bool { return f.Path == t.rules.Path }) && t.rules.Path != "" {
-				files = append(files, t.rules)
-			}
-		}
-		problems = append(problems, read...)
-		if rulefile.Failed(problems, false) {
+		files, found := g.coveredFiles(tests)
+		if problems = append(problems, found...); rulefile.Failed(problems, false) {
 			return a.reportProblems(rulefile.Sort(problems))
 		}
 		for _, f := range files {
@@ -100,6 +93,18 @@ func (a *app) coverRules(paths []string, format string, least float64, verbose b
 		return errReported
 	}
 	return nil
+}
+
+// coveredFiles are the rule files of the group, and those that its tests bring.
+func (g ruleGroup) coveredFiles(tests []testFile) ([]rules.File, []rules.Problem) {
+	files, problems := readRules(g.rules)
+	for _, t := range tests {
+		problems = append(problems, t.problems...)
+		if !slices.ContainsFunc(files, func(f rules.File) bool { return f.Path == t.rules.Path }) && t.rules.Path != "" {
+			files = append(files, t.rules)
+		}
+	}
+	return files, problems
 }
 
 func coveragePercent(all []*rulestest.Coverage) float64 {
