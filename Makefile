@@ -32,8 +32,9 @@ bench:       ## events/s, requests/s and latencies, each beside its limit of the
 e2e:         ## the whole road in one process, with its figures
 	go test -count=1 -v -run '^TestE2E' ./cmd/sartor
 
-soak:        ## the race detector, ten times over, on the packages with goroutines
-	go test -race -count=10 ./streams/... ./features/... ./recommender/... ./rules/rulestore/... ./deploy/...
+soak:        ## the long forms: reloads, swaps and random cases by the thousand, then the race detector ten times over
+	SARTOR_SOAK=1 go test -count=1 -timeout 60m ./rules/... ./recommender/... ./cmd/sartor
+	go test -race -count=10 -timeout 60m ./streams/... ./features/... ./recommender/... ./rules/rulestore/... ./deploy/...
 	go test -rapid.checks=10000 -run 'Naive|Explain|Facts|Analysis|Agree|Reference' ./rules
 
 help:        ## this list
