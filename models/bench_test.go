@@ -25,11 +25,40 @@ func BenchmarkEncode(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for _, length := range []int{1, 10, 30, 100} {
+	benchmarkEncode(b, m, table.IDs)
+}
+
+// BenchmarkEncodeLAE is the same for the linear autoencoder.
+func BenchmarkEncodeLAE(b *testing.B) {
+	for _, dim := range []int{64, 256} {
+		b.Run(fmt.Sprintf("dim-%d", dim), func(b *testing.B) {
+			const items = 20_000
+			rng := rand.New(rand.NewPCG(1, 1))
+			p := LAEParams{Factors: dim, Tau: 0.1, Kappa: 0.7, Signal: DefaultSignal()}
+			table := LAETable{In: make([]float32, items*dim), Users: make([]float32, items), Popularity: make([]float32, items)}
+			for j := range items {
+				table.IDs = append(table.IDs, fmt.Sprintf("sku-%d", j))
+			}
+			for i := range table.In {
+				table.In[i] = float32(rng.NormFloat64()) * 0.1
+			}
+			table.Out = table.In
+			m, err := NewLAE(Meta{}, p, table)
+			if err != nil {
+				b.Fatal(err)
+			}
+			benchmarkEncode(b, m, table.IDs)
+		})
+	}
+}
+
+func benchmarkEncode(b *testing.B, m Model, ids []string) {
+	rng := rand.New(rand.NewPCG(2, 1))
+	for _, length := range []int{1, 10, 30, 50, 100} {
 		b.Run(fmt.Sprintf("history-%d", length), func(b *testing.B) {
 			u := &features.User{}
 			for i := range length {
-				u.History = append(u.History, entry("view", table.IDs[rng.IntN(items)], time.Duration(i)*time.Hour))
+				u.History = append(u.History, entry("view", ids[rng.IntN(len(ids))], time.Duration(i)*time.Hour))
 			}
 			b.ReportAllocs()
 			for b.Loop() {
