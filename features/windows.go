@@ -63,16 +63,6 @@ type Retention struct {
 	Hours, Days, CountryDays int64
 }
 
-// counterName returns the name of the all-time counter of a measure and event type: "u:order", or
-// "a:order~USD" for amounts in a currency other than the schema's.
-func counterName(m measure, t streams.Type, currency string) string {
-	name := m.letter() + ":" + string(t)
-	if currency != "" {
-		name += "~" + currency
-	}
-	return name
-}
-
 // bucketName returns the name of the counter's bucket: "u:order@d20089".
 func bucketName(counter string, u unit, index int64) string {
 	b := make([]byte, 0, len(counter)+10)
