@@ -298,3 +298,19 @@ func TestEditDistance(t *testing.T) {
 		}
 	}
 }
+
+// A broken parameter is one mistake: the expressions that use it are not blamed as well.
+func TestBrokenParamIsReportedOnce(t *testing.T) {
+	f := rulesOf(mk("r", match("item.sales_7d > params.bar"), then(act("boost", "multiply", "params.bar"))))
+	f.Params = []Param{{Name: "bar", Type: "int", Default: "many", Pos: Pos{Line: 3, Column: 5}}}
+	set, problems := Compile([]File{f}, schema(), Options{})
+	var errs []Problem
+	for _, p := range problems {
+		if p.Severity == SeverityError {
+			errs = append(errs, p)
+		}
+	}
+	if set != nil || len(errs) != 1 || errs[0].Code != CodeOutOfBounds {
+		t.Errorf("set %v, errors %+v; want the parameter's alone", set != nil, errs)
+	}
+}

@@ -37,7 +37,7 @@ func (t *typer) compile(src string, want kind) (p *program, faults []fault) {
 			p, faults = nil, append(t.faults, fault{code: CodeSyntax, message: "the expression cannot be read", hint: "write it more simply"})
 		}
 	}()
-	t.faults = nil
+	t.faults, t.blocked = nil, false
 	if f := gate(src); f != nil {
 		return nil, []fault{*f}
 	}
@@ -51,7 +51,7 @@ func (t *typer) compile(src string, want kind) (p *program, faults []fault) {
 	root := t.node(tree.Node)
 	t.checkResult(root, want)
 	t.checkCost(root)
-	if len(t.faults) > 0 && hasFaultErrors(t.faults) {
+	if t.blocked || hasFaultErrors(t.faults) {
 		return nil, t.faults
 	}
 	p = &program{src: src, kind: root.kind, deps: root.deps, cost: root.cost, root: root, reads: itemReads(root)}

@@ -29,6 +29,8 @@ type typer struct {
 	zone    *time.Location
 	element kind // of the list that the loop around runs over; kindNone outside loops
 	faults  []fault
+	// blocked: the expression uses a parameter that is broken itself, and must not be judged further.
+	blocked bool
 }
 
 func (t *typer) fail(at ast.Node, code, message, hint string) *node {
@@ -246,6 +248,7 @@ func (t *typer) param(n *ast.MemberNode, prop *ast.StringNode) *node {
 	}
 	p.used = true
 	if p.value == nil {
+		t.blocked = true
 		return opaque(n) // its own problem is reported
 	}
 	out := constant(n, p.kind, p.value)
