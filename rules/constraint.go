@@ -37,7 +37,8 @@ func (c *constraint) has(v any) bool {
 	if !ok {
 		return true
 	}
-	return x > c.lo && x < c.hi || x == c.lo && !c.open[0] || x == c.hi && !c.open[1]
+	aboveLo, belowHi := x > c.lo || x == c.lo && !c.open[0], x < c.hi || x == c.hi && !c.open[1]
+	return aboveLo && belowHi // both: the ends may have crossed
 }
 
 // and is what both sets hold.
@@ -248,11 +249,14 @@ func simple(n *node, want bool) (string, constraint, bool) {
 		return compared(n, want)
 	case "in":
 		return member(n, want)
-	case "or", "and": // an `or` that must be true, an `and` that must be false
+	case "or", "and":
 		a, left, okA := simple(n.kids[0], want)
 		b, right, okB := simple(n.kids[1], want)
 		if !okA || !okB || a != b {
 			return "", constraint{}, false
+		}
+		if (n.op == "and") == want { // an `and` that must be true, an `or` that must be false: both sides hold
+			return a, left.and(right), true
 		}
 		union, ok := left.or(right)
 		return a, union, ok
