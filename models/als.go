@@ -26,7 +26,9 @@ type ALSParams struct {
 	Unobserved float64
 	// Lambda and Nu are the ridge: lambda * (confidence + alpha0 * rows) ^ nu.
 	Lambda, Nu float64
-	// Kappa is the weight of log(1 + popularity) in the score; 0 leaves the term out.
+	// Kappa is the weight of log(1 + popularity) in the score, against a taste vector of length 1; 0
+	// leaves the term out. The vector of a user with little evidence is short: a weight that did not
+	// shrink with it would show every newcomer what is popular.
 	Kappa  float64
 	Signal Signal
 }
@@ -199,7 +201,8 @@ func (m *ALS) Encode(u *features.User, now time.Time) (vec []float32, ok bool) {
 		return nil, false
 	}
 	if m.params.Kappa > 0 {
-		vec[m.params.Factors] = 1
+		taste := vec[:m.params.Factors]
+		vec[m.params.Factors] = float32(math.Sqrt(float64(kernel.Dot(taste, taste))))
 	}
 	return vec, true
 }

@@ -130,9 +130,11 @@ func TestPopularityTermIsOneMoreDimension(t *testing.T) {
 	if d := with.Items().Dim; d != 16 || len(b) != 16 || with.Items().Taste != 8 || with.Meta().Dim != 16 {
 		t.Fatalf("dimensions: %d, %d", d, len(b))
 	}
+	// The balance of taste and popularity does not depend on how much is known of the user.
+	length := math.Sqrt(float64(kernel.Dot(a, a)))
 	for j := range with.Items().IDs {
 		got := float64(kernel.Dot(b, with.Items().Vectors[j*16:(j+1)*16]))
-		want := float64(kernel.Dot(a, plain.Items().Vectors[j*8:(j+1)*8])) + 0.3*math.Log1p(float64(j))
+		want := float64(kernel.Dot(a, plain.Items().Vectors[j*8:(j+1)*8])) + 0.3*length*math.Log1p(float64(j))
 		if math.Abs(got-want) > 1e-5 {
 			t.Errorf("item %d: score %v, want %v", j, got, want)
 		}

@@ -42,7 +42,7 @@ func trainings(kind string) int {
 // modelKinds lists what can be trained, by the name of the manifest.
 func modelKinds() map[string]modelKind {
 	return map[string]modelKind{
-		models.KindALS: {name: "ALS", ridges: lambdas, kappas: []float64{0, 0.01, 0.03, 0.06, 0.1, 0.2}, validate: train.Options.Validate,
+		models.KindALS: {name: "ALS", ridges: lambdas, kappas: []float64{0, 0.01, 0.03, 0.06, 0.1, 0.2, 0.4}, validate: train.Options.Validate,
 			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
 				return asModel(train.ALS(ctx, l, o))
 			}},
