@@ -108,6 +108,10 @@ func (a *app) devOn(ctx context.Context, stack *devstack.Stack, ln net.Listener,
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	// An in-process Redis applies a few thousand events a second, one command after the other: batches of
+	// all partitions wait for each other. Giving up on one only makes the same work be done twice.
+	// Requests have deadlines of their own.
+	w.redis.ReadTimeout = time.Minute
 	parts := servingParts{store: redisstore.New(w.redis, w.schema), producer: kafka.NewProducer(w.kafka)}
 	d := &devRun{app: a, stack: stack, wiring: w, parts: parts, opts: opts, applied: newOffsets()}
 	if err := d.open(ctx); err != nil {

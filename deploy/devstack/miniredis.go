@@ -27,7 +27,6 @@ type memoryRedis struct {
 
 func startMiniredis(path string, every time.Duration, logger *slog.Logger) (*memoryRedis, error) {
 	server := miniredis.NewMiniRedis()
-	server.ClockTTL(true)
 	if err := restore(server, path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		broken := path + ".broken"
 		logger.Warn("the Redis snapshot cannot be read: starting empty, ingest reads the log again", "error", err, "kept", broken)
@@ -48,12 +47,18 @@ func startMiniredis(path string, every time.Duration, logger *slog.Logger) (*mem
 func (r *memoryRedis) saveNowAndThen(ctx context.Context) {
 	tick := time.NewTicker(r.every)
 	defer tick.Stop()
+	last := time.Now()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
+		// Keys live for days. ClockTTL would let them expire on the millisecond, and sorts all keys for
+		// every command to do so.
+		now := time.Now()
+		r.server.FastForward(now.Sub(last))
+		last = now
 		err := save(r.server, r.path)
 		switch {
 		case errors.Is(err, errMoving):
