@@ -81,21 +81,31 @@ func DecodeMessage(stream streams.Stream, format Format, m *Message) (streams.Ev
 	if stream.Compacted() && m.Value == nil {
 		return tombstone(stream, m.Key, m.Time)
 	}
+	e, mixed, err := decodeMessage(format, m)
+	if err != nil {
+		return e, err
+	}
+	return place(stream, m.Key, e, mixed && (stream == streams.Orders || stream == streams.Behavior))
+}
+
+// DecodeAny reads one event of any stream in a format, for events that do not come from a log: there is
+// neither a stream that it must belong to nor a key. The error is an *Error, or ErrSkipped by errors.Is.
+func DecodeAny(format Format, m *Message) (streams.Event, error) {
+	e, _, err := decodeMessage(format, m)
+	return e, err
+}
+
+// decodeMessage reads the value. mixed tells that it is a Segment call.
+func decodeMessage(format Format, m *Message) (e streams.Event, mixed bool, err error) {
 	if format == Auto || format == "" {
 		if format = detectHeaders(m); format == Auto {
 			e, foreign, err := probe(m.Value) // nearly all messages are native
 			if !foreign {
-				if err != nil {
-					return e, err
-				}
-				return place(stream, m.Key, e, false)
+				return e, false, err
 			}
 			format = detect(m.Value)
 		}
 	}
-	var e streams.Event
-	var err error
-	mixed := false
 	switch format {
 	case Native:
 		e, err = Decode(m.Value)
@@ -108,9 +118,9 @@ func DecodeMessage(stream streams.Stream, format Format, m *Message) (streams.Ev
 		_, err = ParseFormat(string(format))
 	}
 	if err != nil {
-		return streams.Event{}, err
+		return streams.Event{}, false, err
 	}
-	return place(stream, m.Key, e, mixed && (stream == streams.Orders || stream == streams.Behavior))
+	return e, mixed, nil
 }
 
 // place refuses an event that must not be where it is.
