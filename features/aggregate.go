@@ -65,8 +65,8 @@ func (v *view) extremeValue(f *field) (any, bool) {
 	return int(best), true
 }
 
-// distinctValue counts days from buckets, and items or their fields from the history, as far back as
-// it reaches.
+// distinctValue counts days from buckets, and items or their fields from the history and from what was
+// shown, as far back as they reach.
 func (v *view) distinctValue(f *field) (any, bool) {
 	if f.Of == distinctDay {
 		w := spanOf(f.Window, v.now)
@@ -86,7 +86,7 @@ func (v *view) distinctValue(f *field) (any, bool) {
 		return nil, false
 	}
 	seen := map[string]bool{}
-	for _, e := range v.st.Lists[historyList] {
+	for _, e := range slices.Concat(v.st.Lists[historyList], v.st.Lists[shownList]) {
 		if !slices.Contains(f.Events, e.Type) || f.Window > 0 && e.Time < v.now.Add(-f.Window).UnixMilli() {
 			continue
 		}

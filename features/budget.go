@@ -2,6 +2,7 @@ package features
 
 import (
 	"fmt"
+	"maps"
 	"math/bits"
 	"slices"
 	"strconv"
@@ -139,7 +140,8 @@ type Sample struct {
 }
 
 // Budget estimates what the schema makes Redis keep of one user and of one item: for a customer with
-// 50 remembered events over 30 days, an item with as many, and at the most, when every bucket of every
+// 50 remembered events over 30 days, the same one after having been shown something (when the schema
+// keeps anything of it), an item with as many events, and at the most, when every bucket of every
 // counter and every list is full. now is the moment of the newest event; the result does not depend on
 // it but for the lengths of numbers.
 func (s *Schema) Budget(now time.Time, prefix string) (user, item []Sample) {
@@ -158,8 +160,30 @@ func (s *Schema) Budget(now time.Time, prefix string) (user, item []Sample) {
 			}
 		}
 	}
-	return []Sample{s.sample("usual: 50 events in 30 days", u, usual[u], prefix), s.sample("most: every bucket and list full", u, s.fullest(UserEntity, now), prefix)},
+	users := []Sample{s.sample("usual: 50 events in 30 days", u, usual[u], prefix)}
+	if s.exposed() {
+		shown := *usual[u]
+		shown.Counters, shown.Lists = maps.Clone(shown.Counters), maps.Clone(shown.Lists)
+		s.show(&shown, u.ID, now)
+		users = append(users, s.sample("usual, and shown 5 lists of 20 items", u, &shown, prefix))
+	}
+	return append(users, s.sample("most: every bucket and list full", u, s.fullest(UserEntity, now), prefix)),
 		[]Sample{s.sample("usual: 50 events in 30 days", i, usual[i], prefix), s.sample("most: every bucket full, 10 countries", i, s.fullest(ItemEntity, now), prefix)}
+}
+
+// show applies the exposures of a user to whom five lists of twenty items were shown in five days.
+func (s *Schema) show(st *State, user string, now time.Time) {
+	for n := range 5 {
+		e := streams.Event{Type: streams.Exposure, UserID: user, Time: now.Add(-time.Duration(n) * day)}
+		for i := range 20 {
+			e.Items = append(e.Items, streams.Line{ItemID: "sku-" + strconv.Itoa(1000000+(20*n+i)*37%61), Position: i + 1})
+		}
+		for _, d := range s.Fold(&e) {
+			if d.Entity.Kind == UserEntity {
+				st.Apply(s, d.Ops)
+			}
+		}
+	}
 }
 
 func (s *Schema) sample(name string, e Entity, st *State, prefix string) Sample {
@@ -203,8 +227,12 @@ func (s *Schema) fullest(k EntityKind, now time.Time) *State {
 		lists = s.itemList
 	}
 	for _, l := range lists {
+		kind := streams.CartAdd
+		if len(l.Events) == 1 {
+			kind = l.Events[0]
+		}
 		for n := range l.Max + l.Max/4 { // cut when it is well over its length
-			st.Lists[l.Name] = append(st.Lists[l.Name], Entry{Type: streams.CartAdd, ItemID: "sku-" + strconv.Itoa(1000000+n), Time: ms - int64(n)})
+			st.Lists[l.Name] = append(st.Lists[l.Name], Entry{Type: kind, ItemID: "sku-" + strconv.Itoa(1000000+n), Time: ms - int64(n)})
 		}
 	}
 	return st

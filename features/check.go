@@ -40,8 +40,8 @@ func (p *parser) checkField(f *field, s *Schema, siblings []*field, section stri
 		}
 		return g
 	}
-	if section == "user" && slices.Contains(slices.Concat(f.Events, f.Minus), streams.Exposure) {
-		bad("exposures are counted for items, not for users")
+	if section == "user" {
+		checkExposures(f, s, bad)
 	}
 	if section == "item" && (f.Kind == kindList || f.Kind == kindTop || f.Kind == kindSession) {
 		bad("%s is for users: items keep no history", f.Kind)
@@ -88,6 +88,18 @@ func (p *parser) checkField(f *field, s *Schema, siblings []*field, section stri
 	}
 }
 
+// checkExposures checks the fields of users that look at exposures: what is read from the history
+// cannot, because the history holds what users did.
+func checkExposures(f *field, s *Schema, bad func(string, ...any)) {
+	of, less := slices.Contains(f.Events, streams.Exposure), slices.Contains(f.Minus, streams.Exposure)
+	switch {
+	case of && f.Kind == kindSession, less && f.Kind == kindList:
+		bad("exposures are not part of a user's history")
+	case of && f.Kind == kindDistinct && f.Of != distinctDay && s.shown.Max == 0:
+		bad("what was shown is not kept: add shown: {max: 200, window: 14d} to the file")
+	}
+}
+
 // checkDistinct checks what is counted: days from buckets, items and their fields from the history.
 func (p *parser) checkDistinct(f *field, s *Schema, section string, bad func(string, ...any)) {
 	if f.Of == distinctDay {
@@ -106,7 +118,7 @@ func (p *parser) checkDistinct(f *field, s *Schema, section string, bad func(str
 		bad("the history does not keep what where looks at; where goes with of: day")
 	}
 	for _, t := range f.Events {
-		if !slices.Contains(s.history.Events, t) {
+		if t != streams.Exposure && !slices.Contains(s.history.Events, t) {
 			bad("the history does not hold %s events", t)
 		}
 	}
@@ -120,8 +132,8 @@ func (p *parser) checkList(f *field, siblings []*field, bad func(string, ...any)
 		bad("a list has either events or from with unless")
 	case stored && len(f.Minus) > 0:
 		bad("unless goes with from")
-	case stored && f.Name == historyList:
-		bad("the name %q is taken by the list that models read", historyList)
+	case stored && (f.Name == historyList || f.Name == shownList):
+		bad("the name %q is taken by the predefined list", f.Name)
 	case filtered && len(f.Where) > 0:
 		bad("where goes with events")
 	case filtered:
@@ -194,19 +206,29 @@ type (
 	}
 )
 
-// clockCounter holds the time of an entity's newest event; retention follows it.
-const clockCounter = "last"
+// clockCounter holds the time of an entity's newest event; retention follows it. seenCounter holds the
+// time of a user's newest deed: being shown something, perhaps in a mail, is none.
+const (
+	clockCounter = "last"
+	seenCounter  = "seen"
+)
 
 // compile derives from the fields what the fold writes and how long it is kept.
 func (s *Schema) compile() {
 	for _, f := range slices.Concat(s.user, s.item) {
 		f.suffix = f.Where.suffix()
 	}
+	for _, f := range s.user {
+		f.user = true
+	}
 	s.lists = []List{{Name: historyList, Max: s.history.Max, Events: s.history.Events, log: true}}
 	for _, f := range s.user {
 		if f.Kind == kindList && len(f.Events) > 0 {
 			s.lists = append(s.lists, List{Name: f.Name, Max: f.Max, Events: f.Events})
 		}
+	}
+	if s.shown.Max > 0 {
+		s.lists = append(s.lists, List{Name: shownList, Max: s.shown.Max, Events: []streams.Type{streams.Exposure}, log: true})
 	}
 	for _, f := range s.item {
 		if f.Kind == kindTogether {
@@ -228,12 +250,15 @@ func (s *Schema) compile() {
 func (s *Schema) plans(fields []*field, user bool) map[streams.Type]foldPlan {
 	out := map[streams.Type]foldPlan{}
 	for _, t := range countedTypes() {
-		if user && t == streams.Exposure {
+		if user && t == streams.Exposure && !s.exposed() {
 			continue
 		}
 		plan := foldPlan{last: []momentPlan{{name: clockCounter}}}
 		if user && slices.Contains(s.history.Events, t) {
 			plan.lists = append(plan.lists, listPlan{name: historyList, log: true})
+		}
+		if user && t == streams.Exposure && s.shown.Max > 0 {
+			plan.lists = append(plan.lists, listPlan{name: shownList, log: true})
 		}
 		for _, f := range fields {
 			plan.add(f, t)
@@ -243,14 +268,22 @@ func (s *Schema) plans(fields []*field, user bool) map[streams.Type]foldPlan {
 	return out
 }
 
+// exposed tells whether anything about users follows from what they were shown.
+func (s *Schema) exposed() bool {
+	return s.shown.Max > 0 || slices.ContainsFunc(s.user, func(f *field) bool {
+		return slices.Contains(f.Events, streams.Exposure) || slices.Contains(f.Minus, streams.Exposure)
+	})
+}
+
 // add extends the plan of one event type by what the field needs.
 func (fp *foldPlan) add(f *field, t streams.Type) {
 	takes := slices.Contains(f.Events, t) || slices.Contains(f.Minus, t) && f.Kind != kindList
+	every := len(f.Events) == 0 && !(f.user && t == streams.Exposure)
 	switch {
-	case f.Kind == kindFirst && (takes || len(f.Events) == 0):
-		fp.first = appendNew(fp.first, momentPlan{momentName("first", f.Events, t) + f.Where.suffix(), f.Where})
-	case f.Kind == kindLast && (takes || len(f.Events) == 0):
-		fp.last = appendNew(fp.last, momentPlan{momentName("last", f.Events, t) + f.Where.suffix(), f.Where})
+	case f.Kind == kindFirst && (takes || every):
+		fp.first = appendNew(fp.first, momentPlan{f.moment(t), f.Where})
+	case f.Kind == kindLast && (takes || every):
+		fp.last = appendNew(fp.last, momentPlan{f.moment(t), f.Where})
 	case !takes:
 	case f.Kind == kindCount || f.Kind == kindSum || f.Kind == kindRate || f.Kind == kindDecay:
 		fp.need(f, f.Measure, t, f.Window)
@@ -271,13 +304,17 @@ func (fp *foldPlan) add(f *field, t streams.Type) {
 	}
 }
 
-// momentName returns the counter that holds the time of the first or last event: of any type
-// ("first"), or of one ("last:order").
-func momentName(prefix string, events []streams.Type, t streams.Type) string {
-	if len(events) == 0 {
-		return prefix
+// moment returns the counter that holds the time of the field's first or last event: of any type
+// ("first", "last" of items, "seen" of users), or of one ("last:order").
+func (f *field) moment(t streams.Type) string {
+	name := string(f.Kind)
+	switch {
+	case len(f.Events) > 0:
+		name += ":" + string(t)
+	case f.Kind == kindLast && f.user:
+		name = seenCounter
 	}
-	return prefix + ":" + string(t)
+	return name + f.suffix
 }
 
 func appendNew(in []momentPlan, m momentPlan) []momentPlan {

@@ -41,6 +41,7 @@ func Compare(built, next *Schema) []Change {
 	} else if !slices.Equal(built.history.Events, next.history.Events) || built.history.Max != next.history.Max {
 		out = append(out, Change{Changed, historyList, false, "the stored history holds it"})
 	}
+	out = append(out, compareShown(built, next)...)
 	for _, sec := range []struct {
 		kind      EntityKind
 		name      string
@@ -67,6 +68,24 @@ func Compare(built, next *Schema) []Change {
 		}
 	}
 	return out
+}
+
+// compareShown returns what becomes of the list of what users were shown.
+func compareShown(built, next *Schema) []Change {
+	switch {
+	case built.shown == next.shown:
+		return nil
+	case next.shown.Max == 0:
+		return []Change{{Removed, shownList, false, "what it stored goes with a rebuild, or by age"}}
+	}
+	c := Change{Changed, shownList, false, "follows from what is stored"}
+	if built.shown.Max == 0 {
+		c.Kind = Added
+	}
+	if why := listGap(built.listByName(shownList), next.listByName(shownList)); why != "" {
+		c.Rebuild, c.Why = true, why
+	}
+	return []Change{c}
 }
 
 // same tells whether two fields mean the same; what is only said about them does not count.

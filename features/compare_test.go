@@ -28,6 +28,8 @@ func TestCompare(t *testing.T) {
 		"list-less-events": {`events: [view, order]}`, `events: [order]}`, []string{"changed history true the list holds events that do not belong in it any more"}},
 		"currency":         {"currency: EUR", "currency: USD", []string{`changed currency true amounts were summed in "EUR" and are to be in "USD"`}},
 		"first-seen":       {"  first_order:", "  first_view: {type: time, default: \"\", first: {events: [view]}, doc: d, example: e}\n  first_order:", []string{"added user.first_view true the time of view events is not stored so far"}},
+		"shown-added":      {"user:", "shown: {max: 9, window: 2d}\nuser:", []string{"added shown true the list is not stored so far"}},
+		"exposures-added":  {"user:", "user:\n  seen: {type: int, default: 0, count: {events: [exposure]}, doc: d, example: 1}", []string{"added user.seen true count of exposure events is not stored so far"}},
 		"context":          {"context: {}", "context:\n  device: {type: text, default: \"\", doc: d, example: e}", []string{"added context.device false follows from what is stored"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -97,7 +97,7 @@ func (st *State) BreaksErasure() bool {
 			width = hourMillis
 		}
 		old := ok && index < floorDiv(st.RemovedAt, width)
-		if base, _, _ := strings.Cut(name, ":"); base == "first" || base == clockCounter {
+		if base, _, _ := strings.Cut(name, ":"); base == "first" || base == clockCounter || base == seenCounter {
 			old = v <= st.RemovedAt
 		}
 		if old {

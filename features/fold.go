@@ -44,8 +44,8 @@ func (s *Schema) Fold(e *streams.Event) []Delta {
 	}
 	lines := mergeLines(e.Items)
 	out := make([]Delta, 0, len(lines)+1)
-	if subject := e.Subject(); subject != "" && e.Type != streams.Exposure {
-		out = append(out, Delta{Entity{UserEntity, subject}, s.foldUser(e, lines, ms)})
+	if plan, ok := s.folds[UserEntity][e.Type]; ok && e.Subject() != "" {
+		out = append(out, Delta{Entity{UserEntity, e.Subject()}, s.foldUser(&plan, e, lines, ms)})
 	}
 	for _, l := range lines {
 		out = append(out, Delta{Entity{ItemEntity, l.id}, s.foldItem(e, l, lines, ms)})
@@ -142,7 +142,7 @@ func (v values) of(m measure) int64 {
 	return 1
 }
 
-func (s *Schema) foldUser(e *streams.Event, lines []itemLine, ms int64) []Op {
+func (s *Schema) foldUser(plan *foldPlan, e *streams.Event, lines []itemLine, ms int64) []Op {
 	v := s.valuesOf(e)
 	for _, l := range lines {
 		v.units = sumBounded(v.units, l.units)
@@ -151,7 +151,6 @@ func (s *Schema) foldUser(e *streams.Event, lines []itemLine, ms int64) []Op {
 	if e.Total != nil {
 		v.amount = sumBounded(*e.Total, 0)
 	}
-	plan := s.folds[UserEntity][e.Type]
 	ops := plan.ops(e, v, ms)
 	for _, list := range plan.lists {
 		if !list.where.takes(e) {

@@ -96,7 +96,7 @@ func joins(name string) OpCode {
 	switch {
 	case base == "first" || len(base) == 2 && base[0] == 'm':
 		return Min
-	case base == clockCounter || len(base) == 2 && base[0] == 'x':
+	case base == clockCounter || base == seenCounter || len(base) == 2 && base[0] == 'x':
 		return Max
 	}
 	return Add

@@ -44,6 +44,9 @@ type User struct {
 	Known map[string]bool
 	// History is what the user did, newest first, bounded by the schema. It is the models' input.
 	History []Entry
+	// Shown is what recommendations showed the user, newest first, one entry for each time an item was
+	// shown; bounded in number and age by the schema, empty when the schema keeps no such list.
+	Shown []Entry
 	// Now is the moment the windows were computed for.
 	Now time.Time
 }

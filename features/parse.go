@@ -78,7 +78,7 @@ func (p *parser) document(data []byte) *yaml.Node {
 		return nil
 	}
 	if len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
-		p.fail(top, "", "the file must be a mapping with the keys apiVersion, currency, history, user, item, context")
+		p.fail(top, "", "the file must be a mapping with the keys apiVersion, currency, history, shown, user, item, context")
 		return nil
 	}
 	return doc.Content[0]
@@ -155,6 +155,8 @@ func (p *parser) schema(s *Schema, root *yaml.Node) {
 			}
 		case "history":
 			p.historyOf(s, at.value)
+		case "shown":
+			p.shownOf(s, at.value)
 		case "user":
 			s.user = p.fields(at.value, "user")
 		case "item":
@@ -162,7 +164,7 @@ func (p *parser) schema(s *Schema, root *yaml.Node) {
 		case "context":
 			s.context = p.fields(at.value, "context")
 		default:
-			p.unknown(at, "", "apiVersion", "currency", "history", "user", "item", "context")
+			p.unknown(at, "", "apiVersion", "currency", "history", "shown", "user", "item", "context")
 		}
 	}
 	if version != apiVersion {
@@ -180,6 +182,27 @@ func (p *parser) historyOf(s *Schema, n *yaml.Node) {
 		default:
 			p.unknown(at, "history", "max", "events")
 		}
+	}
+}
+
+// shownOf reads the list of what users were shown: both keys are needed, since neither has a length
+// that would suit every shop.
+func (p *parser) shownOf(s *Schema, n *yaml.Node) {
+	before := len(p.problems)
+	for _, at := range p.pairs(n, shownList) {
+		switch at.key {
+		case "max":
+			s.shown.Max = p.integer(at.value, "shown.max", 1, 1000)
+		case "window":
+			if s.shown.Window = p.duration(at.value, "shown.window"); s.shown.Window > maxDaily {
+				p.fail(at.value, "shown.window", "must be at most 90d")
+			}
+		default:
+			p.unknown(at, shownList, "max", "window")
+		}
+	}
+	if len(p.problems) == before && (s.shown.Max == 0 || s.shown.Window == 0) {
+		p.fail(n, shownList, "needs max and window, for example {max: 200, window: 14d}")
 	}
 }
 

@@ -15,8 +15,12 @@ import (
 //go:embed schema.yaml
 var defaultSchema []byte
 
-// historyList is the stored list of everything a user did.
-const historyList = "history"
+// The stored lists that a schema declares beside the fields: everything a user did, and what
+// recommendations showed the user.
+const (
+	historyList = "history"
+	shownList   = "shown"
+)
 
 // Schema says which features exist, how they are typed and how they follow from events. It is
 // immutable and safe for concurrent use.
@@ -25,6 +29,7 @@ type Schema struct {
 	source   string
 	currency string
 	history  history
+	shown    shown
 	user     []*field
 	item     []*field
 	context  []*field
@@ -38,6 +43,12 @@ type Schema struct {
 type history struct {
 	Max    int            `json:"max"`
 	Events []streams.Type `json:"events"`
+}
+
+// shown is the stored list of what was shown to a user; a Max of 0 keeps none.
+type shown struct {
+	Max    int           `json:"max"`
+	Window time.Duration `json:"window"` // older entries are not read
 }
 
 // List is a stored list of a user and the most entries it keeps.
@@ -98,6 +109,7 @@ type field struct {
 	HalfLife  time.Duration            `json:"half_life,omitempty"`
 	Remember  int                      `json:"remember,omitempty"`
 	suffix    string                   // of Where
+	user      bool                     // a field of users, for whom an exposure is no deed
 }
 
 // Default returns the schema that is built into the binary.
@@ -171,7 +183,7 @@ func fieldsOf(in []*field) []Field {
 // hash returns the version: the SHA-256 of the parsed schema in canonical JSON, shortened.
 func (s *Schema) hash() (string, error) {
 	data, err := json.Marshal(map[string]any{
-		"format": 1, "currency": s.currency, "history": s.history,
+		"format": 2, "currency": s.currency, "history": s.history, "shown": s.shown,
 		"user": s.user, "item": s.item, "context": s.context,
 	})
 	if err != nil {

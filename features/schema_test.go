@@ -77,7 +77,7 @@ func TestVersionFollowsMeaning(t *testing.T) {
 	}
 	for _, edit := range [][2]string{
 		{"window: 7d", "window: 8d"}, {"max: 100", "max: 101"}, {`currency: ""`, "currency: EUR"},
-		{"default: 1000", "default: 1"}, {"age: 14d", "age: 15d"}, {"order: 5", "order: 6"}, {"weight: 100", "weight: 101"},
+		{"default: 1000", "default: 1"}, {"age: 14d", "age: 15d"}, {"window: 14d", "window: 15d"}, {"shown: {max: 200", "shown: {max: 199"}, {"order: 5", "order: 6"}, {"weight: 100", "weight: 101"},
 	} {
 		s, err := parseWith(t, edit[0], edit[1])
 		if err != nil {
@@ -137,7 +137,14 @@ func TestParseRefuses(t *testing.T) {
 		{"default-not-in-values", `tier:     {type: text, default: ""`, `tier:     {type: text, values: [gold], default: silver`, `the default "silver" is not among the values`},
 		{"rest-on-text", `tier:     {type: text,`, `tier:     {type: text, rest: true,`, "rest is for the type map only"},
 		{"event-twice", order, "orders: {type: int, default: 0, count: {events: [order, order]}", `"order" is listed twice`},
-		{"exposure-of-user", order, "orders: {type: int, default: 0, count: {events: [exposure]}", "exposures are counted for items"},
+		{"exposure-of-user", order, "orders: {type: int, default: 0, session: {of: events, gap: 30m, events: [exposure]}", "exposures are not part of a user's history"},
+		{"unless-exposed", "unless: [cart-remove, order]", "unless: [exposure]", "exposures are not part of a user's history"},
+		{"distinct-of-what-is-not-kept", "shown: {max: 200, window: 14d}\n\nuser:", "user:\n  x: {type: int, default: 0, distinct: {of: item, events: [exposure]}, doc: d, example: 1}", "what was shown is not kept"},
+		{"shown-without-window", "shown: {max: 200, window: 14d}", "shown: {max: 200}", "needs max and window"},
+		{"shown-for-ever", "shown: {max: 200, window: 14d}", "shown: {max: 200, window: 91d}", "must be at most 90d"},
+		{"shown-length", "shown: {max: 200, window: 14d}", "shown: {max: 2000, window: 9d}", "must be a whole number from 1 to 1000"},
+		{"shown-key", "shown: {max: 200, window: 14d}", "shown: {max: 200, widow: 9d}", "unknown key; did you mean \"window\"?"},
+		{"shown-is-taken", "last_items:      {", "shown:      {", "is taken by the predefined list"},
 		{"exposure-in-history", "cart-remove, wishlist, rating, order, return]", "exposure]", "not part of a user's history"},
 		{"history-missing", "history:\n  max: 100\n  events: [view, click, cart-add, cart-remove, wishlist, rating, order, return]", "history: {max: 3}", "history.events: is missing"},
 		{"unknown-measure", "sum: {of: units, events: [order], minus: [return]}", "sum: {of: pounds, events: [order]}", "must be one of [units amount]"},

@@ -164,9 +164,10 @@ func (st *State) prune(r Retention, before, oldest int64) {
 }
 
 // EncodeEntry returns the text under which an entry of the list is stored: "type time item" in the
-// history, where every interaction counts, and the item id elsewhere, where the newest time counts.
+// history and in what was shown, where every occurrence counts, and the item id elsewhere, where the
+// newest time counts.
 func EncodeEntry(list string, e Entry) string {
-	if list == historyList || strings.HasPrefix(list, itemListPrefix) {
+	if list == historyList || list == shownList || strings.HasPrefix(list, itemListPrefix) {
 		return historyMember(e.Type, e.Time, e.ItemID)
 	}
 	return e.ItemID

@@ -28,8 +28,20 @@ func (s *Schema) User(id string, st *State, items ItemLookup, now time.Time) *Us
 	u := &User{ID: id, Seen: v.stored(), Env: v.env, Known: v.known, Now: now}
 	if st != nil {
 		u.History = slices.Clone(st.Lists[historyList])
+		u.Shown = s.shownTo(st, now)
 	}
 	return u
+}
+
+// shownTo returns what the user was shown within the list's window.
+func (s *Schema) shownTo(st *State, now time.Time) []Entry {
+	all := st.Lists[shownList]
+	since := now.Add(-s.shown.Window).UnixMilli()
+	n := slices.IndexFunc(all, func(e Entry) bool { return e.Time < since }) // newest first
+	if n < 0 {
+		n = len(all)
+	}
+	return slices.Clone(all[:n])
 }
 
 // Item returns what is known about the item at the moment now. st is the stored state, nil for an
@@ -213,7 +225,7 @@ func (v *view) momentValue(f *field) (any, bool) {
 		if v.st == nil {
 			break
 		}
-		if ms, ok := v.st.Counters[momentName(string(f.Kind), f.Events, t)+f.suffix]; ok {
+		if ms, ok := v.st.Counters[f.moment(t)]; ok {
 			take(time.UnixMilli(ms).UTC())
 		}
 	}

@@ -100,6 +100,7 @@ func (w *work) readUser() {
 		Expired: w.expired,
 		Now:     w.q.now,
 		User:    w.user,
+		Shown:   w.user.Shown,
 		Request: rules.Request{
 			Scenario: w.q.Scenario, Placement: w.q.Placement, Channel: w.q.Channel,
 			Query: w.q.Query, SourceItem: w.q.SourceItem, Count: w.q.Count,

@@ -143,6 +143,7 @@ type card struct {
 	Bytes    int64            `json:"redis_bytes"`
 	Features []shown          `json:"features"`
 	History  []features.Entry `json:"history,omitempty"`
+	Exposed  []features.Entry `json:"shown,omitempty"`
 }
 
 func (a *app) showEntity(ctx context.Context, schema *features.Schema, store *redisstore.Store, e features.Entity, now time.Time, output string) error {
@@ -188,7 +189,7 @@ func (c *card) fill(ctx context.Context, schema *features.Schema, store *redisst
 		}
 		u := schema.User(e.ID, st, items, c.At)
 		fields, env, known = schema.UserFields(), u.Env, u.Known
-		c.Visitors, c.History = st.Visitors(), u.History
+		c.Visitors, c.History, c.Exposed = st.Visitors(), u.History, u.Shown
 	} else {
 		it := schema.Item(e.ID, st, c.At)
 		env, known = it.Env, it.Known
@@ -246,17 +247,23 @@ func (a *app) printCard(c card) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	for i, entry := range c.History {
+	a.printEntries("history", c.History)
+	a.printEntries("shown", c.Exposed)
+	return nil
+}
+
+// printEntries prints the newest entries of a list; nothing of an empty one.
+func (a *app) printEntries(title string, entries []features.Entry) {
+	for i, entry := range entries {
 		if i == 0 {
-			fmt.Fprintf(a.stdout, "\nhistory, newest first\n")
+			fmt.Fprintf(a.stdout, "\n%s, newest first\n", title)
 		}
 		if i == 20 {
-			fmt.Fprintf(a.stdout, "  and %d more\n", len(c.History)-i)
-			break
+			fmt.Fprintf(a.stdout, "  and %d more\n", len(entries)-i)
+			return
 		}
 		fmt.Fprintf(a.stdout, "  %s  %-11s %s\n", time.UnixMilli(entry.Time).UTC().Format(time.RFC3339), entry.Type, entry.ItemID)
 	}
-	return nil
 }
 
 // shortValue writes a value for a table.
