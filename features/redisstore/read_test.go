@@ -348,6 +348,9 @@ func FuzzDecode(f *testing.F) {
 			}
 		}
 		for i := range lists[1:] {
+			if lists[1+i].Name == "shown" { // entries of a log, as the history's
+				continue
+			}
 			entries, err := decodeList(&lists[1+i], []redis.Z{{Member: member, Score: float64(score)}})
 			if err != nil || entries[0].ItemID != member {
 				t.Fatalf("%q became %v, %v", member, entries, err)
