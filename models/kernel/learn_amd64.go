@@ -16,16 +16,20 @@ func tileShape() (height, width int) {
 	return 6, 16
 }
 
-func mulTile(a, b, c []float32, k, ldc int) {
+func mulTile(a []float32, row, step int, b []float32, ldb int, c []float32, ldc, k int, add bool) {
 	height, width := tileShape()
-	_, _, _ = a[k*height-1], b[k*width-1], c[(height-1)*ldc+width-1] // panic here, never read past the end in assembly
+	_, _, _ = a[(height-1)*row+(k-1)*step], b[(k-1)*ldb+width-1], c[(height-1)*ldc+width-1] // panic here, never read past the end in assembly
+	plus := 0
+	if add {
+		plus = 1
+	}
 	switch {
 	case wide:
-		mulTileAVX512(&a[0], &b[0], &c[0], k, ldc)
+		mulTileAVX512(&a[0], row, step, &b[0], ldb, &c[0], ldc, k, plus)
 	case accelerated:
-		mulTileAVX2(&a[0], &b[0], &c[0], k, ldc)
+		mulTileAVX2(&a[0], row, step, &b[0], ldb, &c[0], ldc, k, plus)
 	default:
-		mulTileGeneric(a, b, c, k, ldc, height, width)
+		mulTileGeneric(a, row, step, b, ldb, c, ldc, k, add, height, width)
 	}
 }
 

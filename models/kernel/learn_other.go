@@ -4,6 +4,8 @@ package kernel
 
 func tileShape() (height, width int) { return 6, 16 }
 
-func mulTile(a, b, c []float32, k, ldc int)             { mulTileGeneric(a, b, c, k, ldc, 6, 16) }
+func mulTile(a []float32, row, step int, b []float32, ldb int, c []float32, ldc, k int, add bool) {
+	mulTileGeneric(a, row, step, b, ldb, c, ldc, k, add, 6, 16)
+}
 func adamFast(x, m, v, g []float32, a *Adam)            {}
 func expFast(x []float32, scale, shift float32) float32 { return 0 }

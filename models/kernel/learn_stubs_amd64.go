@@ -4,15 +4,15 @@
 
 package kernel
 
-// mulTileAVX2 adds to the 6 x 16 tile c the product of a, packed as k groups of 6, and b, packed as k groups of 16; k is at least 1.
+// mulTileAVX2 sets the 6 x 16 tile c, or adds to it unless add is 0, to the product of a, whose row r at i stands at r*row + i*step, and b, whose rows are ldb apart; k is at least 1.
 //
 //go:noescape
-func mulTileAVX2(a *float32, b *float32, c *float32, k int, ldc int)
+func mulTileAVX2(a *float32, row int, step int, b *float32, ldb int, c *float32, ldc int, k int, add int)
 
-// mulTileAVX512 adds to the 12 x 32 tile c the product of a, packed as k groups of 12, and b, packed as k groups of 32; k is at least 1.
+// mulTileAVX512 sets the 12 x 32 tile c, or adds to it unless add is 0, to the product of a, whose row r at i stands at r*row + i*step, and b, whose rows are ldb apart; k is at least 1.
 //
 //go:noescape
-func mulTileAVX512(a *float32, b *float32, c *float32, k int, ldc int)
+func mulTileAVX512(a *float32, row int, step int, b *float32, ldb int, c *float32, ldc int, k int, add int)
 
 // adamAVX2 makes one step of Adam on n floats, a multiple of 8, at least 8; c holds the constants of adamConstants in their order.
 //

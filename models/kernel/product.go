@@ -1,13 +1,13 @@
 package kernel
 
 // The matrix product is cut as usual: the right side is packed once into panels as wide as a register
-// tile, the left side chunk by chunk, and the tiles run over both in the first- and second-level
-// caches. An element of the result is one chain of fused multiply-adds over k in blocks of depth, so
+// tile, the left side is read where it lies, chunk by chunk, and the tiles run over both in the first-
+// and second-level caches. An element of the result is one chain of fused multiply-adds over k in blocks of depth, so
 // that it does not depend on how the rows of the result are divided among workers.
 
 const (
 	depth = 256 // longest run over k of one packed block
-	chunk = 96  // rows of the left side that are packed at a time; a multiple of every tile's height
+	chunk = 96  // rows of the left side at a time, which stay in the cache; a multiple of every tile's height
 )
 
 // Packed is the right side of a product, brought into the order in which the tiles read it. Filling
@@ -84,88 +84,121 @@ func packColumns(d []float32, m Matrix, first, n, from, to, width int) {
 
 // Work is the space that Multiply needs; each goroutine has its own.
 type Work struct {
-	left []float32 // a packed chunk
+	left []float32 // the last rows of the left side, when they do not fill a tile
 	edge []float32 // a tile that reaches over the edge of the result
 }
 
 // Multiply sets the rows lo <= i < hi of c to those of the product of a and b. transposed says that a
 // is stored with the rows of c as its columns. Workers may compute different rows of one c at once.
 func Multiply(c Matrix, lo, hi int, a Matrix, transposed bool, b *Packed, w *Work) {
+	multiply(c, lo, hi, a, transposed, b, w, false)
+}
+
+// MultiplyAdd adds the product to c instead of setting it; otherwise it is as Multiply.
+func MultiplyAdd(c Matrix, lo, hi int, a Matrix, transposed bool, b *Packed, w *Work) {
+	multiply(c, lo, hi, a, transposed, b, w, true)
+}
+
+func multiply(c Matrix, lo, hi int, a Matrix, transposed bool, b *Packed, w *Work, add bool) {
 	height, width := tileShape()
 	if w.left == nil {
-		w.left, w.edge = make([]float32, chunk*depth), make([]float32, height*width)
+		w.left, w.edge = make([]float32, height*depth), make([]float32, height*width)
 	}
-	for i := lo; i < hi; i++ {
-		clear(c.Data[i*c.Stride : i*c.Stride+b.n])
+	if b.k == 0 && !add {
+		for i := lo; i < hi; i++ {
+			clear(c.Data[i*c.Stride : i*c.Stride+b.n])
+		}
+	}
+	row, step := a.Stride, 1
+	if transposed {
+		row, step = 1, a.Stride
 	}
 	for block := range b.blocks {
 		from, to := b.block(block)
 		for i := lo; i < hi; i += chunk {
-			rows := min(chunk, hi-i)
-			packLeft(w.left, a, transposed, i, rows, from, to, height)
+			end := min(i+chunk, hi)
 			for panel := range b.Panels() {
-				w.tiles(c, i, rows, panel*width, min(width, b.n-panel*width), to-from, b.panel(block, panel))
+				t := tiling{c: c, column: panel * width, columns: min(width, b.n-panel*width),
+					a: a.Data[from*step:], row: row, step: step, right: b.panel(block, panel), k: to - from, add: add || block > 0}
+				w.tiles(&t, i, end)
 			}
 		}
 	}
 }
 
-// packLeft packs rows of the left side in groups of height.
-func packLeft(d []float32, a Matrix, transposed bool, first, rows, from, to, height int) {
-	k := to - from
-	for r := 0; r < rows; r += height {
-		n := min(height, rows-r)
-		group := d[r*k : r*k+height*k]
-		if !transposed {
-			packColumns(group, a, first+r, n, from, to, height)
-			continue
-		}
-		for i := range k {
-			at := group[i*height : (i+1)*height]
-			row := a.Data[(from+i)*a.Stride+first+r:]
-			clear(at[copy(at, row[:n]):])
-		}
-	}
+// tiling is one panel of the right side against rows of the left.
+type tiling struct {
+	c               Matrix
+	column, columns int
+	a               []float32 // row r at step i stands at r*row + i*step
+	row, step       int
+	right           []float32
+	k               int
+	add             bool
 }
 
-// tiles adds one panel's products to the rows first..first+rows of c.
-func (w *Work) tiles(c Matrix, first, rows, column, columns, k int, panel []float32) {
+// tiles computes the rows lo <= r < hi of the panel's columns.
+func (w *Work) tiles(t *tiling, lo, hi int) {
 	height, width := tileShape()
-	for r := 0; r < rows; r += height {
-		left := w.left[r*k : r*k+height*k]
-		to := c.Data[(first+r)*c.Stride+column:]
-		n := min(height, rows-r)
-		if n == height && columns == width {
-			mulTile(left, panel, to, k, c.Stride)
+	for r := lo; r < hi; r += height {
+		left, row, step := t.a[r*t.row:], t.row, t.step
+		n := min(height, hi-r)
+		if n < height { // the tile reads whole heights
+			left, row, step = w.padded(t, r, n, height), t.k, 1
+		}
+		to := t.c.Data[r*t.c.Stride+t.column:]
+		if n == height && t.columns == width {
+			mulTile(left, row, step, t.right, width, to, t.c.Stride, t.k, t.add)
 			continue
 		}
-		clear(w.edge)
-		mulTile(left, panel, w.edge, k, width)
+		mulTile(left, row, step, t.right, width, w.edge, width, t.k, false)
 		for i := range n {
-			for j, v := range w.edge[i*width : i*width+columns] {
-				to[i*c.Stride+j] += v
+			from, at := w.edge[i*width:i*width+t.columns], to[i*t.c.Stride:i*t.c.Stride+t.columns]
+			if !t.add {
+				copy(at, from)
+				continue
+			}
+			for j, v := range from {
+				at[j] += v
 			}
 		}
 	}
+}
+
+// padded copies n rows of the left side, and zeros in place of the rows that are missing.
+func (w *Work) padded(t *tiling, first, n, height int) []float32 {
+	d := w.left[:height*t.k]
+	for r := range n {
+		to, at := d[r*t.k:(r+1)*t.k], (first+r)*t.row
+		if t.step == 1 {
+			copy(to, t.a[at:at+t.k])
+			continue
+		}
+		for i := range to {
+			to[i] = t.a[at+i*t.step]
+		}
+	}
+	clear(d[n*t.k:])
+	return d
 }
 
 // mulTileGeneric is the twin of the assembly tiles.
-func mulTileGeneric(a, b, c []float32, k, ldc, height, width int) {
+func mulTileGeneric(a []float32, row, step int, b []float32, ldb int, c []float32, ldc, k int, add bool, height, width int) {
 	for r := range height {
 		to := c[r*ldc : r*ldc+width]
 		for j := 0; j < width; j += 4 {
 			var s0, s1, s2, s3 float32
 			for i := range k {
-				x, p := a[i*height+r], b[i*width+j:i*width+j+4:i*width+j+4]
+				x, p := a[r*row+i*step], b[i*ldb+j:i*ldb+j+4:i*ldb+j+4]
 				s0 += x * p[0]
 				s1 += x * p[1]
 				s2 += x * p[2]
 				s3 += x * p[3]
 			}
-			to[j] += s0
-			to[j+1] += s1
-			to[j+2] += s2
-			to[j+3] += s3
+			if add {
+				s0, s1, s2, s3 = to[j]+s0, to[j+1]+s1, to[j+2]+s2, to[j+3]+s3
+			}
+			to[j], to[j+1], to[j+2], to[j+3] = s0, s1, s2, s3
 		}
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// multiply packs and multiplies in one go, dividing the rows as given.
-func multiply(m, n, k int, a Matrix, ta bool, b Matrix, tb bool, cuts ...int) []float32 {
+// multiplied packs and multiplies in one go, dividing the rows as given.
+func multiplied(m, n, k int, a Matrix, ta bool, b Matrix, tb bool, cuts ...int) []float32 {
 	c := Matrix{Data: slices.Repeat([]float32{float32(math.NaN())}, m*(n+3)), Dim: n, Stride: n + 3}
 	var p Packed
 	p.Reset(k, n)
@@ -46,7 +46,7 @@ func TestMultiplyAgainstTheDefinition(t *testing.T) {
 			if tb {
 				b = stored(rng, n, k)
 			}
-			got := multiply(m, n, k, a, ta, b, tb)
+			got := multiplied(m, n, k, a, ta, b, tb)
 			at := func(x Matrix, turned bool, i, j int) float64 {
 				if turned {
 					i, j = j, i
@@ -71,9 +71,9 @@ func TestMultiplyAgainstTheDefinition(t *testing.T) {
 func TestMultiplyDoesNotDependOnHowRowsAreDivided(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 4))
 	a, b := stored(rng, 120, 300), stored(rng, 300, 50)
-	want := multiply(120, 50, 300, a, false, b, false)
+	want := multiplied(120, 50, 300, a, false, b, false)
 	for _, cuts := range [][]int{{1}, {60}, {5, 17, 99, 100}} {
-		if got := multiply(120, 50, 300, a, false, b, false, cuts...); !slices.Equal(got, want) {
+		if got := multiplied(120, 50, 300, a, false, b, false, cuts...); !slices.Equal(got, want) {
 			t.Errorf("cut at %v: other bits", cuts)
 		}
 	}
@@ -83,14 +83,40 @@ func TestMulTileAgainstItsTwin(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 4))
 	height, width := tileShape()
 	for _, k := range []int{1, 2, 7, 64, 256} {
-		a, b := random(rng, k*height), random(rng, k*width)
-		ldc := width + 3
-		fast := random(rng, height*ldc)
-		slow := slices.Clone(fast)
-		mulTile(a, b, fast, k, ldc)
-		mulTileGeneric(a, b, slow, k, ldc, height, width)
-		for i := range fast {
-			near(t, "mulTile", fast[i], float64(slow[i]), float64(k))
+		for form := range 4 {
+			row, step := k+form, 1
+			if form > 1 {
+				row, step = 1, height+form
+			}
+			ldb, ldc, add := width+form, width+3, form&1 != 0
+			a, b := random(rng, height*row+k*step), random(rng, k*ldb)
+			fast := random(rng, height*ldc)
+			slow := slices.Clone(fast)
+			mulTile(a, row, step, b, ldb, fast, ldc, k, add)
+			mulTileGeneric(a, row, step, b, ldb, slow, ldc, k, add, height, width)
+			for i := range fast {
+				near(t, "mulTile", fast[i], float64(slow[i]), float64(k))
+			}
+		}
+	}
+}
+
+func TestMultiplyAddGoesOn(t *testing.T) {
+	rng := rand.New(rand.NewPCG(8, 4))
+	for _, size := range [][3]int{{25, 33, 300}, {12, 32, 64}, {1, 1, 1}, {3, 5, 0}} {
+		m, n, k := size[0], size[1], size[2]
+		a, b := stored(rng, m, k), stored(rng, k, n)
+		product := multiplied(m, n, k, a, false, b, false)
+		var p Packed
+		p.Reset(k, n)
+		p.Fill(0, p.Panels(), b, false)
+		c := stored(rng, m, n)
+		before := slices.Clone(c.Data)
+		MultiplyAdd(c, 0, m, a, false, &p, &Work{})
+		for i := range m {
+			for j := range n {
+				near(t, "MultiplyAdd", c.Row(i)[j], float64(before[i*c.Stride+j])+float64(product[i*n+j]), float64(k+1))
+			}
 		}
 	}
 }
@@ -145,9 +171,9 @@ func BenchmarkLearn(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	height, width := tileShape()
 	a, p, c := random(rng, 128*height), random(rng, 128*width), make([]float32, height*width)
-	limit := best(float64(2*height*width*128), func() { mulTile(a, p, c, 128, width) })
+	limit := best(float64(2*height*width*128), func() { mulTile(a, 1, height, p, width, c, width, 128, true) })
 	b.ReportMetric(limit, "GFLOP/s-peak")
-	for _, size := range [][3]int{{256, 3300, 256}, {3300, 256, 256}, {256, 256, 3300}} {
+	for _, size := range [][3]int{{256, 3300, 256}, {3300, 256, 256}, {256, 256, 3300}, {512, 128, 64}, {512, 256, 64}, {512, 64, 256}, {128, 3416, 64}} {
 		m, n, k := size[0], size[1], size[2]
 		x, y := stored(rng, m, k), stored(rng, k, n)
 		var right Packed

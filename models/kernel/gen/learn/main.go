@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+
 	. "github.com/mmcloughlin/avo/build"
 	. "github.com/mmcloughlin/avo/operand"
 	"github.com/mmcloughlin/avo/reg"
@@ -19,74 +21,89 @@ func main() {
 
 func load(name string) reg.Register { return Load(Param(name), GP64()) }
 
-// tileAVX2 keeps 6 x 16 sums in twelve registers, which leaves two for b and two for broadcasts.
 func tileAVX2() {
-	TEXT("mulTileAVX2", NOSPLIT, "func(a, b, c *float32, k, ldc int)")
-	Doc("mulTileAVX2 adds to the 6 x 16 tile c the product of a, packed as k groups of 6, and b, packed as k groups of 16; k is at least 1.")
-	a, b, c, k, ldc := load("a"), load("b"), load("c"), load("k"), load("ldc")
-	SHLQ(Imm(2), ldc)
-	y := []reg.VecPhysical{reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7, reg.Y8, reg.Y9, reg.Y10, reg.Y11}
-	for _, r := range y {
-		VXORPS(r, r, r)
-	}
-	b0, b1 := reg.Y12, reg.Y13
-	Label("mul2Loop")
-	VMOVUPS(Mem{Base: b}, b0)
-	VMOVUPS(Mem{Base: b, Disp: 32}, b1)
-	for r := range 6 {
-		t := []reg.VecPhysical{reg.Y14, reg.Y15}[r%2]
-		VBROADCASTSS(Mem{Base: a, Disp: 4 * r}, t)
-		VFMADD231PS(b0, t, y[2*r])
-		VFMADD231PS(b1, t, y[2*r+1])
-	}
-	ADDQ(Imm(24), a)
-	ADDQ(Imm(64), b)
-	DECQ(k)
-	JNZ(LabelRef("mul2Loop"))
-	for r := range 6 {
-		for h := range 2 {
-			VADDPS(Mem{Base: c, Disp: 32 * h}, y[2*r+h], y[2*r+h])
-			VMOVUPS(y[2*r+h], Mem{Base: c, Disp: 32 * h})
-		}
-		if r < 5 {
-			ADDQ(ldc, c)
-		}
-	}
-	VZEROUPPER()
-	RET()
+	sums := []reg.VecPhysical{reg.Y0, reg.Y1, reg.Y2, reg.Y3, reg.Y4, reg.Y5, reg.Y6, reg.Y7, reg.Y8, reg.Y9, reg.Y10, reg.Y11}
+	tile("mulTileAVX2", 6, 32, sums, []reg.VecPhysical{reg.Y12, reg.Y13}, []reg.VecPhysical{reg.Y14, reg.Y15}, func(x reg.VecPhysical) { VXORPS(x, x, x) })
 }
 
-// tileAVX512 keeps 12 x 32 sums in 24 of the 32 wide registers.
 func tileAVX512() {
-	TEXT("mulTileAVX512", NOSPLIT, "func(a, b, c *float32, k, ldc int)")
-	Doc("mulTileAVX512 adds to the 12 x 32 tile c the product of a, packed as k groups of 12, and b, packed as k groups of 32; k is at least 1.")
-	a, b, c, k, ldc := load("a"), load("b"), load("c"), load("k"), load("ldc")
-	SHLQ(Imm(2), ldc)
-	z := []reg.VecPhysical{reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7, reg.Z8, reg.Z9, reg.Z10, reg.Z11,
+	sums := []reg.VecPhysical{reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7, reg.Z8, reg.Z9, reg.Z10, reg.Z11,
 		reg.Z12, reg.Z13, reg.Z14, reg.Z15, reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23}
-	for _, r := range z {
-		VPXORD(r, r, r)
+	tile("mulTileAVX512", 12, 64, sums, []reg.VecPhysical{reg.Z24, reg.Z25}, []reg.VecPhysical{reg.Z26, reg.Z27, reg.Z28, reg.Z29}, func(x reg.VecPhysical) { VPXORD(x, x, x) })
+}
+
+// tile writes a register tile of height x 2 vectors. The left side is read where it lies: row r at step i is
+// a[r*row + i*step], so that neither a plain nor a transposed matrix is packed. Every third row has a
+// pointer of its own; the two after it are reached by the index.
+func tile(name string, height, size int, sums, right, left []reg.VecPhysical, zero func(reg.VecPhysical)) {
+	TEXT(name, NOSPLIT, "func(a *float32, row, step int, b *float32, ldb int, c *float32, ldc, k, add int)")
+	Doc(fmt.Sprintf("%s sets the %d x %d tile c, or adds to it unless add is 0, to the product of a, whose row r at i stands at r*row + i*step, and b, whose rows are ldb apart; k is at least 1.", name, height, size/2))
+	a, row, step, b, ldb, c, ldc, k := load("a"), load("row"), load("step"), load("b"), load("ldb"), load("c"), load("ldc"), load("k")
+	for _, n := range []reg.Register{row, step, ldb, ldc} {
+		SHLQ(Imm(2), n)
 	}
-	b0, b1 := reg.Z24, reg.Z25
-	Label("mul5Loop")
-	VMOVUPS(Mem{Base: b}, b0)
-	VMOVUPS(Mem{Base: b, Disp: 64}, b1)
-	for r := range 12 {
-		t := []reg.VecPhysical{reg.Z26, reg.Z27, reg.Z28, reg.Z29}[r%4]
-		VBROADCASTSS(Mem{Base: a, Disp: 4 * r}, t)
-		VFMADD231PS(b0, t, z[2*r])
-		VFMADD231PS(b1, t, z[2*r+1])
+	rows := []reg.Register{a}
+	three := GP64()
+	LEAQ(Mem{Base: row, Index: row, Scale: 2}, three)
+	for r := 3; r < height; r += 3 {
+		p := GP64()
+		LEAQ(Mem{Base: rows[len(rows)-1], Index: three, Scale: 1}, p)
+		rows = append(rows, p)
 	}
-	ADDQ(Imm(48), a)
-	ADDQ(U32(128), b)
-	DECQ(k)
-	JNZ(LabelRef("mul5Loop"))
-	for r := range 12 {
-		for h := range 2 {
-			VADDPS(Mem{Base: c, Disp: 64 * h}, z[2*r+h], z[2*r+h])
-			VMOVUPS(z[2*r+h], Mem{Base: c, Disp: 64 * h})
+	at := func(r int) Mem {
+		m := Mem{Base: rows[r/3]}
+		if r%3 > 0 {
+			m.Index, m.Scale = row, uint8(r%3)
 		}
-		if r < 11 {
+		return m
+	}
+	p := GP64()
+	MOVQ(c, p)
+	for r := range height { // the result is on its way while the sums are made
+		PREFETCHT0(Mem{Base: p})
+		if size > 32 {
+			PREFETCHT0(Mem{Base: p, Disp: 64})
+		}
+		if r < height-1 {
+			ADDQ(ldc, p)
+		}
+	}
+	for _, r := range sums {
+		zero(r)
+	}
+	Label(name + "Loop")
+	VMOVUPS(Mem{Base: b}, right[0])
+	VMOVUPS(Mem{Base: b, Disp: size}, right[1])
+	for r := range height {
+		t := left[r%len(left)]
+		VBROADCASTSS(at(r), t)
+		VFMADD231PS(right[0], t, sums[2*r])
+		VFMADD231PS(right[1], t, sums[2*r+1])
+	}
+	for _, p := range rows {
+		ADDQ(step, p)
+	}
+	ADDQ(ldb, b)
+	DECQ(k)
+	JNZ(LabelRef(name + "Loop"))
+	add := load("add")
+	TESTQ(add, add)
+	JZ(LabelRef(name + "Store"))
+	MOVQ(c, p)
+	for r := range height {
+		for h := range 2 {
+			VADDPS(Mem{Base: p, Disp: size * h}, sums[2*r+h], sums[2*r+h])
+		}
+		if r < height-1 {
+			ADDQ(ldc, p)
+		}
+	}
+	Label(name + "Store")
+	for r := range height {
+		for h := range 2 {
+			VMOVUPS(sums[2*r+h], Mem{Base: c, Disp: size * h})
+		}
+		if r < height-1 {
 			ADDQ(ldc, c)
 		}
 	}
