@@ -55,6 +55,8 @@ type LAETable struct {
 	// Users is how many users wanted each item in training, and Popularity the faded number of
 	// positive events, both >= 0.
 	Users, Popularity []float32
+	// Tower adds to the rows of both tables what the items' documents say; nil = nothing.
+	Tower *Tower
 }
 
 // LAE is an inductive linear autoencoder with cosine softmax: a user is the normalised sum of the input
@@ -64,6 +66,8 @@ type LAE struct {
 	params LAEParams
 	table  LAETable
 	rows   map[string]int32
+	in     []float32 // input rows with what the tower adds
+	out    []float32 // output rows, likewise
 	gain   []float32 // by row
 	items  Items
 	pool   sync.Pool // of *evidence
@@ -94,7 +98,13 @@ func NewLAE(meta Meta, params LAEParams, table LAETable) (*LAE, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build LAE model: %w", err)
 	}
-	m := &LAE{meta: meta, params: params, table: table, rows: rows, gain: make([]float32, n)}
+	m := &LAE{meta: meta, params: params, table: table, rows: rows, in: table.In, out: table.Out, gain: make([]float32, n)}
+	if t := table.Tower; t != nil {
+		if err := t.check(params.Factors, n); err != nil {
+			return nil, fmt.Errorf("build LAE model: %w", err)
+		}
+		m.in, m.out = t.effective(table.In, &t.In, params.Factors), t.effective(table.Out, &t.Out, params.Factors)
+	}
 	for j, users := range table.Users {
 		m.gain[j] = params.Gain(users)
 	}
@@ -112,7 +122,7 @@ func (m *LAE) serve() {
 	}
 	m.items.Vectors = make([]float32, n*m.items.Dim)
 	for j := range n {
-		row, out := m.items.Vectors[j*m.items.Dim:][:m.items.Dim], m.table.Out[j*d:(j+1)*d]
+		row, out := m.items.Vectors[j*m.items.Dim:][:m.items.Dim], m.out[j*d:(j+1)*d]
 		kernel.Axpy(InverseNorm(out)/float32(m.params.Tau), out, row[:d])
 		if m.params.Kappa > 0 {
 			row[d] = float32(m.params.Kappa * math.Log1p(float64(m.table.Popularity[j])))
@@ -123,6 +133,9 @@ func (m *LAE) serve() {
 		m.meta.Scaling = MinMax
 	}
 	m.meta.Params = map[string]float64{"factors": float64(d), "tau": m.params.Tau, "beta": m.params.Beta, "kappa": m.params.Kappa}
+	if t := m.table.Tower; t != nil {
+		m.meta.Params["tower_features"], m.meta.Params["tower_hidden"] = float64(len(t.Spec.Features)), float64(t.Hidden)
+	}
 	m.params.Signal.params(m.meta.Params)
 }
 
@@ -147,7 +160,7 @@ func (m *LAE) Items() Items { return m.items }
 func (m *LAE) WithMetrics(metrics map[string]float64) *LAE {
 	meta := m.meta
 	meta.Metrics = maps.Clone(metrics)
-	return &LAE{meta: meta, params: m.params, table: m.table, rows: m.rows, gain: m.gain, items: m.items}
+	return &LAE{meta: meta, params: m.params, table: m.table, rows: m.rows, in: m.in, out: m.out, gain: m.gain, items: m.items}
 }
 
 // WithKappa returns a copy of the model with another weight of the popularity term.
@@ -157,7 +170,7 @@ func (m *LAE) WithKappa(kappa float64) (*LAE, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	c := &LAE{meta: m.meta, params: p, table: m.table, rows: m.rows, gain: m.gain}
+	c := &LAE{meta: m.meta, params: p, table: m.table, rows: m.rows, in: m.in, out: m.out, gain: m.gain}
 	c.serve()
 	return c, nil
 }
@@ -180,7 +193,7 @@ func (m *LAE) Encode(u *features.User, now time.Time) (vec []float32, ok bool) {
 	d := m.params.Factors
 	vec = make([]float32, m.items.Dim)
 	for k, j := range e.ids {
-		kernel.Axpy(m.gain[j]*e.weights[k], m.table.In[int(j)*d:int(j+1)*d], vec[:d])
+		kernel.Axpy(m.gain[j]*e.weights[k], m.in[int(j)*d:int(j+1)*d], vec[:d])
 	}
 	scale := InverseNorm(vec[:d])
 	for i := range vec[:d] {

@@ -47,6 +47,14 @@ func floatTensor(name string, values []float32, shape ...int) tensor {
 	return tensor{name: name, dtype: "F32", shape: shape, data: data}
 }
 
+func intTensor(name string, values []int64) tensor {
+	data := make([]byte, 0, 8*len(values))
+	for _, v := range values {
+		data = binary.LittleEndian.AppendUint64(data, uint64(v))
+	}
+	return tensor{name: name, dtype: "I64", shape: []int{len(values)}, data: data}
+}
+
 // textTensors stores strings as one array of bytes and one of the position after each string.
 func textTensors(name string, texts []string) []tensor {
 	var all, ends []byte
@@ -211,6 +219,19 @@ func (s tensorSet) floats(name string, shape ...int) ([]float32, error) {
 			return nil, fmt.Errorf("tensor %q: element %d is %v", name, i, v)
 		}
 		values[i] = v
+	}
+	return values, nil
+}
+
+// ints decodes a tensor of whole numbers with one dimension.
+func (s tensorSet) ints(name string) ([]int64, error) {
+	t, err := s.get(name, "I64", nil)
+	if err != nil {
+		return nil, err
+	}
+	values := make([]int64, len(t.data)/8)
+	for i := range values {
+		values[i] = int64(binary.LittleEndian.Uint64(t.data[8*i:]))
 	}
 	return values, nil
 }

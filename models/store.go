@@ -268,9 +268,13 @@ func factorsOf(meta Meta) int {
 
 func (m *LAE) tensors() []tensor {
 	n := len(m.table.IDs)
-	return append(textTensors(idTensor, m.table.IDs),
+	list := append(textTensors(idTensor, m.table.IDs),
 		floatTensor(inTensor, m.table.In, n, m.params.Factors), floatTensor(outTensor, m.table.Out, n, m.params.Factors),
 		floatTensor(usersTensor, m.table.Users, n), floatTensor(popularityTensor, m.table.Popularity, n))
+	if m.table.Tower != nil {
+		list = append(list, m.table.Tower.tensors(m.params.Factors)...)
+	}
+	return list
 }
 
 func decodeLAE(meta Meta, set tensorSet) (*LAE, error) {
@@ -295,6 +299,9 @@ func decodeLAE(meta Meta, set tensorSet) (*LAE, error) {
 		return nil, err
 	}
 	if t.Popularity, err = set.floats(popularityTensor, len(ids)); err != nil {
+		return nil, err
+	}
+	if t.Tower, err = decodeTower(set, p.Factors); err != nil {
 		return nil, err
 	}
 	return NewLAE(meta, p, t)

@@ -40,6 +40,7 @@ type LAEOptions struct {
 	Judge      func(*models.LAE) (float64, error)
 	JudgeEvery int // default 5
 	Patience   int
+	Tower      TowerOptions // what the items' documents say
 	// Resume goes on from a state, with the same log and options to the same result; Checkpoint gets the
 	// state after every epoch, which is valid during the call only.
 	Resume     *LAEState
@@ -51,6 +52,8 @@ type LAEState struct {
 	Epoch, Epochs, Step     int
 	In, InMean, InSquare    []float32
 	Out, OutMean, OutSquare []float32
+	// Tower, TowerMean and TowerSquare are the weights of the item feature tower; empty without one.
+	Tower, TowerMean, TowerSquare []float32
 }
 
 func (o Options) laeDefaults() Options {
@@ -60,6 +63,7 @@ func (o Options) laeDefaults() Options {
 	l.Batch, l.Negatives = cmp.Or(l.Batch, 256), cmp.Or(l.Negatives, 2048)
 	l.Rate, l.Keep, l.Tau = cmp.Or(l.Rate, 0.01), cmp.Or(l.Keep, 0.5), cmp.Or(l.Tau, 0.1)
 	l.JudgeEvery = cmp.Or(l.JudgeEvery, 5)
+	l.Tower.Hidden, l.Tower.IDDropout, l.Tower.FeatureDropout = cmp.Or(l.Tower.Hidden, 64), cmp.Or(l.Tower.IDDropout, 0.3), cmp.Or(l.Tower.FeatureDropout, 0.1)
 	if l.From != nil {
 		p := l.From.Params()
 		o.Dim, l.Tau, l.Beta = p.Factors, p.Tau, p.Beta
@@ -86,8 +90,12 @@ func (o Options) ValidateLAE() error {
 		return fmt.Errorf("train: the learning rate is %v: need more than 0, at most 1", l.Rate)
 	case !(l.Keep > 0 && l.Keep < 1):
 		return fmt.Errorf("train: a share of %v is shown: need more than 0 and less than 1", l.Keep)
-	case l.FreezeIn && l.FreezeOut:
+	case l.FreezeIn && l.FreezeOut && (l.Tower.Freeze || l.Tower.Catalog == nil && (l.From == nil || l.From.Table().Tower == nil)):
 		return fmt.Errorf("train: both item tables are frozen: nothing could be learned")
+	case l.Tower.Hidden < 8 || l.Tower.Hidden > 1024 || l.Tower.Hidden%8 != 0:
+		return fmt.Errorf("train: a hidden layer of %d: need a multiple of 8 from 8 to 1024", l.Tower.Hidden)
+	case !(l.Tower.IDDropout >= 0 && l.Tower.IDDropout < 1 && l.Tower.FeatureDropout < 1):
+		return fmt.Errorf("train: dropout of ids %v and of features %v: need less than 1", l.Tower.IDDropout, l.Tower.FeatureDropout)
 	}
 	if err := o.laeParams().Validate(); err != nil {
 		return fmt.Errorf("train: %w", err)
@@ -220,6 +228,7 @@ type autoencoder struct {
 	state   LAEState
 	batch   batch
 	passes  passes
+	tower   *tower // nil = none
 }
 
 func newAutoencoder(p *problem, l *Log, o Options) (*autoencoder, error) {
@@ -245,6 +254,10 @@ func newAutoencoder(p *problem, l *Log, o Options) (*autoencoder, error) {
 	}
 	a.batch.position = slices.Repeat([]int32{-1}, len(p.ids))
 	a.batch.slot = slices.Clone(a.batch.position)
+	var err error
+	if a.tower, err = newTower(p, l, o); err != nil {
+		return nil, err
+	}
 	return a, a.begin()
 }
 
@@ -259,7 +272,7 @@ func (a *autoencoder) begin() error {
 			}
 			*t = slices.Clone(*t)
 		}
-		return nil
+		return a.resumeTower()
 	}
 	a.state = LAEState{Epochs: a.o.Epochs, In: make([]float32, n), InMean: make([]float32, n), InSquare: make([]float32, n),
 		Out: make([]float32, n), OutMean: make([]float32, n), OutSquare: make([]float32, n)}
@@ -272,6 +285,29 @@ func (a *autoencoder) begin() error {
 	}
 	if a.o.LAE.From != nil {
 		a.warm(a.o.LAE.From.Table())
+	}
+	if t := a.tower; t != nil {
+		a.state.Tower, a.state.TowerMean, a.state.TowerSquare = t.weights, t.mean, t.square
+	}
+	return nil
+}
+
+// resumeTower takes the tower's weights from the state.
+func (a *autoencoder) resumeTower() error {
+	t := a.tower
+	want := 0
+	if t != nil {
+		want = len(t.weights)
+	}
+	for _, x := range []*[]float32{&a.state.Tower, &a.state.TowerMean, &a.state.TowerSquare} {
+		if len(*x) != want || !kernel.Finite(*x) {
+			return fmt.Errorf("train: resume: the state's tower does not belong to this catalogue and these options: begin anew")
+		}
+		*x = slices.Clone(*x)
+	}
+	if t != nil {
+		t.weights, t.mean, t.square = a.state.Tower, a.state.TowerMean, a.state.TowerSquare
+		t.view()
 	}
 	return nil
 }
@@ -316,7 +352,11 @@ func (a *autoencoder) count() {
 }
 
 func (a *autoencoder) table() models.LAETable {
-	return models.LAETable{IDs: a.p.ids, In: a.state.In, Out: a.state.Out, Popularity: a.p.popularity, Users: a.wanted}
+	t := models.LAETable{IDs: a.p.ids, In: a.state.In, Out: a.state.Out, Popularity: a.p.popularity, Users: a.wanted}
+	if a.tower != nil {
+		t.Tower = a.tower.model()
+	}
+	return t
 }
 
 // rate is the learning rate of the epoch that comes next.

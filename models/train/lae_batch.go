@@ -49,6 +49,10 @@ func (a *autoencoder) draw(rng *rand.Rand, users []int32) {
 		b.place(a.catalog[rng.IntN(len(a.catalog))])
 	}
 	b.invert()
+	if a.tower != nil {
+		a.tower.draw(inSide, rng, b.touched, a.o.LAE.Tower)
+		a.tower.draw(outSide, rng, b.items, a.o.LAE.Tower)
+	}
 }
 
 // place returns where the item stands among the items of the batch, adding it if need be.

@@ -14,6 +14,7 @@ type passes struct {
 	user, dUser  kernel.Matrix // u and the gradient of the loss by it
 	userScale    []float32     // 1/|sum of inputs|
 	item, dItem  kernel.Matrix // b/|b| and the gradient by it
+	input        kernel.Matrix // with a tower: rows of the input table with what the tower adds, then the gradient by them
 	itemScale    []float32     // 1/|b|
 	logit        kernel.Matrix // cosines, then the gradient by them
 	loss, weight []float64     // by user
@@ -66,9 +67,16 @@ func (a *autoencoder) step(adam kernel.Adam) (loss, weight float64) {
 // forward computes u, b/|b| and all cosines.
 func (a *autoencoder) forward() {
 	s, b, d := &a.passes, &a.batch, a.o.Dim
+	if a.tower != nil {
+		a.inputRows()
+		a.towerForward(outSide)
+	}
 	a.parallel(len(b.items), func(_, lo, hi int) {
 		for k := lo; k < hi; k++ {
 			out := a.state.Out[int(b.items[k])*d:][:d]
+			if a.tower != nil {
+				out = a.tower.row(outSide, k, out)
+			}
 			s.itemScale[k] = models.InverseNorm(out)
 			row := s.item.Row(k)
 			clear(row)
@@ -80,7 +88,11 @@ func (a *autoencoder) forward() {
 			row := s.user.Row(u)
 			clear(row)
 			for _, k := range b.kept[b.keptAt[u]:b.keptAt[u+1]] {
-				kernel.Axpy(k.weight, a.state.In[int(k.row)*d:][:d], row)
+				in := a.state.In[int(k.row)*d:]
+				if a.tower != nil {
+					in = s.input.Row(int(b.slot[k.row]))
+				}
+				kernel.Axpy(k.weight, in[:d], row)
 			}
 			s.userScale[u] = models.InverseNorm(row)
 			for i := range row {
@@ -89,6 +101,17 @@ func (a *autoencoder) forward() {
 		}
 	})
 	a.product(s.logit, s.user, false, s.item, true, d, len(b.items))
+}
+
+// inputRows computes what is shown of every item: its row of the input table, unless that was dropped,
+// and what the tower adds.
+func (a *autoencoder) inputRows() {
+	s, b, d := &a.passes, &a.batch, a.o.Dim
+	a.towerForward(inSide)
+	s.input = grown(s.input, len(b.touched), d)
+	for k, j := range b.touched {
+		copy(s.input.Row(k), a.tower.row(inSide, k, a.state.In[int(j)*d:][:d]))
+	}
 }
 
 // product sets c to the product of x and y, which has k rows of n columns.
@@ -138,21 +161,28 @@ func (a *autoencoder) softmax(u int) (loss, weight float64) {
 // backward carries the gradient back to the tables and moves them.
 func (a *autoencoder) backward(adam kernel.Adam) {
 	s, b, d := &a.passes, &a.batch, a.o.Dim
-	if !a.o.LAE.FreezeIn {
+	learnTower := a.tower != nil && !a.o.LAE.Tower.Freeze
+	if !a.o.LAE.FreezeIn || learnTower {
 		a.product(s.dUser, s.logit, false, s.item, false, len(b.items), d)
 	}
-	if !a.o.LAE.FreezeOut {
+	if !a.o.LAE.FreezeOut || learnTower {
 		a.product(s.dItem, s.logit, true, s.user, false, b.users, d)
 		a.parallel(len(b.items), func(_, lo, hi int) {
 			for k := lo; k < hi; k++ {
 				g := s.dItem.Row(k)
 				tangent(g, s.item.Row(k), s.itemScale[k])
+				if a.o.LAE.FreezeOut || a.tower != nil && a.tower.sides[outSide].dropped[k] {
+					continue
+				}
 				at := int(b.items[k]) * d
 				adam.Step(a.state.Out[at:at+d], a.state.OutMean[at:], a.state.OutSquare[at:], g)
 			}
 		})
 	}
-	if a.o.LAE.FreezeIn {
+	if learnTower {
+		a.towerBackward(outSide, s.dItem, adam)
+	}
+	if a.o.LAE.FreezeIn && !learnTower {
 		return
 	}
 	a.parallel(b.users, func(_, lo, hi int) {
@@ -167,10 +197,19 @@ func (a *autoencoder) backward(adam kernel.Adam) {
 			for _, use := range b.uses[b.usesAt[k]:b.usesAt[k+1]] {
 				kernel.Axpy(use.weight, s.dUser.Row(int(use.row)), g)
 			}
+			if a.tower != nil {
+				copy(s.input.Row(k), g)
+			}
+			if a.o.LAE.FreezeIn || a.tower != nil && a.tower.sides[inSide].dropped[k] {
+				continue
+			}
 			at := int(b.touched[k]) * d
 			adam.Step(a.state.In[at:at+d], a.state.InMean[at:], a.state.InSquare[at:], g)
 		}
 	})
+	if learnTower {
+		a.towerBackward(inSide, s.input, adam)
+	}
 }
 
 // tangent turns the gradient by x/|x| into that by x: what points along x falls away.
