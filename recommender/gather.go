@@ -135,12 +135,16 @@ func (w *work) fromModel(depth int) (out modelScores) {
 	if w.s.model == nil || w.s.index.Len() == 0 || w.plan.Replace != nil && w.plan.KeepModel <= 0 {
 		return out
 	}
+	encoding := w.begin()
 	vec, ok := w.s.model.Encode(w.user, w.q.now)
+	w.span("encode", encoding)
 	if !ok || len(vec) != w.s.model.Items().Dim {
 		w.trail.noVector()
 		return out
 	}
+	retrieving := w.begin()
 	hits := w.gate.search(w.s.index, vec, depth)
+	w.span("retrieve", retrieving)
 	if len(hits) == 0 {
 		return out
 	}

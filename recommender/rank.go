@@ -47,9 +47,11 @@ func (r *Recommender) Rank(ctx context.Context, q RankRequest) (*Response, error
 	if len(w.result.Items) == 0 {
 		by = ServedByNone
 	}
+	responding := w.begin()
 	resp := w.respond(by)
+	w.span("respond", responding)
 	r.metrics.count("rank", resp, time.Since(start))
-	r.opts.Decided(w.decision(resp, time.Since(start)))
+	w.finish(resp, time.Since(start))
 	return resp, nil
 }
 
@@ -98,11 +100,13 @@ func (w *work) gatherGiven(given []string) ServedBy {
 	w.pool = newPool(w.s, len(given))
 	var vec []float32
 	if w.s.model != nil {
+		encoding := w.begin()
 		if v, ok := w.s.model.Encode(w.user, w.q.now); ok && len(v) == w.s.model.Items().Dim {
 			vec = v
 		} else {
 			w.trail.noVector()
 		}
+		w.span("encode", encoding)
 	}
 	var scored []index.Hit
 	var rest []int32

@@ -49,6 +49,9 @@ type Options struct {
 	// and the candidates, in no order. Both are valid during the call only. It must not block and must
 	// change nothing; nil = nobody listens.
 	Considered func(*rules.Env, []rules.Candidate)
+	// Spans is told, after each answer, how long its stages took; the context is the request's. It must not
+	// block; nil = nobody listens, at no cost.
+	Spans func(ctx context.Context, spans []Span)
 	// Logger and Registerer are nil for discard.
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

@@ -48,6 +48,8 @@ type Request struct {
 	// same request. No item is on two pages.
 	Paging bool
 	Cursor string
+	// Quiet answers without a decision: the caller only looks, or records what it shows by itself.
+	Quiet bool
 }
 
 // Item is one place of an answer.

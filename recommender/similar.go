@@ -52,8 +52,11 @@ func (r *Recommender) Similar(ctx context.Context, q SimilarRequest) (*Response,
 	if len(w.result.Items) == 0 {
 		by = ServedByNone
 	}
+	responding := w.begin()
 	resp := w.respond(by)
+	w.span("respond", responding)
 	r.metrics.count("similar", resp, time.Since(start))
+	w.tellSpans()
 	return resp, nil
 }
 

@@ -45,6 +45,7 @@ type work struct {
 	degraded []string
 	took     [stages]time.Duration
 	trail    *trail // nil unless explaining
+	spans    []Span // empty unless Options.Spans listens
 }
 
 func (r *Recommender) newWork(ctx context.Context, q *checked) *work {
@@ -59,7 +60,11 @@ func (r *Recommender) newWork(ctx context.Context, q *checked) *work {
 func (w *work) timed(s stage, run func()) {
 	start := time.Now()
 	run()
-	w.took[s] += time.Since(start)
+	took := time.Since(start)
+	w.took[s] += took
+	if w.r.opts.Spans != nil {
+		w.spans = append(w.spans, Span{Name: s.String(), Start: start, Took: took})
+	}
 }
 
 func (w *work) lose(reason string) { w.degraded = append(w.degraded, reason) }
@@ -83,9 +88,11 @@ func (r *Recommender) Recommend(ctx context.Context, q Request) (*Response, erro
 		r.opts.Considered(w.env, w.pool.list)
 	}
 	w.timed(stageRules, w.rank)
+	responding := w.begin()
 	resp := w.respond(w.servedBy())
+	w.span("respond", responding)
 	r.metrics.answered(resp, w, time.Since(start))
-	r.opts.Decided(w.decision(resp, time.Since(start)))
+	w.finish(resp, time.Since(start))
 	return resp, nil
 }
 
