@@ -14,20 +14,20 @@ func TestMeasureKnownAnswers(t *testing.T) {
 		k                int
 		want             Measures
 	}{
-		"perfect":       {[]int32{1, 2, 3}, []int32{3, 1, 2}, 3, Measures{1, 1, 1, 1}},
+		"perfect":       {[]int32{1, 2, 3}, []int32{3, 1, 2}, 3, Measures{1, 1, 1, 1, 1}},
 		"nothing-found": {[]int32{1, 2, 3}, []int32{9}, 3, Measures{}},
-		"second-place":  {[]int32{1, 2, 3}, []int32{2}, 3, Measures{1, 1 / log2(3), 0.5, 1}},
+		"second-place":  {[]int32{1, 2, 3}, []int32{2}, 3, Measures{1, 1 / log2(3), 0.5, 1, 0.5}},
 		"beyond-k":      {[]int32{1, 2, 3}, []int32{3}, 2, Measures{}},
 		// The ideal has min(k, relevant) = 2 hits in front; one hit stands first.
-		"ideal-is-cut":  {[]int32{1, 2}, []int32{1, 7, 8, 9}, 2, Measures{0.25, 1 / (1 + 1/log2(3)), 1, 1}},
-		"short-list":    {[]int32{5}, []int32{5, 6}, 20, Measures{0.5, 1 / (1 + 1/log2(3)), 1, 1}},
-		"two-of-three":  {[]int32{4, 1, 5, 2}, []int32{1, 2, 3}, 4, Measures{2.0 / 3, (1/log2(3) + 1/log2(5)) / (1 + 1/log2(3) + 0.5), 0.5, 1}},
+		"ideal-is-cut":  {[]int32{1, 2}, []int32{1, 7, 8, 9}, 2, Measures{0.25, 1 / (1 + 1/log2(3)), 1, 1, 0.5}},
+		"short-list":    {[]int32{5}, []int32{5, 6}, 20, Measures{0.5, 1 / (1 + 1/log2(3)), 1, 1, 0.5}},
+		"two-of-three":  {[]int32{4, 1, 5, 2}, []int32{1, 2, 3}, 4, Measures{2.0 / 3, (1/log2(3) + 1/log2(5)) / (1 + 1/log2(3) + 0.5), 0.5, 1, (0.5 + 0.5) / 3}},
 		"no-truth":      {[]int32{1}, nil, 3, Measures{}},
 		"no-places":     {[]int32{1}, []int32{1}, 0, Measures{}},
 		"empty-ranking": {nil, []int32{1}, 3, Measures{}},
 	} {
 		got := Measure(c.ranked, c.relevant, c.k)
-		for i, pair := range [][2]float64{{got.Recall, c.want.Recall}, {got.NDCG, c.want.NDCG}, {got.MRR, c.want.MRR}, {got.Hit, c.want.Hit}} {
+		for i, pair := range [][2]float64{{got.Recall, c.want.Recall}, {got.NDCG, c.want.NDCG}, {got.MRR, c.want.MRR}, {got.Hit, c.want.Hit}, {got.AP, c.want.AP}} {
 			if math.Abs(pair[0]-pair[1]) > 1e-12 {
 				t.Errorf("%s: measure %d is %v, want %v", name, i, pair[0], pair[1])
 			}
@@ -36,7 +36,7 @@ func TestMeasureKnownAnswers(t *testing.T) {
 }
 
 func TestMeanAndCoverage(t *testing.T) {
-	if got, want := Mean([]Measures{{1, 0.5, 1, 1}, {0, 0, 0.5, 1}}), (Measures{0.5, 0.25, 0.75, 1}); got != want {
+	if got, want := Mean([]Measures{{1, 0.5, 1, 1, 0.5}, {0, 0, 0.5, 1, 0}}), (Measures{0.5, 0.25, 0.75, 1, 0.25}); got != want {
 		t.Errorf("Mean = %v, want %v", got, want)
 	}
 	if got := Mean(nil); got != (Measures{}) {

@@ -18,6 +18,8 @@ type Measures struct {
 	MRR float64
 	// Hit is 1 when there is a hit.
 	Hit float64
+	// AP is the average precision: the mean over min(k, relevant) of the share of hits up to each hit.
+	AP float64
 }
 
 // Measure compares the first k places of ranked, best first, with the relevant items. ranked holds no
@@ -37,7 +39,9 @@ func Measure(ranked, relevant []int32, k int) Measures {
 		}
 		hits++
 		m.NDCG += discount(place)
+		m.AP += float64(hits) / float64(place+1)
 	}
+	m.AP /= float64(min(k, len(relevant)))
 	ideal := 0.0
 	for place := range min(k, len(relevant)) {
 		ideal += discount(place)
@@ -57,9 +61,10 @@ func Mean(all []Measures) Measures {
 		m.NDCG += x.NDCG
 		m.MRR += x.MRR
 		m.Hit += x.Hit
+		m.AP += x.AP
 	}
 	n := float64(max(len(all), 1))
-	return Measures{Recall: m.Recall / n, NDCG: m.NDCG / n, MRR: m.MRR / n, Hit: m.Hit / n}
+	return Measures{Recall: m.Recall / n, NDCG: m.NDCG / n, MRR: m.MRR / n, Hit: m.Hit / n, AP: m.AP / n}
 }
 
 // Coverage returns the share of the items that stand in at least one of the lists.
