@@ -59,6 +59,7 @@ machine, so the figures are lower bounds.`,
 	flags.IntVar(&opts.connections, "connections", 32, "connections of the load generator")
 	flags.IntVar(&opts.newcomers, "newcomers", 200, "users whose first event is followed into their next answer")
 	flags.BoolVar(&opts.noRedis, "in-process-redis", false, "do not use redis-server although it is on PATH")
+	cmd.AddCommand(newBenchServeCommand(a))
 	return cmd
 }
 

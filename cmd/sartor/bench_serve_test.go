@@ -1,0 +1,41 @@
+package main
+
+import (
+	"regexp"
+	"testing"
+)
+
+// TestBenchServe runs the benchmark as small as it gets: every figure must be there, none is judged.
+func TestBenchServe(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: takes some seconds")
+	}
+	code, out, errOut := runHere(t, "bench", "serve", "--items", "5000", "--rules", "0,10", "--factors", "16", "--users", "20",
+		"--connections", "2", "--duration", "100ms", "--overload", "300ms")
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s\n%s", code, errOut, out)
+	}
+	const figures = ` +[\d,]+ +\d+us +[\d.]+ms +[\d.]+ms +[\d.]+ms\n`
+	for _, want := range []string{
+		`empty Fiber handler` + figures, `one PING of Redis` + figures, `one read of a user` + figures,
+		`recommend, 0 rules` + figures, `recommend, 10 rules` + figures,
+		`the first request under them +[\d.]+ms\n`,
+		`scanning the codes +[\d.]+ms +\d+ % of that bandwidth\n`,
+		`goal scan at 90 % of the bandwidth +(reached|MISSED): \d+ %\n`,
+		`0.5 % +[\d.]+ms +[\d.]+ms +\d+\n`,
+		`goal no filter slower than none by more than 20 % +(reached|MISSED): `,
+		`start to ready from local files +[\d.]+m?s +CPU [\d.]+m?s: catalogue `,
+		`3 times the capacity: answered +[\d,]+ /s`,
+		`refused with 503 +\d+, p50 [\d.]+ms, p99 [\d.]+ms\n`,
+		`goal goodput 90 % of the plateau +(reached|MISSED): \d+ %, 0 failed\n`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("the output lacks %s:\n%s", want, out)
+		}
+	}
+	for _, bad := range [][]string{{"--items", "5"}, {"--rules", "-1"}, {"--factors", "9"}, {"--only", "nothing"}, {"--users", "0"}} {
+		if code, _, _ := runHere(t, append([]string{"bench", "serve"}, bad...)...); code != exitUsage {
+			t.Errorf("%v: exit code %d, want 2", bad, code)
+		}
+	}
+}

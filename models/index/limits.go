@@ -1,0 +1,83 @@
+package index
+
+import (
+	"bytes"
+	"math"
+	"runtime"
+	"time"
+
+	"github.com/sartorhq/sartor/models/kernel"
+)
+
+// Limits is what a machine allows a search of one index: both figures are the shortest of several
+// passes of one goroutine over memory of the same size and kind of pages, since other programs disturb only
+// upwards.
+type Limits struct {
+	// Bytes is what one pass reads: the codes, or the vectors of an index without.
+	Bytes int
+	// Read is the time in which the bytes can be read at all, by the fastest of several loops that do
+	// nothing else.
+	Read time.Duration
+	// Scan is the time in which all rows are scored, without a look at the scores.
+	Scan time.Duration
+}
+
+// Bandwidth returns the bytes read in a second, in GB/s.
+func (l Limits) Bandwidth() float64 { return float64(l.Bytes) / float64(max(l.Read, 1)) }
+
+// Ratio is the share of the bandwidth that the scan reaches.
+func (l Limits) Ratio() float64 { return float64(l.Read) / float64(max(l.Scan, 1)) }
+
+// Limits measures with the given number of passes, at least one. It changes nothing.
+func (x *Flat) Limits(passes int) Limits {
+	out := Limits{Bytes: len(x.vectors) * 4, Read: math.MaxInt64, Scan: math.MaxInt64}
+	if x.codes != nil {
+		out.Bytes = len(*x.codes.data)
+	}
+	owner := new([]byte)
+	room := pages(owner, out.Bytes)
+	for i := range room {
+		room[i] = 1
+	}
+	other := make([]byte, 64<<10)
+	for i := range other {
+		other[i] = 1
+	}
+	scores, query := make([]float32, chunk), make([]int8, kernel.Groups(x.dim)*4)
+	q := make([]float32, x.dim)
+	for range max(passes, 1) {
+		out.Read = min(out.Read, timed(func() { bytes.IndexByte(room, 0) }), timed(func() { equalPieces(room, other) }))
+		out.Scan = min(out.Scan, timed(func() { x.score(scores, query, q) }))
+	}
+	runtime.KeepAlive(owner)
+	runtime.KeepAlive(x)
+	return out
+}
+
+// equalPieces compares all of room with a piece that stays in the cache.
+func equalPieces(room, piece []byte) {
+	for len(room) >= len(piece) && bytes.Equal(room[:len(piece)], piece) {
+		room = room[len(piece):]
+	}
+}
+
+// score scores every row, chunk by chunk.
+func (x *Flat) score(scores []float32, query []int8, q []float32) {
+	for first := 0; first < x.rows; first += chunk {
+		n := min(chunk, x.rows-first)
+		if x.codes == nil {
+			x.scoreChunk(scores[:n], q, first)
+			continue
+		}
+		c, data := x.codes, *x.codes.data
+		whole := (n + kernel.CodeRows - 1) / kernel.CodeRows * kernel.CodeRows
+		at := first / kernel.CodeRows * len(query) * kernel.CodeRows
+		kernel.Codes(scores[:whole], query, data[at:at+whole*len(query)], c.scale[first:first+whole], 0, 0)
+	}
+}
+
+func timed(do func()) time.Duration {
+	start := time.Now()
+	do()
+	return time.Since(start)
+}
