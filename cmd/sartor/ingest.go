@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -64,7 +65,7 @@ func consumed() []streams.Stream {
 // calls applied, from several goroutines.
 func runIngest(ctx context.Context, w *wiring, store *redisstore.Store, applied func(topic string, partition int, next int64)) error {
 	consumer := kafka.NewConsumer(w.kafka, kafka.ConsumerOptions{Group: w.config.Kafka.Group, Streams: consumed(),
-		BatchEvents: w.config.Kafka.BatchEvents, Version: buildVersion()})
+		BatchEvents: w.config.Kafka.BatchEvents, MaxBehind: time.Duration(w.schema.Retention().Days) * 24 * time.Hour, Version: buildVersion()})
 	return consumer.Run(ctx, func(ctx context.Context, topic string, partition int) (kafka.Partition, error) {
 		p, err := store.Partition(ctx, topic, partition)
 		if err != nil {
@@ -103,10 +104,14 @@ func (s *sink) Apply(ctx context.Context, recs []streams.Record, last int64) err
 // Idle lets the store note how far an idle partition has been read.
 func (s *sink) Idle(ctx context.Context) error { return rewind(s.store.Flush(ctx)) }
 
-// rewind translates the store's refusal into the consumer's order to open the partition again.
+// rewind translates what the store says into what the consumer must do: open the partition again, or
+// put an event aside.
 func rewind(err error) error {
-	if errors.Is(err, redisstore.ErrFenced) {
+	switch {
+	case errors.Is(err, redisstore.ErrFenced):
 		return fmt.Errorf("%w: %w", kafka.ErrRewind, err)
+	case redisstore.Refused(err):
+		return fmt.Errorf("%w: %w", kafka.ErrRefused, err)
 	}
 	return err
 }

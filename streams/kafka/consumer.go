@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -52,8 +53,17 @@ type ConsumerOptions struct {
 	// which it goes to the dead letters: it would distort every window. 5 min when zero, negative for
 	// no limit. The wall clock plays no part, so that reading the log again decides alike.
 	MaxAhead time.Duration
-	// FetchBytes bounds one fetch; 1 MiB when zero.
+	// MaxBehind is how far an event's time may be behind the time at which the log received it, above
+	// which it is counted as late; 0 for no limit. It is applied all the same: windows that are over
+	// no longer have a place for it, everything else does.
+	MaxBehind time.Duration
+	// FetchBytes bounds one fetch; 1 MiB when zero, and less where so many partitions are assigned that
+	// they would exceed MemoryBytes together.
 	FetchBytes int
+	// MemoryBytes bounds what all partitions of this member have read ahead of the store; 128 MiB when
+	// zero. A partition holds at most three fetches: one that is applied, one that waits, and one in the
+	// hands of its reader. A single message that is longer than a fetch comes all the same.
+	MemoryBytes int
 	// Stall is how long a partition may fail to be read before the watchdog replaces all
 	// connections; 20 s when zero.
 	Stall time.Duration
@@ -84,6 +94,7 @@ func (o *ConsumerOptions) defaults() {
 	o.Drain = cmp.Or(o.Drain, 3*time.Second)
 	o.MaxAhead = cmp.Or(o.MaxAhead, maxAhead)
 	o.FetchBytes = cmp.Or(o.FetchBytes, 1<<20)
+	o.MemoryBytes = cmp.Or(o.MemoryBytes, 128<<20)
 	o.Stall = cmp.Or(o.Stall, 20*time.Second)
 	o.SessionTimeout = cmp.Or(o.SessionTimeout, 6*time.Second)
 	o.Version = cmp.Or(o.Version, "dev")
@@ -95,6 +106,7 @@ type Consumer struct {
 	config   ConsumerOptions
 	byTopic  map[string]streams.Stream
 	metrics  *consumerMetrics
+	quiet    *quiet
 	pool     *pool
 	producer *Producer // of dead letters
 }
@@ -103,7 +115,7 @@ type Consumer struct {
 func NewConsumer(options Options, config ConsumerOptions) *Consumer {
 	config.defaults()
 	c := &Consumer{options: options, config: config, byTopic: map[string]streams.Stream{},
-		metrics: newConsumerMetrics(options.Registerer)}
+		metrics: newConsumerMetrics(options.Registerer), quiet: newQuiet(options.logger())}
 	for _, s := range config.Streams {
 		c.byTopic[options.Topic(s)] = s
 	}
@@ -185,7 +197,7 @@ func (c *Consumer) awaitTopics(ctx context.Context) error {
 		case err != nil && permanent(err):
 			return err
 		case err != nil:
-			c.options.logger().Warn("waiting for Kafka", "error", err)
+			c.quiet.say(slog.LevelWarn, "waiting for Kafka", "error", err)
 			continue
 		}
 		for _, name := range needed {
@@ -204,7 +216,6 @@ func (c *Consumer) join() (*kafkago.ConsumerGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	log := c.options.logger()
 	return kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
 		ID:                     c.config.Group,
 		Brokers:                c.options.Brokers,
@@ -218,7 +229,7 @@ func (c *Consumer) join() (*kafkago.ConsumerGroup, error) {
 		JoinGroupBackoff:       300 * time.Millisecond,
 		WatchPartitionChanges:  true,
 		PartitionWatchInterval: 5 * time.Second,
-		ErrorLogger:            kafkago.LoggerFunc(func(f string, args ...any) { log.Info("kafka group: " + fmt.Sprintf(f, args...)) }),
+		ErrorLogger:            kafkago.LoggerFunc(c.quiet.printf(slog.LevelInfo, "kafka group: ")),
 	})
 }
 
@@ -228,7 +239,6 @@ const shortestGeneration = 200 * time.Millisecond
 
 // generations runs one generation after the other until ctx ends.
 func (c *Consumer) generations(ctx context.Context, group *kafkago.ConsumerGroup, r *runner) {
-	log := c.options.logger()
 	for {
 		generation, err := group.Next(ctx)
 		if ctx.Err() != nil || errors.Is(err, kafkago.ErrGroupClosed) {
@@ -239,7 +249,7 @@ func (c *Consumer) generations(ctx context.Context, group *kafkago.ConsumerGroup
 				r.fatal(&fatalError{fmt.Errorf("join the group %s: %w", c.config.Group, err)})
 				return
 			}
-			log.Warn("kafka group", "group", c.config.Group, "error", err)
+			c.quiet.say(slog.LevelWarn, "kafka group", "group", c.config.Group, "error", err)
 			continue
 		}
 		c.metrics.generations.Inc()
@@ -263,22 +273,31 @@ func denied(err error) bool {
 	return false
 }
 
+// fetchBytes returns the bound of one fetch where so many partitions are read at once.
+func (o *ConsumerOptions) fetchBytes(partitions int) int {
+	const least = 16 << 10 // below it a fetch costs more than what it brings
+	return min(o.FetchBytes, max(o.MemoryBytes/(chunksAhead*max(partitions, 1)), least))
+}
+
 // runner starts the partitions of a generation.
 type runner struct {
 	consumer *Consumer
 	open     Opener
 	fatal    context.CancelCauseFunc
 	warned   sync.Map // topic -> true, so that a flood of bad messages is not a flood of logs
+	faults            // where tests let the process die; nothing in production
 }
 
 // start starts a worker for each partition that is assigned.
 func (r *runner) start(ctx context.Context, generation *kafkago.Generation) {
 	n := 0
+	for _, assigned := range generation.Assignments {
+		n += len(assigned)
+	}
 	for topic, assigned := range generation.Assignments {
 		for _, a := range assigned {
-			n++
 			w := &worker{runner: r, generation: generation, topic: topic, partition: a.ID,
-				stream: r.consumer.byTopic[topic], committed: a.Offset}
+				stream: r.consumer.byTopic[topic], committed: a.Offset, fetchBytes: r.consumer.config.fetchBytes(n)}
 			generation.Start(func(ended context.Context) { w.run(ctx, ended) })
 		}
 	}

@@ -22,3 +22,24 @@ func Count(ctx context.Context, options Options, which []streams.Stream) (Volume
 	})
 	return v, err
 }
+
+// Ends returns the offset behind the last message of each partition that may be read now, by topic.
+func Ends(ctx context.Context, options Options, which []streams.Stream) (map[string][]int64, error) {
+	if err := options.Validate(); err != nil {
+		return nil, err
+	}
+	p, err := newPool(&options)
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	parts, err := p.parts(ctx, which)
+	if err != nil {
+		return nil, err
+	}
+	ends := map[string][]int64{}
+	for _, part := range parts {
+		ends[part.topic] = append(ends[part.topic], part.end)
+	}
+	return ends, nil
+}

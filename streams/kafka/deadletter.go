@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -21,6 +22,7 @@ const (
 	HeaderTime      = "sartor-time"      // when the log received it, RFC 3339
 	HeaderVersion   = "sartor-version"   // of the consumer
 	HeaderCut       = "sartor-cut"       // the length of a value that was too long to be kept whole
+	HeaderRefused   = "sartor-refused"   // it is an event, which the store refused
 )
 
 // The most that is kept of a bad message, so that its letter always fits into a message.
@@ -33,7 +35,8 @@ const (
 // letter is a bad message and what is wrong with it.
 type letter struct {
 	message
-	reason string
+	reason  string
+	refused bool // by the store
 }
 
 // bury writes the letters to the dead-letters topic. It returns only when they are written, or ctx
@@ -42,7 +45,7 @@ func (w *worker) bury(ctx context.Context, letters []letter) error {
 	c := w.consumer
 	log := c.options.logger().With("topic", w.topic, "partition", w.partition)
 	if _, often := w.warned.LoadOrStore(w.topic, true); !often {
-		log.Warn("messages that are not events go to the dead letters", "first", letters[0].offset, "reason", letters[0].reason)
+		log.Warn("messages that cannot be used go to the dead letters", "first", letters[0].offset, "reason", letters[0].reason)
 	} else {
 		log.Debug("dead letters", "first", letters[0].offset, "count", len(letters))
 	}
@@ -72,7 +75,7 @@ func (w *worker) bury(ctx context.Context, letters []letter) error {
 		if pending = left; len(pending) == 0 {
 			return nil
 		}
-		log.Error("cannot write dead letters; the partition waits", "topic", c.options.Topic(streams.DeadLetters), "error", first)
+		c.quiet.say(slog.LevelError, "cannot write dead letters; the partition waits", "topic", c.options.Topic(streams.DeadLetters), "error", first)
 		if pause.wait(ctx) != nil {
 			return fmt.Errorf("write dead letters: %w", first)
 		}
@@ -98,6 +101,9 @@ func (w *worker) address(l *letter, most int) kafkago.Message {
 			text(HeaderTime, l.time.UTC().Format(time.RFC3339Nano)),
 			text(HeaderVersion, w.consumer.config.Version),
 		},
+	}
+	if l.refused {
+		m.Headers = append(m.Headers, text(HeaderRefused, "true"))
 	}
 	if len(m.Key) > most/8 {
 		m.Key = m.Key[:most/8]

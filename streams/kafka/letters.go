@@ -36,6 +36,8 @@ type Letter struct {
 	Key, Value []byte
 	Headers    []Header // the message's own
 	Replayed   bool     // published again
+	// Refused tells that the message is an event, which the store refused.
+	Refused bool
 }
 
 // ReadLetters calls fn with every message that was dead-lettered, once for each even where the topic
@@ -75,6 +77,7 @@ func letterOf(p *part, m *message) (l Letter, ok bool) {
 	l.Origin.Partition, errPartition = strconv.Atoi(headerOf(m, HeaderPartition))
 	l.Origin.Offset, errOffset = strconv.ParseInt(headerOf(m, HeaderOffset), 10, 64)
 	l.Received, _ = time.Parse(time.RFC3339Nano, headerOf(m, HeaderTime))
+	l.Refused = headerOf(m, HeaderRefused) != ""
 	l.Cut, _ = strconv.Atoi(headerOf(m, HeaderCut))
 	for _, h := range m.headers {
 		if !slices.Contains(letterHeaderNames(), h.Key) {
@@ -86,7 +89,7 @@ func letterOf(p *part, m *message) (l Letter, ok bool) {
 
 // letterHeaderNames are the headers that are not the message's own.
 func letterHeaderNames() []string {
-	return []string{HeaderReason, HeaderTopic, HeaderPartition, HeaderOffset, HeaderTime, HeaderVersion, HeaderCut}
+	return []string{HeaderReason, HeaderTopic, HeaderPartition, HeaderOffset, HeaderTime, HeaderVersion, HeaderCut, HeaderRefused}
 }
 
 // headerOf returns the first header of that name: ours come before the message's own.
@@ -110,6 +113,8 @@ func (o *Options) CanReplay(l *Letter) error {
 	switch {
 	case o.streamOf(l.Origin.Topic) == "":
 		return fmt.Errorf("%w: its topic %s is none of the configured ones", ErrNotReplayable, l.Origin.Topic)
+	case l.Refused:
+		return fmt.Errorf("%w: the store refused it (%s), and other parts of it may be counted: mend what the reason names, then 'sartor features rebuild' counts all of it once", ErrNotReplayable, l.Reason)
 	case l.Cut > 0:
 		return fmt.Errorf("%w: only %d of its %d bytes were kept", ErrNotReplayable, len(l.Value), l.Cut)
 	case len(l.Key) >= letterBytes/8:

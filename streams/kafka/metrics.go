@@ -13,6 +13,8 @@ type consumerMetrics struct {
 	deadLetters  *prometheus.CounterVec // by stream
 	skipped      *prometheus.CounterVec // by stream
 	repeated     *prometheus.CounterVec // by stream
+	late         *prometheus.CounterVec // by stream
+	refused      *prometheus.CounterVec // by stream
 	lost         *prometheus.CounterVec // by topic
 	rewinds      *prometheus.CounterVec // by topic
 	applyErrors  *prometheus.CounterVec // by topic
@@ -36,6 +38,8 @@ func newConsumerMetrics(r prometheus.Registerer) *consumerMetrics {
 		deadLetters:  counter("dead_letters_total", "Messages written to the dead letters.", "stream"),
 		skipped:      counter("skipped_total", "Messages of foreign formats that are about other things than shopping.", "stream"),
 		repeated:     counter("repeated_events_total", "Events that their producer wrote again within the horizon; passed over.", "stream"),
+		late:         counter("late_events_total", "Events older than the longest window when the log received them; windows do not count them.", "stream"),
+		refused:      counter("refused_events_total", "Events that the store refused for good; they are in the dead letters.", "stream"),
 		lost:         counter("lost_messages_total", "Messages that the log dropped before they were read.", "topic"),
 		rewinds:      counter("rewinds_total", "Times that a store was at another offset than expected.", "topic"),
 		applyErrors:  counter("apply_errors_total", "Batches or partitions that the store refused.", "topic"),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -44,7 +45,6 @@ func NewProducer(options Options) *Producer {
 	}
 	p.transport, p.err = options.transport()
 	compression, _ := options.compression()
-	log := options.logger()
 	p.writer = &kafkago.Writer{
 		Addr: kafkago.TCP(options.Brokers...),
 		// The hash of the Java client: whoever produces, a key has the same partition.
@@ -60,7 +60,7 @@ func NewProducer(options Options) *Producer {
 		ReadTimeout:     requestTimeout,
 		Compression:     compression,
 		Transport:       p.transport,
-		ErrorLogger:     kafkago.LoggerFunc(func(f string, args ...any) { log.Warn("kafka producer: " + fmt.Sprintf(f, args...)) }),
+		ErrorLogger:     kafkago.LoggerFunc(newQuiet(options.logger()).printf(slog.LevelWarn, "kafka producer: ")),
 	}
 	return p
 }

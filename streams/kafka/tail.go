@@ -24,12 +24,16 @@ type tail struct {
 	beyond   int  // times in a row that the offset was beyond the end
 }
 
+// chunksAhead is how many fetches of a partition are in memory at most: one that is applied, one in the
+// channel, and one in the hands of the tail.
+const chunksAhead = 3
+
 // newTail makes a tail that starts at an offset, and before it at what the horizon covers.
-func newTail(c *Consumer, topic string, partition int, next, horizon int64) *tail {
+func newTail(c *Consumer, topic string, partition, fetchBytes int, next, horizon int64) *tail {
 	return &tail{
 		consumer: c,
 		cursor: cursor{pool: c.pool, topic: topic, partition: partition, offset: max(next, 0),
-			maxBytes: c.config.FetchBytes, maxWait: 250 * time.Millisecond},
+			maxBytes: fetchBytes, maxWait: 250 * time.Millisecond},
 		chunks:  make(chan chunk, 1),
 		done:    make(chan struct{}),
 		log:     c.options.logger().With("topic", topic, "partition", partition),
@@ -61,7 +65,7 @@ func (t *tail) run(ctx context.Context) {
 			t.consumer.pool.rebuild(metadataTTL / 4) // finds it at once
 		case err != nil:
 			t.consumer.metrics.fetchErrors.WithLabelValues(t.cursor.topic).Inc()
-			t.log.Warn("cannot read from Kafka; trying again", "error", err)
+			t.complain("cannot read from Kafka; trying again", err)
 		default:
 			t.beyond = 0
 			if len(ch.messages) > 0 || ch.next > before {
@@ -82,6 +86,11 @@ func (t *tail) run(ctx context.Context) {
 	}
 }
 
+// complain logs what every partition may run into again and again.
+func (t *tail) complain(what string, err error) {
+	t.consumer.quiet.say(slog.LevelWarn, what, "topic", t.cursor.topic, "partition", t.cursor.partition, "error", err)
+}
+
 // lookBack moves the start back by the horizon, as far as the log reaches. Where the store does not fit
 // to the log it stays, so that run finds that out.
 func (t *tail) lookBack(ctx context.Context) {
@@ -94,7 +103,7 @@ func (t *tail) lookBack(ctx context.Context) {
 		first, end, err := c.pool.bounds(ctx, c.topic, c.partition)
 		switch {
 		case err != nil:
-			t.log.Warn("cannot ask Kafka for offsets; trying again", "error", err)
+			t.complain("cannot ask Kafka for offsets; trying again", err)
 		case t.want > end: // right after a change of leaders, or for good
 			beyond++
 		default:
@@ -126,7 +135,7 @@ func (t *tail) outside(ctx context.Context) error {
 	c := &t.cursor
 	first, end, err := c.pool.bounds(ctx, c.topic, c.partition)
 	if err != nil {
-		t.log.Warn("cannot ask Kafka for offsets; trying again", "error", err)
+		t.complain("cannot ask Kafka for offsets; trying again", err)
 		return nil
 	}
 	switch {

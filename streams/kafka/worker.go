@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -20,6 +21,8 @@ type worker struct {
 	topic      string
 	partition  int
 	stream     streams.Stream
+	fetchBytes int // of one fetch, at most
+	refused    int // events in a row that the store refused
 
 	next      int64 // behind what is applied
 	committed int64 // the largest offset that the group has from us
@@ -55,11 +58,13 @@ func (w *worker) run(parent, ended context.Context) {
 			_ = w.pause.wait(following)
 		default:
 			w.consumer.metrics.applyErrors.WithLabelValues(w.topic).Inc()
-			log.Error("cannot apply events; trying again", "error", err)
+			w.consumer.quiet.say(slog.LevelError, "cannot apply events; trying again", "topic", w.topic, "partition", w.partition, "error", err)
 			_ = w.pause.wait(following)
 		}
 	}
+	w.reach("rebalance")
 	w.commit(true)
+	w.reach("rebalance-committed")
 	w.consumer.metrics.lag.DeleteLabelValues(w.topic, strconv.Itoa(w.partition))
 }
 
@@ -69,9 +74,10 @@ func (w *worker) follow(following, applying context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open the store: %w", err)
 	}
+	w.reach("opened")
 	w.next = store.Next()
 	reading, stop := context.WithCancel(following)
-	t := newTail(w.consumer, w.topic, w.partition, w.next, w.consumer.options.horizon(w.stream))
+	t := newTail(w.consumer, w.topic, w.partition, w.fetchBytes, w.next, w.consumer.options.horizon(w.stream))
 	go t.run(reading)
 	defer func() {
 		stop()
@@ -121,9 +127,12 @@ func (w *worker) pump(following, applying context.Context, store Partition, t *t
 				}
 			}
 		case <-idle.C:
+			w.reach("before-flush")
+			w.reach("during-flush")
 			if err := store.Idle(applying); err != nil {
 				return fmt.Errorf("keep the fences moving: %w", err)
 			}
+			w.reach("flushed")
 			w.commit(false)
 		}
 	}
@@ -134,14 +143,19 @@ func (w *worker) pump(following, applying context.Context, store Partition, t *t
 func (w *worker) flush(ctx context.Context, store Partition, b *batch, end int64) error {
 	m := w.consumer.metrics
 	if len(b.bad) > 0 {
+		w.reach("before-letters")
 		if err := w.bury(ctx, b.bad); err != nil {
 			return err
 		}
+		w.reach("letters-written")
 	}
+	w.reach("before-apply")
+	w.reach("during-apply")
 	start := time.Now()
-	if err := store.Apply(ctx, b.records, b.next-1); err != nil {
+	if err := w.give(ctx, store, b.records, b.origins, b.next-1); err != nil {
 		return fmt.Errorf("apply offsets %d to %d: %w", w.next, b.next-1, err)
 	}
+	w.reach("applied")
 	m.batchSeconds.Observe(time.Since(start).Seconds())
 	m.batchEvents.Observe(float64(len(b.records)))
 	m.events.WithLabelValues(string(w.stream)).Add(float64(len(b.records)))
@@ -176,17 +190,20 @@ func (w *worker) commit(last bool) {
 		return
 	}
 	w.asked = time.Now()
+	w.reach("before-commit")
 	if err := w.generation.CommitOffsets(map[string]map[int]int64{w.topic: {w.partition: w.next}}); err != nil {
 		w.consumer.options.logger().Debug("commit", "topic", w.topic, "partition", w.partition, "error", err)
 		return
 	}
 	w.committed = w.next
+	w.reach("committed")
 }
 
 // batch collects what one Apply gets.
 type batch struct {
 	worker  *worker
 	records []streams.Record
+	origins []message // of the records
 	bad     []letter
 	next    int64 // behind everything that was added or passed over
 	end     int64 // of the log, as of the last fetch
@@ -202,8 +219,9 @@ func (b *batch) full() bool {
 // clear empties the batch and keeps its memory.
 func (b *batch) clear() {
 	clear(b.records) // lets go of the events
+	clear(b.origins)
 	clear(b.bad)
-	b.records, b.bad = b.records[:0], b.bad[:0]
+	b.records, b.origins, b.bad = b.records[:0], b.origins[:0], b.bad[:0]
 }
 
 // add decodes a message into the batch.
@@ -223,17 +241,21 @@ func (b *batch) add(m *message) {
 	}
 	if err != nil {
 		w.consumer.metrics.decodeErrors.WithLabelValues(string(w.stream)).Inc()
-		b.bad = append(b.bad, letter{*m, err.Error()})
+		b.bad = append(b.bad, letter{message: *m, reason: err.Error()})
 		return
 	}
 	if reason := fromTheFuture(&e, m, w.consumer.config.MaxAhead); reason != "" {
-		b.bad = append(b.bad, letter{*m, reason})
+		b.bad = append(b.bad, letter{message: *m, reason: reason})
 		return
 	}
 	if b.repeats.seen(&e, m.offset) {
 		w.consumer.metrics.repeated.WithLabelValues(string(w.stream)).Inc()
 		return
 	}
+	if most := w.consumer.config.MaxBehind; most > 0 && m.time.UnixMilli() > 0 && m.time.Sub(e.Time) > most {
+		w.consumer.metrics.late.WithLabelValues(string(w.stream)).Inc()
+	}
+	b.origins = append(b.origins, *m)
 	b.records = append(b.records, streams.Record{
 		Position: streams.Position{Topic: w.topic, Partition: w.partition, Offset: m.offset},
 		Event:    e,
