@@ -213,8 +213,10 @@ func decode(meta Meta, file []byte) (Model, error) {
 		return decodeLAE(meta, set)
 	case KindPopularity:
 		return decodePopularity(meta, set)
+	case KindEncoder:
+		return decodeEncoder(meta, set)
 	}
-	return nil, fmt.Errorf("a model of kind %q is not understood: need %q, %q or %q", meta.Kind, KindALS, KindLAE, KindPopularity)
+	return nil, fmt.Errorf("a model of kind %q is not understood: need %q, %q, %q or %q", meta.Kind, KindALS, KindLAE, KindEncoder, KindPopularity)
 }
 
 // The names of the tensors.

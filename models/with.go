@@ -9,6 +9,8 @@ func WithMetrics(m Model, metrics map[string]float64) (Model, error) {
 		return m.WithMetrics(metrics), nil
 	case *LAE:
 		return m.WithMetrics(metrics), nil
+	case *Encoder:
+		return m.WithMetrics(metrics), nil
 	case *Popularity:
 		return m.WithMetrics(metrics), nil
 	}
@@ -21,6 +23,8 @@ func WithKappa(m Model, kappa float64) (Model, error) {
 	case *ALS:
 		return m.WithKappa(kappa)
 	case *LAE:
+		return m.WithKappa(kappa)
+	case *Encoder:
 		return m.WithKappa(kappa)
 	}
 	return nil, fmt.Errorf("a model of kind %q has no popularity term", m.Meta().Kind)

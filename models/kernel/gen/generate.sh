@@ -18,3 +18,10 @@ if grep -qE '\b[YX](1[6-9]|2[0-9]|3[01])\b' ../learn_amd64.s; then
 	echo "gen: the output of learn uses AVX-512 registers outside its tile" >&2
 	exit 1
 fi
+go run ./layers -out ../layers_amd64.s -stubs ../layers_stubs_amd64.go -pkg kernel
+sed -i 's#^func #//go:noescape\nfunc #' ../layers_stubs_amd64.go
+gofmt -w ../layers_stubs_amd64.go
+if grep -qE '\b[YX](1[6-9]|2[0-9]|3[01])\b|Z[0-9]' ../layers_amd64.s; then
+	echo "gen: the output of layers uses AVX-512 registers" >&2
+	exit 1
+fi

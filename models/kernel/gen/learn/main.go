@@ -115,12 +115,12 @@ func adam() {
 	TEXT("adamAVX2", NOSPLIT, "func(x, m, v, d *float32, n int, c *float32)")
 	Doc("adamAVX2 makes one step of Adam on n floats, a multiple of 8, at least 8; c holds the constants of adamConstants in their order.")
 	x, m, v, g, n, c := load("x"), load("m"), load("v"), load("d"), load("n"), load("c")
-	var k [7]reg.VecVirtual
+	var k [8]reg.VecVirtual
 	for i := range k {
 		k[i] = YMM()
 		VBROADCASTSS(Mem{Base: c, Disp: 4 * i}, k[i])
 	}
-	beta1, rest1, beta2, rest2, rate, root, eps := k[0], k[1], k[2], k[3], k[4], k[5], k[6]
+	beta1, rest1, beta2, rest2, rate, root, eps, keep := k[0], k[1], k[2], k[3], k[4], k[5], k[6], k[7]
 	gr, mm, vv, t := YMM(), YMM(), YMM(), YMM()
 	Label("adamLoop")
 	VMOVUPS(Mem{Base: g}, gr)
@@ -136,7 +136,7 @@ func adam() {
 	VADDPS(eps, vv, vv)
 	VMULPS(rate, mm, mm)
 	VDIVPS(vv, mm, mm)
-	VMOVUPS(Mem{Base: x}, t)
+	VMULPS(Mem{Base: x}, keep, t)
 	VSUBPS(mm, t, t)
 	VMOVUPS(t, Mem{Base: x})
 	for _, p := range []reg.Register{x, m, v, g} {
