@@ -39,26 +39,25 @@ func (v *view) topValue(f *field) (any, bool) {
 	if v.st == nil || v.items == nil {
 		return nil, false
 	}
-	seen := map[Entry]bool{}
 	newest := int64(math.MinInt64)
-	take := func(e Entry) {
-		if f.Weights[e.Type] > 0 && e.ItemID != "" {
-			seen[e] = true
-			newest = max(newest, e.Time)
-		}
-	}
-	for _, e := range v.st.Lists[historyList] {
-		take(e)
-	}
-	for _, l := range v.schema.lists[1:] { // reach further back than the history
-		if len(l.Events) == 1 {
-			for _, e := range v.st.Lists[l.Name] {
-				take(e)
+	entries := make([]Entry, 0, 2*len(v.st.Lists[historyList]))
+	take := func(list []Entry) {
+		for _, e := range list {
+			if f.Weights[e.Type] > 0 && e.ItemID != "" {
+				entries = append(entries, e)
+				newest = max(newest, e.Time)
 			}
 		}
 	}
+	take(v.st.Lists[historyList])
+	for _, l := range v.schema.lists[1:] { // reach further back than the history
+		if len(l.Events) == 1 {
+			take(v.st.Lists[l.Name])
+		}
+	}
+	slices.SortFunc(entries, CompareEntries) // sums of floats depend on the order
+	entries = slices.Compact(entries)        // what is in a list is mostly in the history too
 	scores := map[string]float64{}
-	entries := slices.SortedFunc(maps.Keys(seen), CompareEntries) // sums of floats depend on the order
 	for _, e := range entries {
 		it := v.items(e.ItemID)
 		if it == nil {

@@ -204,5 +204,8 @@ func historyMember(t streams.Type, ms int64, item string) string {
 // CompareEntries orders entries newest first, then by type and item descending: the order in which
 // a sorted set is read backwards.
 func CompareEntries(a, b Entry) int {
-	return cmp.Or(cmp.Compare(b.Time, a.Time), cmp.Compare(b.Type, a.Type), cmp.Compare(b.ItemID, a.ItemID))
+	if a.Time != b.Time { // most often: the texts need not be looked at
+		return cmp.Compare(b.Time, a.Time)
+	}
+	return cmp.Or(cmp.Compare(b.Type, a.Type), cmp.Compare(b.ItemID, a.ItemID))
 }

@@ -52,10 +52,7 @@ func (s *Schema) Item(id string, st *State, now time.Time) *Item {
 	if st == nil {
 		return it
 	}
-	it.Deleted = st.Doc == "" && st.DocTime != 0
-	it.UnitsTotal = st.measured(measureUnits, []streams.Type{streams.Order}, []streams.Type{streams.Return}, 0, now)
-	it.ViewsTotal = st.measured(measureCount, []streams.Type{streams.View}, nil, 0, now)
-	it.SalesByCountry = st.salesByCountry(now)
+	st.totals(it, now)
 	return it
 }
 

@@ -11,6 +11,7 @@ import (
 type Condition struct {
 	program *program
 	frames  *sync.Pool // of *filterFrame
+	fields  []string   // of items
 }
 
 // filterFrame is a frame with room for one item.
@@ -39,7 +40,7 @@ func compileCondition(t *typer, src string) (*Condition, []fault) {
 		return nil, faults
 	}
 	l := t.layout
-	return &Condition{program: p, frames: &sync.Pool{New: func() any { return &filterFrame{frame: newFrame(l)} }}}, faults
+	return &Condition{program: p, frames: &sync.Pool{New: func() any { return &filterFrame{frame: newFrame(l)} }}, fields: l.itemFields()}, faults
 }
 
 // String is the text of the condition.

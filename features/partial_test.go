@@ -1,0 +1,88 @@
+package features
+
+import (
+	"encoding/json"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/sartorhq/sartor/streams"
+)
+
+// TestItemReaderAgreesWithItem reads every field alone, and some together, of items of all kinds, and
+// wants what Schema.Item says of them.
+func TestItemReaderAgreesWithItem(t *testing.T) {
+	s, now := Default(), time.Date(2026, 10, 23, 12, 30, 0, 0, time.UTC)
+	sold := &State{}
+	for i, e := range []streams.Event{
+		{Type: streams.ItemUpsert, Time: now.Add(-48 * time.Hour), Items: []streams.Line{{ItemID: "i"}},
+			Attributes: map[string]any{"price": 1999.0, "cost": 1000.0, "category": "coats", "tags": []any{"a"}, "color": "red", "rating": 4.5, "created_at": "2026-10-01"}},
+		{Type: streams.Order, Time: now.Add(-time.Hour), Country: "DE", UserID: "u", Items: []streams.Line{{ItemID: "i", Quantity: 3, Price: 1999}}},
+		{Type: streams.View, Time: now.Add(-time.Minute), UserID: "u", Items: []streams.Line{{ItemID: "i"}}},
+	} {
+		e.ID = string(rune('a' + i))
+		for _, d := range s.Fold(&e) {
+			if d.Entity.Kind == ItemEntity {
+				sold.Apply(s, d.Ops)
+			}
+		}
+	}
+	states := []*State{nil, {}, sold, {DocTime: 5}, {Doc: `{"price":100,"stock":0,"title":"x \u00e9","brand":{"no":1}}`, DocTime: 1}, {Doc: `{"price":1`, DocTime: 1}}
+	var names []string
+	for _, f := range s.ItemFields() {
+		names = append(names, f.Name)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for n, st := range states {
+		want := s.Item("i", st, now)
+		var got Item // used again and again, as a reader's caller does
+		for i := range len(names) + 50 {
+			fields := names
+			switch {
+			case i < len(names):
+				fields = names[i : i+1]
+			case i < len(names)+49:
+				fields = slices.Clone(names)
+				rng.Shuffle(len(fields), func(a, b int) { fields[a], fields[b] = fields[b], fields[a] })
+				fields = append(fields[:rng.IntN(8)], "no such field")
+			}
+			s.ItemReader(fields).Read(&got, "i", st, now)
+			for _, name := range append([]string{"id"}, fields...) {
+				if name != "no such field" && (!reflect.DeepEqual(got.Env[name], want.Env[name]) || got.Known[name] != want.Known[name]) {
+					t.Fatalf("state %d, %s of %v: %v (known %v), want %v (%v)", n, name, fields, got.Env[name], got.Known[name], want.Env[name], want.Known[name])
+				}
+			}
+			sales := len(got.SalesByCountry) == len(want.SalesByCountry) && got.SalesByCountry["DE"] == want.SalesByCountry["DE"]
+			if got.ID != "i" || got.Deleted != want.Deleted || got.UnitsTotal != want.UnitsTotal || got.ViewsTotal != want.ViewsTotal || !sales {
+				t.Fatalf("state %d: %+v, want %+v", n, got, want)
+			}
+		}
+	}
+}
+
+// FuzzPickKeys wants what encoding/json says whenever the picker believes that it understands.
+func FuzzPickKeys(f *testing.F) {
+	for _, text := range []string{`{}`, `{"a":1}`, ` { "a" : -0.5e+3 , "b":"x","a":true,"c":null} `, `{"a":01}`, `{"a":1e999,"b":2}`, `{"a":"\n"}`, `{"a":[1],"b":2}`,
+		`{"a":1,}`, `{"a":1}x`, `{"a":.5}`, `{"a":tru}`, "{\"a\":\"\x00\"}", "{\"a\":\"\xff\"}", `[1]`, `{"a":1.}`, `{"a":-}`, ``} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, ok := pickKeys(text, []string{"a", "b"})
+		if !ok {
+			return
+		}
+		var want map[string]any
+		if err := json.Unmarshal([]byte(text), &want); err != nil {
+			t.Fatalf("%q was picked from, but: %v", text, err)
+		}
+		for _, k := range []string{"a", "b"} {
+			v, has := got[k]
+			w, wanted := want[k]
+			if has != wanted || !reflect.DeepEqual(v, w) {
+				t.Fatalf("%q: %s is %v (%v), want %v (%v)", text, k, v, has, w, wanted)
+			}
+		}
+	})
+}
