@@ -1,0 +1,406 @@
+package features
+
+import (
+	"cmp"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/sartorhq/sartor/streams"
+)
+
+// What a packed state has.
+const (
+	hasErasure = 1 << iota
+	hasDocTime
+	hasDocument
+	hasCounters
+	hasLists
+)
+
+// How a packed list is written.
+const (
+	listOneType = 1 << iota // all entries have the type that is written once
+	listShares              // entries may be those of the history
+)
+
+// PackState appends the state as one part. Equal states give equal bytes.
+func PackState(dst []byte, st *State) []byte {
+	p := packer{b: append(dst, packedState)}
+	flags := st.has()
+	p.uint(flags)
+	if flags&hasErasure != 0 {
+		p.int(st.RemovedAt)
+	}
+	if flags&hasDocTime != 0 {
+		p.int(st.DocTime)
+	}
+	if flags&hasDocument != 0 {
+		p.text(st.Doc)
+	}
+	ref := st.Counters[clockCounter]
+	if flags&(hasCounters|hasLists) != 0 {
+		p.int(ref)
+	}
+	if flags&hasCounters != 0 {
+		p.counters(st.Counters, ref)
+	}
+	if flags&hasLists != 0 {
+		p.lists(st.Lists, ref)
+	}
+	return p.b
+}
+
+// has returns the flags of what the state has.
+func (st *State) has() uint64 {
+	var flags uint64
+	if st.RemovedAt != 0 {
+		flags |= hasErasure
+	}
+	if st.DocTime != 0 {
+		flags |= hasDocTime
+	}
+	if st.Doc != "" {
+		flags |= hasDocument
+	}
+	if len(st.Counters) > 0 {
+		flags |= hasCounters
+	}
+	for _, l := range st.Lists {
+		if len(l) > 0 {
+			flags |= hasLists
+		}
+	}
+	return flags
+}
+
+// packedCounter is a counter on its way into a part.
+type packedCounter struct {
+	base  string
+	unit  byte // its number
+	index int64
+	rest  string
+	value int64
+}
+
+// counters writes the counters by name; the buckets of one name and unit are written newest first, as
+// the distance to the one before and the value.
+func (p *packer) counters(in map[string]int64, ref int64) {
+	all := make([]packedCounter, 0, len(in))
+	for name, v := range in {
+		c := packedCounter{base: name, value: v}
+		if base, u, index, rest, ok := splitBucket(name); ok {
+			c = packedCounter{base, unitNumber(u), index, rest, v}
+		}
+		all = append(all, c)
+	}
+	slices.SortFunc(all, func(a, b packedCounter) int {
+		return cmp.Or(strings.Compare(a.base, b.base), cmp.Compare(a.unit, b.unit), cmp.Compare(b.index, a.index), strings.Compare(a.rest, b.rest))
+	})
+	groups := 0
+	for i := range all {
+		if startsGroup(all, i) {
+			groups++
+		}
+	}
+	p.uint(uint64(groups))
+	for len(all) > 0 {
+		n := 1
+		for n < len(all) && !startsGroup(all, n) {
+			n++
+		}
+		p.group(all[:n], ref)
+		all = all[n:]
+	}
+}
+
+func startsGroup(all []packedCounter, i int) bool {
+	return i == 0 || all[i].base != all[i-1].base || all[i].unit != all[i-1].unit
+}
+
+// group writes the counters of one name and unit.
+func (p *packer) group(g []packedCounter, ref int64) {
+	p.name(g[0].base)
+	p.uint(uint64(len(g))<<2 | uint64(g[0].unit))
+	if g[0].unit == 0 {
+		p.int(g[0].value - offset(g[0].base, ref))
+		return
+	}
+	u := bucketUnits[g[0].unit]
+	at := bucketOf(u, ref)
+	for i := range g {
+		p.int(at - g[i].index)
+		at = g[i].index
+		if u == country {
+			p.name(g[i].rest)
+		}
+		p.int(g[i].value)
+	}
+}
+
+// offset is what moments are written relative to.
+func offset(name string, ref int64) int64 {
+	if strings.HasPrefix(name, "first") || strings.HasPrefix(name, clockCounter) || strings.HasPrefix(name, seenCounter) || strings.HasPrefix(name, visitorPrefix) {
+		return ref
+	}
+	return 0
+}
+
+// lists writes the items that the lists name, each but for what it shares with the one before, and the
+// lists: history first, to which others refer.
+func (p *packer) lists(in map[string][]Entry, ref int64) {
+	names := make([]string, 0, len(in))
+	for name, l := range in {
+		if len(l) > 0 {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	if i := slices.Index(names, historyList); i > 0 {
+		names = slices.Insert(slices.Delete(names, i, i+1), 0, historyList)
+	}
+	at, items := map[string]int{}, []string(nil)
+	for _, name := range names {
+		for i := range in[name] {
+			id := in[name][i].ItemID
+			if _, ok := at[id]; !ok {
+				at[id] = len(items)
+				items = append(items, id)
+			}
+		}
+	}
+	p.uint(uint64(len(items)))
+	before := ""
+	for _, id := range items {
+		n := 0
+		for n < len(id) && n < len(before) && id[n] == before[n] {
+			n++
+		}
+		p.uint(uint64(n))
+		p.text(id[n:])
+		before = id
+	}
+	p.uint(uint64(len(names)))
+	var history []Entry
+	if names[0] == historyList {
+		history = in[historyList]
+	}
+	for _, name := range names {
+		p.list(name, in[name], history, at, ref)
+	}
+}
+
+func (p *packer) list(name string, entries, history []Entry, items map[string]int, ref int64) {
+	flags := uint64(listOneType)
+	for i := range entries {
+		if entries[i].Type != entries[0].Type {
+			flags = 0
+		}
+	}
+	if name != historyList && name != shownList && len(history) > 0 {
+		flags |= listShares
+	}
+	p.name(name)
+	p.uint(uint64(len(entries))<<2 | flags)
+	if flags&listOneType != 0 {
+		p.typ(entries[0].Type)
+	}
+	before, last := ref, 0
+	for _, e := range entries {
+		if flags&listShares != 0 {
+			at := last // both are in the same order
+			for at < len(history) && CompareEntries(history[at], e) < 0 {
+				at++
+			}
+			if at < len(history) && history[at] == e {
+				p.uint(uint64(at + 1 - last))
+				before, last = e.Time, at+1
+				continue
+			}
+			p.uint(0)
+		}
+		p.int(before - e.Time)
+		before = e.Time
+		if flags&listOneType == 0 {
+			p.typ(e.Type)
+		}
+		p.uint(uint64(items[e.ItemID]))
+	}
+}
+
+// UnpackState reads a packed state.
+func UnpackState(part string) (*State, error) {
+	u := unpacker{s: part}
+	if u.byte() != packedState {
+		return nil, unpackError("state", part)
+	}
+	st, flags := &State{}, u.uint()
+	if flags >= hasLists<<1 {
+		u.fail()
+	}
+	if flags&hasErasure != 0 {
+		st.RemovedAt = u.int()
+	}
+	if flags&hasDocTime != 0 {
+		st.DocTime = u.int()
+	}
+	if flags&hasDocument != 0 {
+		st.Doc = u.text()
+	}
+	var ref int64
+	if flags&(hasCounters|hasLists) != 0 {
+		ref = u.int()
+	}
+	if flags&hasCounters != 0 {
+		st.Counters = u.counters(ref)
+	}
+	if flags&hasLists != 0 {
+		st.Lists = u.lists(ref)
+	}
+	if u.failed || len(u.s) > 0 {
+		return nil, unpackError("state", part)
+	}
+	return st, nil
+}
+
+func (u *unpacker) counters(ref int64) map[string]int64 {
+	out := make(map[string]int64, len(u.s)/8)
+	for range u.count(3) {
+		base := u.name()
+		head := u.uint()
+		n, unit := head>>2, bucketUnits[head&3]
+		if n > uint64(len(u.s)) || unit == 0 && n != 1 {
+			u.fail()
+			break
+		}
+		if unit == 0 {
+			out[base] = u.int() + offset(base, ref)
+			continue
+		}
+		at := bucketOf(unit, ref)
+		for range n {
+			at -= u.int()
+			name := bucketName(base, unit, at)
+			if unit == country {
+				name += u.name()
+			}
+			out[name] = u.int()
+		}
+	}
+	return out
+}
+
+// lists reads what packer.lists wrote. The items share one block of memory.
+func (u *unpacker) lists(ref int64) map[string][]Entry {
+	ends := make([]int, u.count(2))
+	block, from := make([]byte, 0, 2*len(u.s)), 0
+	for i := range ends {
+		shared := u.uint()
+		rest := u.text()
+		if shared > uint64(len(block)-from) {
+			u.fail()
+			return nil
+		}
+		start := len(block)
+		block = append(append(block, block[from:from+int(shared)]...), rest...)
+		from, ends[i] = start, len(block)
+	}
+	text, items := string(block), make([]string, len(ends))
+	at := 0
+	for i, end := range ends {
+		items[i], at = text[at:end], end
+	}
+	n := u.count(4)
+	out := make(map[string][]Entry, n)
+	for range n {
+		name := u.name()
+		out[name] = u.list(out[historyList], items, ref)
+	}
+	return out
+}
+
+func (u *unpacker) list(history []Entry, items []string, ref int64) []Entry {
+	head := u.uint()
+	n, flags := head>>2, head&3
+	var kind streams.Type
+	if flags&listOneType != 0 {
+		kind = u.typ()
+	}
+	if n > uint64(len(u.s)) {
+		u.fail()
+		return nil
+	}
+	out := make([]Entry, 0, n)
+	before, last := ref, uint64(0)
+	for range n {
+		if flags&listShares != 0 {
+			if step := u.uint(); step > 0 {
+				if last += min(step, math.MaxInt32); last > uint64(len(history)) {
+					u.fail()
+					return nil
+				}
+				out = append(out, history[last-1])
+				before = history[last-1].Time
+				continue
+			}
+		}
+		e := Entry{Type: kind, Time: before - u.int()}
+		before = e.Time
+		if flags&listOneType == 0 {
+			e.Type = u.typ()
+		}
+		i := u.uint()
+		if i >= uint64(len(items)) {
+			u.fail()
+			return nil
+		}
+		e.ItemID = items[i]
+		out = append(out, e)
+	}
+	return out
+}
+
+// Unpack folds the parts that are stored about an entity, in their order, into its state; nil when
+// there are none. Lists that the schema does not have are left out.
+func (s *Schema) Unpack(parts []string) (*State, error) {
+	if len(parts) == 0 {
+		return nil, nil
+	}
+	st, _, err := s.unpack(parts)
+	if err != nil {
+		return nil, err
+	}
+	maps.DeleteFunc(st.Lists, func(name string, _ []Entry) bool { return s.listByName(name) == nil })
+	return st, nil
+}
+
+// Repack returns the one part that says the same as the parts do. whole is false when something would
+// get lost: entries of a list that this schema does not have, but that of another writer may.
+func (s *Schema) Repack(parts []string) (part []byte, whole bool, err error) {
+	st, whole, err := s.unpack(parts)
+	if err != nil {
+		return nil, false, err
+	}
+	return PackState(nil, st), whole, nil
+}
+
+func (s *Schema) unpack(parts []string) (st *State, whole bool, err error) {
+	st = &State{}
+	if len(parts) > 0 && parts[0] != "" && parts[0][0] == packedState {
+		if st, err = UnpackState(parts[0]); err != nil {
+			return nil, false, err
+		}
+		parts = parts[1:]
+	}
+	var ops []Op
+	for _, part := range parts {
+		if ops, err = UnpackOps(ops, part); err != nil {
+			return nil, false, err
+		}
+	}
+	if len(ops) > 0 {
+		st.Apply(s, ops)
+	}
+	return st, !slices.ContainsFunc(ops, func(op Op) bool { return op.Code == Push && s.listByName(op.Field) == nil }), nil
+}
