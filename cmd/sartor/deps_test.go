@@ -38,7 +38,7 @@ var packageTable = map[string][]string{
 
 	"rules":           {"features"},
 	"rules/rulefile":  {"rules"},
-	"rules/rulestest": {"rules", "rules/rulefile", "features"},
+	"rules/rulestest": {"streams", "rules", "rules/rulefile", "features"},
 	"rules/rulestore": {"rules", "rules/rulefile", "features"},
 	"rules/schema":    {"rules/rulefile", "rules/rulestest", "features"},
 	"rules/suggest":   {"streams"},
@@ -47,8 +47,9 @@ var packageTable = map[string][]string{
 	"recommender/decision":   {"streams", "rules", "recommender/experiment"},
 	"recommender":            {"features", "models", "models/index", "rules", "recommender/experiment", "recommender/decision"},
 	"recommender/console":    {},
+	"recommender/identity":   {}, // who a person is, by the company's OpenID Connect provider
 	"recommender/httpapi": {"streams", "streams/codec", "features", "models", "rules",
-		"recommender", "recommender/decision", "recommender/experiment", "recommender/console"},
+		"recommender", "recommender/decision", "recommender/experiment", "recommender/console", "recommender/identity"},
 
 	"deploy/devstack": {"streams", "streams/codec", "streams/synth"},
 	"deploy/rules":    {}, // the starter rules as an embed.FS, which has to live beside the files
@@ -69,6 +70,8 @@ var fences = []fence{
 	{"github.com/expr-lang/expr", []string{"rules"}, false, "the sandbox is enforced where expressions are compiled"},
 	{"github.com/gofiber/fiber", []string{"recommender/httpapi"}, false, "Fiber v3 must be a one-package change"},
 	{"github.com/valyala/fasthttp", []string{"recommender/httpapi"}, false, "its strings are reused after a handler returns"},
+	{"github.com/coreos/go-oidc", []string{"recommender/identity"}, false, "tokens are judged in one place"},
+	{"go.opentelemetry.io", []string{"cmd/sartor"}, false, "packages tell their parts to a function; only the command knows how traces travel"},
 	{"github.com/danielgtaylor/huma", []string{"recommender/httpapi"}, false, "HTTP shapes stay beside the handlers"},
 	{"go.yaml.in/yaml", []string{"rules/rulefile", "rules/rulestest", "features", "cmd/sartor"}, true, "the pure packages read decoded values"},
 	{"github.com/twmb/franz-go", []string{"deploy/devstack"}, true, "the embedded broker is not for production"},

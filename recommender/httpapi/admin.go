@@ -1,38 +1,97 @@
 package httpapi
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/pprof"
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/sartorhq/sartor/recommender/identity"
 )
 
+// People judges the tokens of people. The error is identity.ErrToken or identity.ErrProvider by errors.Is.
+type People interface {
+	Verify(ctx context.Context, token string) (identity.Person, error)
+}
+
+// adminRoute is one route of operators and the least role that a person needs for it. A key needs the
+// scope admin for all of them.
+type adminRoute struct {
+	pattern string
+	role    identity.Role
+	handler http.HandlerFunc
+}
+
+func (s *Server) adminRoutes() []adminRoute {
+	figures := promhttp.HandlerFor(s.gatherer(), promhttp.HandlerOpts{})
+	return []adminRoute{
+		{"GET /metrics", identity.Viewer, figures.ServeHTTP},
+		{"GET /v1/status", identity.Viewer, func(w http.ResponseWriter, _ *http.Request) { s.adminJSON(w, http.StatusOK, s.statusBody()) }},
+		{"GET /debug/pprof/", identity.Admin, pprof.Index},
+		{"GET /debug/pprof/profile", identity.Admin, pprof.Profile},
+		{"GET /debug/pprof/symbol", identity.Admin, pprof.Symbol},
+		{"GET /debug/pprof/trace", identity.Admin, pprof.Trace},
+	}
+}
+
 // AdminHandler returns what operators see, for a listener of its own: /metrics, /v1/status, /livez and
-// Go's profiles under /debug/pprof/. With keys it asks for the scope admin. Set Options.Admin so that the
+// Go's profiles under /debug/pprof/. With keys it asks for one of the scope admin, with Options.People also
+// for a person's token: viewers see figures and status, admins profiles. Set Options.Admin so that the
 // public listener does not show the same.
 func (s *Server) AdminHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(s.gatherer(), promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { s.adminJSON(w, http.StatusOK, s.statusBody()) })
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	guarded := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := s.keys.allow(r.Header.Get("Authorization"), r.Header.Get("X-Api-Key"), ScopeAdmin); err != nil {
+	for _, rt := range s.adminRoutes() {
+		mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := s.admit(r, rt.role); err != nil {
+				s.refuse(w, err)
+				return
+			}
+			rt.handler(w, r)
+		})
+	}
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { s.adminJSON(w, http.StatusOK, health{Status: "ok"}) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		if err := s.admit(r, identity.Viewer); err != nil { // strangers do not learn what is here
 			s.refuse(w, err)
 			return
 		}
-		mux.ServeHTTP(w, r)
+		s.refuse(w, &httpError{status: http.StatusNotFound, kind: "not-found", detail: "there is no such path here"})
 	})
-	open := http.NewServeMux()
-	open.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { s.adminJSON(w, http.StatusOK, health{Status: "ok"}) })
-	open.Handle("/", guarded)
-	return open
+	return mux
+}
+
+// admit judges a request of an operator: a program by its key, a person by a token and the role in it.
+func (s *Server) admit(r *http.Request, role identity.Role) error {
+	keys, text := s.keys.Load(), credential(r.Header.Get("Authorization"), r.Header.Get("X-Api-Key"))
+	switch {
+	case keys == nil && s.opts.People == nil:
+		return nil
+	case s.opts.People == nil || strings.HasPrefix(text, keyPrefix):
+		if keys == nil {
+			return unauthorized("there are no API keys: send a token of the identity provider")
+		}
+		_, err := keys.allow(text, ScopeAdmin)
+		return err
+	case text == "":
+		return unauthorized("an API key or a token of the identity provider is needed: Authorization: Bearer ...")
+	}
+	person, err := s.opts.People.Verify(r.Context(), text)
+	switch {
+	case errors.Is(err, identity.ErrProvider):
+		return unavailable("the identity provider cannot be asked at the moment: use an API key, or try again", err)
+	case err != nil:
+		s.logger.Info("a token was refused", "error", err) // never holds the token
+		return unauthorized("the token is not valid: expired, for another audience, or of another issuer")
+	case !person.Role.Includes(role):
+		return &httpError{status: http.StatusForbidden, kind: "forbidden", detail: "this needs the role " + string(role)}
+	}
+	return nil
 }
 
 func (s *Server) gatherer() prometheus.Gatherer {
@@ -57,10 +116,12 @@ func (s *Server) adminJSON(w http.ResponseWriter, status int, body any) {
 	}
 }
 
-// refuse answers with an error of the keyring.
+// refuse answers an operator with an error.
 func (s *Server) refuse(w http.ResponseWriter, err error) {
-	e := &httpError{status: http.StatusInternalServerError, kind: "internal"}
-	errors.As(err, &e)
+	e := asHTTP(err)
+	if e.status >= http.StatusInternalServerError {
+		s.logger.Warn("an operator's request failed", "status", e.status, "error", e.Error())
+	}
 	if e.status == http.StatusUnauthorized {
 		w.Header().Set("WWW-Authenticate", `Bearer realm="sartor"`)
 	}

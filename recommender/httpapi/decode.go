@@ -15,8 +15,8 @@ import (
 // decode reads a JSON body into out, strictly. A good body is decoded once; a bad one is looked at
 // again under the document's schema, so that the answer names every field at once.
 func (d *document) decode(body []byte, schema *huma.Schema, out any) error {
-	if !utf8.Valid(body) {
-		return malformed("the body is not UTF-8")
+	if err := readable(body); err != nil {
+		return err
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
@@ -37,18 +37,62 @@ func (d *document) decode(body []byte, schema *huma.Schema, out any) error {
 	return invalid(typeError(err))
 }
 
-// validate lists what in a decoded value is against the schema, without the values themselves.
+// maxDepth is how deep objects and lists may nest in a body: deeper than any of ours, and far from what
+// costs a decoder its stack.
+const maxDepth = 32
+
+// readable refuses a body that no JSON decoder should see.
+func readable(body []byte) error {
+	switch {
+	case !utf8.Valid(body):
+		return malformed("the body is not UTF-8")
+	case tooDeep(body, maxDepth):
+		return malformed(fmt.Sprintf("the body is nested more than %d deep", maxDepth))
+	}
+	return nil
+}
+
+// tooDeep tells whether objects and lists nest deeper than limit. It needs no valid JSON: brackets in
+// texts do not count, and whatever else is wrong is for the decoder to say.
+func tooDeep(body []byte, limit int) bool {
+	depth, text := 0, false
+	for i := 0; i < len(body); i++ {
+		switch b := body[i]; {
+		case text && b == '\\':
+			i++
+		case b == '"':
+			text = !text
+		case text:
+		case b == '{' || b == '[':
+			if depth++; depth > limit {
+				return true
+			}
+		case b == '}' || b == ']':
+			depth--
+		}
+	}
+	return false
+}
+
+// validate lists what in a decoded value is against the schema, one problem for each field, without the
+// values themselves.
 func (d *document) validate(schema *huma.Schema, value any) []fieldError {
 	var res huma.ValidateResult
 	huma.Validate(d.registry(), schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, value, &res)
 	out := make([]fieldError, 0, len(res.Errors))
+	said := make(map[string]bool, len(res.Errors))
 	for _, err := range res.Errors {
 		f := fieldError{Message: "is not valid"}
 		var detail *huma.ErrorDetail
 		if errors.As(err, &detail) {
 			f.Field, f.Message = detail.Location, detail.Message
 		}
-		out = append(out, f)
+		// 0.5 is no integer and too small as well: whoever mends the one mends the other. Missing
+		// fields are all told at the place where they are missing.
+		if strings.HasPrefix(f.Message, "expected required") || !said[f.Field] {
+			out = append(out, f)
+		}
+		said[f.Field] = true
 	}
 	return out
 }
@@ -75,8 +119,8 @@ func typeError(err error) fieldError {
 
 // decodeObject reads a JSON object as free attributes.
 func decodeObject(body []byte) (map[string]any, error) {
-	if !utf8.Valid(body) {
-		return nil, malformed("the body is not UTF-8")
+	if err := readable(body); err != nil {
+		return nil, err
 	}
 	var whole any
 	if err := json.Unmarshal(body, &whole); err != nil {

@@ -1,14 +1,10 @@
 package httpapi
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gofiber/fiber/v2"
 
@@ -26,55 +22,39 @@ type partialError interface {
 	EventErrors() []error
 }
 
-// postEvents answers POST /v1/events: one event or a list. Valid events are written although others
-// are not; the answer names every invalid one by index and field.
+// postEvents answers POST /v1/events: one event or a list, in any form that the codec reads. Valid events
+// are written although others are not; the answer names every invalid one by index and field.
 func (s *Server) postEvents(c *fiber.Ctx) error {
-	raw, single, err := splitEvents(c.Request().Body())
+	in, err := splitEvents(c)
 	if err != nil {
 		return err
 	}
 	var events []streams.Event
 	var indexes []int // of events in the request
 	var wrong []fieldError
-	for i, data := range raw {
-		e, err := codec.Decode(data)
-		if err != nil {
-			wrong = append(wrong, decodeErrors(i, single, err)...)
-			continue
+	skipped := 0
+	for i, data := range in.raw {
+		e, err := codec.DecodeAny(in.format, &codec.Message{Value: data, Headers: in.headers})
+		switch {
+		case errors.Is(err, codec.ErrSkipped):
+			skipped++
+		case err != nil:
+			wrong = append(wrong, decodeErrors(i, in.single, err)...)
+		default:
+			events, indexes = append(events, e), append(indexes, i)
 		}
-		events, indexes = append(events, e), append(indexes, i)
 	}
-	if len(events) == 0 {
+	if len(events) == 0 && skipped == 0 {
 		return invalid(wrong...)
 	}
-	if err := s.write(events, indexes, wrong); err != nil {
-		return err
+	if len(events) > 0 {
+		if err := s.write(s.context(c), events, indexes, wrong); err != nil {
+			return err
+		}
 	}
 	return reply(c, http.StatusAccepted, eventsAnswer{
-		Accepted: len(events), Rejected: len(raw) - len(events), Errors: list(wrong),
+		Accepted: len(events), Rejected: len(in.raw) - len(events) - skipped, Skipped: skipped, Errors: list(wrong),
 	})
-}
-
-// splitEvents returns the events of a body in their order. single is true for one that is not in a
-// list.
-func splitEvents(body []byte) (raw []json.RawMessage, single bool, err error) {
-	if !utf8.Valid(body) {
-		return nil, false, malformed("the body is not UTF-8")
-	}
-	body = bytes.TrimLeft(body, " \t\r\n")
-	if len(body) == 0 {
-		return nil, false, malformed("the body is empty: send an event or a list of events")
-	}
-	if body[0] != '[' {
-		return []json.RawMessage{bytes.Clone(body)}, true, nil
-	}
-	if err := json.Unmarshal(body, &raw); err != nil {
-		return nil, false, syntax(err)
-	}
-	if len(raw) == 0 || len(raw) > maxEvents {
-		return nil, false, invalid(fieldError{Message: fmt.Sprintf("send 1 to %d events at once", maxEvents)})
-	}
-	return raw, false, nil
 }
 
 func decodeErrors(index int, single bool, err error) []fieldError {
@@ -91,11 +71,11 @@ func decodeErrors(index int, single bool, err error) []fieldError {
 
 // write hands valid events to the log. indexes are their places in the request and wrong what is
 // to be said of the others; both are part of the answer when the log takes none or some of them.
-func (s *Server) write(events []streams.Event, indexes []int, wrong []fieldError) error {
+func (s *Server) write(ctx context.Context, events []streams.Event, indexes []int, wrong []fieldError) error {
 	notTaken := indexes
 	cause := errNoWriter
 	if s.opts.Events != nil {
-		ctx, cancel := context.WithTimeout(s.ctx, s.opts.EventTimeout)
+		ctx, cancel := context.WithTimeout(ctx, s.opts.EventTimeout)
 		defer cancel()
 		cause = s.opts.Events.Write(ctx, events...)
 		if cause == nil {
@@ -158,7 +138,7 @@ func (s *Server) change(c *fiber.Ctx, what streams.Type) error {
 	if found := codec.Validate(&e); len(found) > 0 {
 		return &codec.Error{Problems: found}
 	}
-	if err := s.write([]streams.Event{e}, []int{0}, nil); err != nil {
+	if err := s.write(s.context(c), []streams.Event{e}, []int{0}, nil); err != nil {
 		return err
 	}
 	if what == streams.UserDelete {

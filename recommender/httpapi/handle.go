@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -40,6 +41,7 @@ func (s *Server) handle(rt route) fiber.Handler {
 		m.inFlight.Inc()
 		defer m.inFlight.Dec()
 		s.nameRequest(c)
+		end := s.trace(c, rt)
 		status := 0
 		if err := s.guarded(c, rt); err != nil {
 			status = s.writeProblem(c, rt.path, err)
@@ -47,8 +49,44 @@ func (s *Server) handle(rt route) fiber.Handler {
 			status = c.Response().StatusCode()
 		}
 		m.done(status, time.Since(start))
+		if end != nil {
+			end(status)
+		}
 		return nil
 	}
+}
+
+// Incoming is what a trace needs to know of a request; nothing in it names a user.
+type Incoming struct {
+	Method, Route, RequestID string
+	// Traceparent and Tracestate are the caller's W3C trace context as it came, "" without.
+	Traceparent, Tracestate string
+}
+
+// spanKey finds the context that carries a request's span.
+type spanKey struct{}
+
+// trace begins the span of a request; what it returns, if anything, ends it.
+func (s *Server) trace(c *fiber.Ctx, rt route) (end func(status int)) {
+	if s.opts.Trace == nil || rt.scope == "" { // probes are not worth a span
+		return nil
+	}
+	ctx, end := s.opts.Trace(s.ctx, Incoming{Method: rt.method, Route: rt.path, RequestID: strings.Clone(requestID(c)),
+		Traceparent: c.Get("Traceparent"), Tracestate: c.Get("Tracestate")})
+	c.Locals(spanKey{}, ctx)
+	return end
+}
+
+// context is the server's own, with the request's span when there is one. Fiber's does not end when the
+// client hangs up, so nothing is lost.
+func (s *Server) context(c *fiber.Ctx) context.Context {
+	if s.opts.Trace == nil {
+		return s.ctx
+	}
+	if ctx, ok := c.Locals(spanKey{}).(context.Context); ok {
+		return ctx
+	}
+	return s.ctx
 }
 
 // guarded runs the handler of an acceptable request. A panic becomes an error: without this it

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -122,53 +123,79 @@ type keyring struct {
 
 type heldKey struct {
 	Key
-	bucket bucket
+	bucket *bucket
 }
 
-func newKeyring(keys []Key, now func() time.Time) *keyring {
+// newKeyring makes a keyring that takes over from old: a key whose rate stays goes on with what it has
+// used, so that a reload refills nothing.
+func newKeyring(keys []Key, old *keyring, now func() time.Time) *keyring {
 	if len(keys) == 0 {
 		return nil
 	}
 	r := &keyring{now: now, keys: make(map[string]*heldKey, len(keys))}
 	for _, k := range keys {
-		h := &heldKey{Key: k}
-		h.bucket = bucket{rate: k.Rate, burst: float64(k.Burst)}
-		if h.bucket.burst == 0 {
-			h.bucket.burst = max(1, k.Rate)
+		burst := float64(k.Burst)
+		if burst == 0 {
+			burst = max(1, k.Rate)
+		}
+		h := &heldKey{Key: k, bucket: &bucket{rate: k.Rate, burst: burst}}
+		if old != nil {
+			if before := old.keys[k.ID]; before != nil && before.bucket.rate == k.Rate && before.bucket.burst == burst {
+				h.bucket = before.bucket
+			}
 		}
 		r.keys[k.ID] = h
 	}
 	return r
 }
 
-// allow returns nil when the request's key may be used for the scope now.
-func (r *keyring) allow(authorization, apiKey string, scope Scope) error {
+// SetKeys puts other API keys in place of those at hand, for requests that come from now on. They must
+// pass CheckKeys. A server that asks for keys cannot be made one that does not: no keys are refused.
+func (s *Server) SetKeys(keys []Key) error {
+	if len(keys) == 0 {
+		return errors.New("no keys: a server that asks for keys goes on asking")
+	}
+	s.keysMu.Lock()
+	defer s.keysMu.Unlock()
+	s.keys.Store(newKeyring(keys, s.keys.Load(), s.opts.Now))
+	return nil
+}
+
+// allow returns nil when the request's key may be used for the scope now. left tells what the key has left
+// of its rate; zero for a key without one.
+func (r *keyring) allow(text string, scope Scope) (left allowance, err error) {
 	if r == nil || scope == "" {
-		return nil
-	}
-	text := apiKey
-	if text == "" {
-		kind, rest, _ := strings.Cut(authorization, " ")
-		if strings.EqualFold(kind, "Bearer") {
-			text = strings.TrimSpace(rest)
-		}
+		return left, nil
 	}
 	if text == "" {
-		return unauthorized("an API key is needed: Authorization: Bearer rk_...")
+		return left, unauthorized("an API key is needed: Authorization: Bearer rk_...")
 	}
 	k := r.find(text)
 	now := r.now()
 	switch {
 	case k == nil || !k.liveAt(now):
-		return unauthorized("the API key is not valid: unknown, expired or taken away")
+		return left, unauthorized("the API key is not valid: unknown, expired or taken away")
 	case !slices.Contains(k.Scopes, scope):
-		return &httpError{status: http.StatusForbidden, kind: "forbidden", detail: "the API key lacks the scope " + string(scope)}
+		return left, &httpError{status: http.StatusForbidden, kind: "forbidden", detail: "the API key lacks the scope " + string(scope)}
 	}
-	if wait, ok := k.bucket.take(now); !ok {
-		return &httpError{status: http.StatusTooManyRequests, kind: "rate-limited",
-			detail: "the API key has used up its rate", retryAfter: max(1, int(math.Ceil(wait.Seconds())))}
+	left, ok := k.bucket.take(now)
+	if !ok {
+		return left, &httpError{status: http.StatusTooManyRequests, kind: "rate-limited",
+			detail: "the API key has used up its rate", retryAfter: left.wait}
 	}
-	return nil
+	return left, nil
+}
+
+// credential returns the key or token of a request, "" for none.
+func credential(authorization, apiKey string) string {
+	if apiKey != "" {
+		return apiKey
+	}
+	kind, rest, _ := strings.Cut(authorization, " ")
+	if !strings.EqualFold(kind, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(rest)
 }
 
 func (r *keyring) find(text string) *heldKey {
@@ -196,10 +223,23 @@ type bucket struct {
 	at          time.Time
 }
 
-// take takes a token, or tells how long to wait for one.
-func (b *bucket) take(now time.Time) (wait time.Duration, ok bool) {
+// allowance is what a key has left of its rate: quota requests in window seconds, of which remaining may be
+// made at once and the next after wait seconds.
+type allowance struct{ quota, window, remaining, wait int }
+
+// headers tells a client its rate, as the IETF's draft on RateLimit headers has it.
+func (a allowance) headers(set func(key, value string)) {
+	if a.quota == 0 {
+		return
+	}
+	set("RateLimit-Policy", fmt.Sprintf(`"key";q=%d;w=%d`, a.quota, a.window))
+	set("RateLimit", fmt.Sprintf(`"key";r=%d;t=%d`, a.remaining, a.wait))
+}
+
+// take takes a token, if there is one.
+func (b *bucket) take(now time.Time) (left allowance, ok bool) {
 	if b.rate <= 0 {
-		return 0, true
+		return left, true
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -209,19 +249,24 @@ func (b *bucket) take(now time.Time) (wait time.Duration, ok bool) {
 		b.tokens = min(b.burst, b.tokens+gone.Seconds()*b.rate)
 	}
 	b.at = now
-	if b.tokens >= 1 {
+	if ok = b.tokens >= 1; ok {
 		b.tokens--
-		return 0, true
 	}
-	return time.Duration((1 - b.tokens) / b.rate * float64(time.Second)), false
+	left = allowance{quota: int(b.burst), window: max(1, int(math.Ceil(b.burst/b.rate))), remaining: int(b.tokens)}
+	if b.tokens < 1 {
+		left.wait = max(1, int(math.Ceil((1-b.tokens)/b.rate)))
+	}
+	return left, ok
 }
 
 // authorize judges a request to a route.
 func (s *Server) authorize(c *fiber.Ctx, scope Scope) error {
-	if s.keys == nil || scope == "" {
+	keys := s.keys.Load()
+	if keys == nil || scope == "" {
 		return nil
 	}
-	err := s.keys.allow(c.Get(fiber.HeaderAuthorization), c.Get("X-Api-Key"), scope)
+	left, err := keys.allow(credential(c.Get(fiber.HeaderAuthorization), c.Get("X-Api-Key")), scope)
+	left.headers(c.Set)
 	if e, ok := err.(*httpError); ok && e.status == http.StatusUnauthorized { //nolint:errorlint // made above
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="sartor"`)
 	}

@@ -23,14 +23,15 @@ type document struct {
 // keyScheme names API keys in the document.
 const keyScheme = "key"
 
-func newDocument(version string) document {
-	if version == "" {
-		version = "dev"
-	}
+// apiVersion is the version of the interface, not of the program: GET /version tells that one. The
+// document is the same wherever it is made, and so are the clients made from it.
+const apiVersion = "1.0.0"
+
+func newDocument() document {
 	api := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
-			Title: "Sartor", Version: version,
+			Title: "Sartor", Version: apiVersion,
 			Description: "Tailored recommendations from your Kafka streams. Every answer says what served it and what it lacks; every error is problem+json (RFC 9457).",
 		},
 		Components: &huma.Components{

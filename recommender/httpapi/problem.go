@@ -179,7 +179,7 @@ func (s *Server) writeProblem(c *fiber.Ctx, route string, err error) int {
 	e := asHTTP(err)
 	id := requestID(c)
 	if e.status >= http.StatusInternalServerError && e.kind != "overloaded" { // counted; a line each would add to the load
-		s.logger.Error("request failed", "route", route, "status", e.status, "request_id", id, "error", e.Error())
+		s.logger.ErrorContext(s.context(c), "request failed", "route", route, "status", e.status, "request_id", id, "error", e.Error())
 	}
 	body, encErr := json.Marshal(s.problem(e, id))
 	if encErr != nil {

@@ -21,7 +21,7 @@ func (s *Server) recommend(c *fiber.Ctx) error {
 	if q.Count == 0 {
 		q.Count = -1 // written as 0: out of range, whereas recommender takes 0 for absent
 	}
-	resp, err := s.rec.Recommend(s.ctx, q)
+	resp, err := s.rec.Recommend(s.context(c), q)
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func (s *Server) rank(c *fiber.Ctx) error {
 	case 0:
 		q.Count = -1
 	}
-	resp, err := s.rec.Rank(s.ctx, q)
+	resp, err := s.rec.Rank(s.context(c), q)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (s *Server) recommendBatch(c *fiber.Ctx) error {
 	out := batchAnswer{Results: make([]batchResult, len(body.Requests))}
 	for i := range body.Requests {
 		q := body.Requests[i].request() // a count of 0 is absent here: 10
-		resp, err := s.rec.Recommend(s.ctx, q)
+		resp, err := s.rec.Recommend(s.context(c), q)
 		if err != nil {
 			p := s.problem(asHTTP(err), requestID(c))
 			out.Results[i] = batchResult{Status: p.Status, Problem: &p}
@@ -86,7 +86,7 @@ func (s *Server) similar(c *fiber.Ctx) error {
 		return err
 	}
 	q.ItemID = id
-	resp, err := s.rec.Similar(s.ctx, q)
+	resp, err := s.rec.Similar(s.context(c), q)
 	if err != nil {
 		return err
 	}

@@ -8,7 +8,7 @@ import (
 
 // routes lists every operation of the API.
 func (s *Server) routes() []route {
-	return append(append(s.recommendRoutes(), s.eventRoutes()...), s.operatorRoutes()...)
+	return append(append(append(s.recommendRoutes(), s.eventRoutes()...), s.adapterRoutes()...), s.operatorRoutes()...)
 }
 
 // scoped gives routes their scope and says so in the document.

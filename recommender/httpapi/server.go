@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -60,8 +61,15 @@ type Options struct {
 	// EventTimeout bounds the writing of posted events; 0 = 5 s.
 	EventTimeout time.Duration
 	// Keys are the API keys that requests are judged by; none = everybody may do everything, which is
-	// for loopback only. They must pass CheckKeys.
+	// for loopback only. They must pass CheckKeys. SetKeys changes them later.
 	Keys []Key
+	// People judges the tokens of people at the admin listener, beside the keys; nil = keys only.
+	People People
+	// Trace begins the span of a request, under its caller's trace context, and returns the context that
+	// carries the span and what ends it; nil = no spans, at no cost.
+	Trace func(context.Context, Incoming) (context.Context, func(status int))
+	// Adapters are the APIs of other systems that are answered, too.
+	Adapters []Adapter
 	// Admin takes /metrics and /v1/status off this listener: AdminHandler has them.
 	Admin bool
 	// MaxReads and MaxWrites are how many recommendations, and how many requests to write, are worked at
@@ -118,7 +126,8 @@ type Server struct {
 	metrics  *metrics
 	document document
 	draining atomic.Bool
-	keys     *keyring
+	keys     atomic.Pointer[keyring] // nil = nobody is asked for a key
+	keysMu   sync.Mutex              // serialises SetKeys
 	reads    *gateway
 	writes   *gateway
 	// ctx ends when the server has stopped. Fiber's own context ends when stopping begins, which
@@ -133,7 +142,7 @@ func New(opts Options) *Server {
 	s := &Server{opts: opts, rec: opts.Recommender, logger: opts.Logger}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.metrics = newMetrics(opts.Registerer)
-	s.keys = newKeyring(opts.Keys, opts.Now)
+	s.keys.Store(newKeyring(opts.Keys, nil, opts.Now))
 	s.reads, s.writes = newGateway(opts.MaxReads, readsPerCPU), newGateway(opts.MaxWrites, writesPerCPU)
 	s.app = fiber.New(fiber.Config{
 		DisableStartupMessage: true,
@@ -151,7 +160,7 @@ func New(opts Options) *Server {
 		ErrorHandler:   s.unrouted,
 	})
 	s.app.Server().CloseOnShutdown = true
-	s.document = newDocument(opts.Version)
+	s.document = newDocument()
 	for _, rt := range s.routes() {
 		s.document.add(rt)
 		handler := s.handle(rt)

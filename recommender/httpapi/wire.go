@@ -178,6 +178,7 @@ func list[T any](in []T) []T {
 type eventsAnswer struct {
 	Accepted int          `json:"accepted" doc:"Events that are safely in the log"`
 	Rejected int          `json:"rejected" doc:"Events that are not valid and were left out"`
+	Skipped  int          `json:"skipped,omitempty" doc:"Segment calls and CloudEvents that are well-formed and not about shopping"`
 	Errors   []fieldError `json:"errors" nullable:"false" doc:"What is wrong with each rejected event, by index"`
 }
 

@@ -1,0 +1,329 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/sartorhq/sartor/recommender"
+	"github.com/sartorhq/sartor/streams"
+)
+
+// gorseScore is how Gorse tells an item with its score.
+type gorseScore struct {
+	ID    string `json:"Id"`
+	Score float64
+}
+
+// gorseRows is how Gorse answers a write.
+type gorseRows struct {
+	RowAffected int `doc:"How many were taken"`
+}
+
+// gorseFeedback is one feedback as Gorse's clients send it.
+type gorseFeedback struct {
+	FeedbackType string
+	UserID       string `json:"UserId"`
+	ItemID       string `json:"ItemId"`
+	Value        float64
+	Timestamp    looseTime
+}
+
+type gorseItem struct {
+	ItemID     string `json:"ItemId"`
+	IsHidden   bool
+	Categories []string
+	Timestamp  looseTime
+	Labels     any
+	Comment    string
+}
+
+type gorseUser struct {
+	UserID string `json:"UserId"`
+	Labels any
+}
+
+// gorseRoutes are the part of Gorse's API that has the same meaning here.
+func (s *Server) gorseRoutes() []route {
+	d := &s.document
+	op := func(id, summary string) *huma.Operation {
+		return &huma.Operation{OperationID: "gorse" + id, Tags: []string{"gorse"}, Summary: summary}
+	}
+	count := func(name, about string, low, high float64) *huma.Param {
+		return queryParam(name, about, &huma.Schema{Type: huma.TypeInteger, Minimum: &low, Maximum: &high})
+	}
+	list := func(method, path, id, summary string, handler func(*fiber.Ctx) error) route {
+		o := op(id, summary)
+		o.Parameters = []*huma.Param{idParam("user or item"), count("n", "Length of the list; 10 by default.", 1, maxPaged),
+			queryParam("category", "A category that the items must have; may be repeated.", &huma.Schema{Type: huma.TypeArray, Items: textSchema(128)})}
+		scores := &huma.Schema{Type: huma.TypeArray, Items: d.schema(gorseScore{})}
+		o.Responses = textAnswer(fiber.MIMEApplicationJSON, "The list.", scores)
+		return route{method: method, path: path, operation: o, handler: handler}
+	}
+	recommend := list(http.MethodGet, "/api/recommend/{id}", "Recommend", "Recommend items to a user", s.gorseRecommend)
+	recommend.operation.Description = "A list of ids; with the header X-API-Version: 2 a list of ids and scores. What is shown is recorded by itself: write-back-type is taken and changes nothing."
+	recommend.operation.Parameters = append(recommend.operation.Parameters, count("offset", "How many items of the list to leave out.", 0, maxPaged),
+		queryParam("write-back-type", "Changes nothing.", textSchema(128)), queryParam("write-back-delay", "Changes nothing.", textSchema(32)))
+	recommend.operation.Responses["200"].Content[fiber.MIMEApplicationJSON].Schema = &huma.Schema{OneOf: []*huma.Schema{
+		{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}}, {Type: huma.TypeArray, Items: d.schema(gorseScore{})}}}
+	out := scoped(ScopeRecommend, recommend,
+		list(http.MethodGet, "/api/item/{id}/neighbors", "Neighbors", "Items like this one", s.gorseNeighbors),
+		list(http.MethodGet, "/api/item/{id}/neighbors/", "NeighborsSlash", "Items like this one", s.gorseNeighbors))
+	write := func(method, path, id, summary string, example any, handler func(*fiber.Ctx) error) route {
+		o := op(id, summary)
+		o.Responses = d.answers(http.StatusOK, "Written to the log.", gorseRows{})
+		rt := route{method: method, path: path, operation: o, handler: handler}
+		if example == nil {
+			o.Parameters = []*huma.Param{idParam("user or item")}
+			return rt
+		}
+		o.RequestBody, rt.maxBody = jsonBody(&huma.Schema{}, example), maxEventBody
+		return rt
+	}
+	feedback := []any{map[string]any{"FeedbackType": "star", "UserId": "bob", "ItemId": "sku-1", "Timestamp": "2026-10-23"}}
+	item := map[string]any{"ItemId": "sku-1", "IsHidden": false, "Categories": []string{"coats"}, "Timestamp": "2026-10-01T00:00:00Z", "Labels": map[string]any{"price": 4990}, "Comment": "Rain coat"}
+	user := map[string]any{"UserId": "bob", "Labels": map[string]any{"tier": "gold"}}
+	out = append(out, scoped(ScopeEvents,
+		write(http.MethodPost, "/api/feedback", "PostFeedback", "Report feedback", feedback, s.gorseFeedback),
+		write(http.MethodPut, "/api/feedback", "PutFeedback", "Report feedback", feedback, s.gorseFeedback))...)
+	out = append(out, scoped(ScopeItems,
+		write(http.MethodPost, "/api/item", "PostItem", "Put an item into the catalogue", item, s.gorseItems),
+		write(http.MethodPost, "/api/items", "PostItems", "Put items into the catalogue", []any{item}, s.gorseItems),
+		write(http.MethodDelete, "/api/item/{id}", "DeleteItem", "Take an item out of the catalogue", nil, s.gorseDelete(streams.ItemDelete)))...)
+	return append(out, scoped(ScopeUsers,
+		write(http.MethodPost, "/api/user", "PostUser", "Set the attributes of a user", user, s.gorseUsers),
+		write(http.MethodPost, "/api/users", "PostUsers", "Set the attributes of users", []any{user}, s.gorseUsers),
+		write(http.MethodDelete, "/api/user/{id}", "DeleteUser", "Forget a user", nil, s.gorseDelete(streams.UserDelete)))...)
+}
+
+// gorseRecommend answers GET /api/recommend/{user-id}.
+func (s *Server) gorseRecommend(c *fiber.Ctx) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	var wrong []fieldError
+	offset := number(c, "offset", 0, 0, maxPaged, &wrong)
+	n := number(c, "n", recommender.DefaultCount, 1, maxPaged, &wrong)
+	if len(wrong) == 0 && offset+n > maxPaged {
+		wrong = append(wrong, fieldError{Field: "offset", Message: fmt.Sprintf("offset and n may be %d together", maxPaged)})
+	}
+	if len(wrong) > 0 {
+		return invalid(wrong...)
+	}
+	items, err := s.page(c, recommender.Request{UserID: id, Filter: gorseFilter(c)}, offset, n)
+	if err != nil {
+		return err
+	}
+	if c.Get("X-Api-Version") == "2" {
+		return reply(c, http.StatusOK, gorseScores(items))
+	}
+	ids := make([]string, len(items))
+	for i := range items {
+		ids[i] = items[i].ItemID
+	}
+	return reply(c, http.StatusOK, ids)
+}
+
+// gorseNeighbors answers GET /api/item/{item-id}/neighbors/.
+func (s *Server) gorseNeighbors(c *fiber.Ctx) error {
+	id, err := pathID(c)
+	if err != nil {
+		return err
+	}
+	var wrong []fieldError
+	n := number(c, "n", recommender.DefaultCount, 1, recommender.MaxCount, &wrong)
+	if len(wrong) > 0 {
+		return invalid(wrong...)
+	}
+	resp, err := s.rec.Similar(s.context(c), recommender.SimilarRequest{ItemID: id, Count: n, Filter: gorseFilter(c)})
+	if err != nil {
+		return err
+	}
+	return reply(c, http.StatusOK, gorseScores(resp.Items))
+}
+
+func gorseScores(items []recommender.Item) []gorseScore {
+	out := make([]gorseScore, len(items))
+	for i := range items {
+		out[i] = gorseScore{ID: items[i].ItemID, Score: items[i].Score}
+	}
+	return out
+}
+
+// gorseFilter is the condition that the items have all the categories of the query: as their category, or
+// among the tags, which is where an import of Gorse's items puts them.
+func gorseFilter(c *fiber.Ctx) string {
+	var parts []string
+	for _, category := range c.Context().QueryArgs().PeekMulti("category") {
+		if len(category) > 0 {
+			quoted := strconv.Quote(string(category))
+			parts = append(parts, fmt.Sprintf("(item.category == %s or %s in item.tags)", quoted, quoted))
+		}
+	}
+	return strings.Join(parts, " and ")
+}
+
+// gorseFeedback answers POST and PUT /api/feedback. The same feedback at the same time is one event however
+// often it is sent.
+func (s *Server) gorseFeedback(c *fiber.Ctx) error {
+	rows, err := oneOrMany[gorseFeedback](c.Request().Body())
+	if err != nil {
+		return err
+	}
+	var wrong []fieldError
+	events := make([]streams.Event, len(rows))
+	for i, f := range rows {
+		typ, ok := feedbackType(f.FeedbackType)
+		if !ok {
+			wrong = append(wrong, fieldError{Index: &i, Field: "FeedbackType", Message: feedbackHint})
+			typ = streams.View
+		}
+		at := s.stamp(f.Timestamp)
+		e := streams.Event{ID: joinID("gorse", f.FeedbackType, f.UserID, f.ItemID, strconv.FormatInt(at.UnixMilli(), 10)),
+			Type: typ, Time: at, UserID: f.UserID, Items: []streams.Line{{ItemID: f.ItemID}}}
+		if counted(typ) {
+			e.Items[0].Quantity = 1
+		}
+		if typ == streams.Rating {
+			e.Rating = f.Value
+		}
+		events[i] = e
+	}
+	return s.gorseWrite(c, events, wrong)
+}
+
+// gorseItems answers POST /api/item and /api/items: each replaces the item's document.
+func (s *Server) gorseItems(c *fiber.Ctx) error {
+	rows, err := oneOrMany[gorseItem](c.Request().Body())
+	if err != nil {
+		return err
+	}
+	events := make([]streams.Event, len(rows))
+	for i, x := range rows {
+		events[i] = s.gorseEvent(streams.ItemUpsert)
+		events[i].Items = []streams.Line{{ItemID: x.ItemID}}
+		if x.IsHidden {
+			events[i].Type = streams.ItemDelete
+			continue
+		}
+		doc := gorseDocument(x.Labels, "tags")
+		setDefault(doc, "title", x.Comment)
+		if len(x.Categories) > 0 {
+			setDefault(doc, "category", x.Categories[0])
+			if _, tagged := doc["tags"]; !tagged {
+				all := make([]any, len(x.Categories))
+				for j, category := range x.Categories {
+					all[j] = category
+				}
+				doc["tags"] = all
+			}
+		}
+		if !x.Timestamp.IsZero() {
+			setDefault(doc, "created_at", x.Timestamp.Format(time.RFC3339))
+		}
+		if len(doc) > 0 {
+			events[i].Attributes = doc
+		}
+	}
+	return s.gorseWrite(c, events, nil)
+}
+
+// gorseUsers answers POST /api/user and /api/users: each replaces the user's attributes.
+func (s *Server) gorseUsers(c *fiber.Ctx) error {
+	rows, err := oneOrMany[gorseUser](c.Request().Body())
+	if err != nil {
+		return err
+	}
+	events := make([]streams.Event, len(rows))
+	for i, x := range rows {
+		events[i] = s.gorseEvent(streams.UserUpsert)
+		events[i].UserID = x.UserID
+		if doc := gorseDocument(x.Labels, "segments"); len(doc) > 0 {
+			events[i].Attributes = doc
+		}
+	}
+	return s.gorseWrite(c, events, nil)
+}
+
+// gorseDelete answers DELETE of an item or a user.
+func (s *Server) gorseDelete(what streams.Type) func(*fiber.Ctx) error {
+	return func(c *fiber.Ctx) error {
+		id, err := pathID(c)
+		if err != nil {
+			return err
+		}
+		e := s.gorseEvent(what)
+		if what == streams.UserDelete {
+			e.UserID = id
+		} else {
+			e.Items = []streams.Line{{ItemID: id}}
+		}
+		if err := s.gorseWrite(c, []streams.Event{e}, nil); err != nil {
+			return err
+		}
+		if what == streams.UserDelete {
+			s.rec.Forget(id)
+		}
+		return nil
+	}
+}
+
+func (s *Server) gorseEvent(what streams.Type) streams.Event {
+	return streams.Event{ID: s.opts.NewID(), Type: what, Time: s.stamp(looseTime{})}
+}
+
+func (s *Server) gorseWrite(c *fiber.Ctx, events []streams.Event, wrong []fieldError) error {
+	n, err := s.adapted(c, events, wrong)
+	if err != nil {
+		return err
+	}
+	return reply(c, http.StatusOK, gorseRows{RowAffected: n})
+}
+
+// gorseDocument makes attributes of labels: an object is them, less its embeddings; a list or a text goes
+// under the given name.
+func gorseDocument(labels any, name string) map[string]any {
+	doc := map[string]any{}
+	switch labels := labels.(type) {
+	case map[string]any:
+		for key, value := range labels {
+			if !isVector(value) {
+				doc[key] = value
+			}
+		}
+	case []any:
+		if len(labels) > 0 && !isVector(labels) {
+			doc[name] = labels
+		}
+	case string:
+		setDefault(doc, name, labels)
+	}
+	return doc
+}
+
+// isVector tells whether a label is an embedding: more than a few numbers.
+func isVector(value any) bool {
+	list, ok := value.([]any)
+	if !ok || len(list) < 8 {
+		return false
+	}
+	for _, x := range list {
+		if _, isNumber := x.(float64); !isNumber {
+			return false
+		}
+	}
+	return true
+}
+
+// setDefault sets a name that the document does not have, unless the text is empty.
+func setDefault(doc map[string]any, name, text string) {
+	if _, there := doc[name]; !there && text != "" {
+		doc[name] = text
+	}
+}

@@ -1,0 +1,319 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/gofiber/fiber/v2"
+
+	"github.com/sartorhq/sartor/recommender"
+	"github.com/sartorhq/sartor/streams"
+)
+
+// metarankEvent has the fields of all of Metarank's events; a request to rank is a ranking event.
+type metarankEvent struct {
+	Event     string
+	ID        string
+	Timestamp looseTime
+	Item      string
+	User      string
+	Session   string
+	Ranking   string
+	Type      string
+	Fields    []metarankField
+	Items     []metarankItem
+}
+
+type metarankField struct {
+	Name  string `json:"name"`
+	Value any    `json:"value"`
+}
+
+// metarankItem is an item of a ranking; old clients send bare ids.
+type metarankItem struct{ ID string }
+
+// UnmarshalJSON reads either form.
+func (m *metarankItem) UnmarshalJSON(data []byte) error {
+	if json.Unmarshal(data, &m.ID) == nil {
+		return nil
+	}
+	var object struct{ ID string }
+	if err := json.Unmarshal(data, &object); err != nil {
+		return fmt.Errorf("an item of a ranking is an object with an id")
+	}
+	m.ID = object.ID
+	return nil
+}
+
+// metarankAnswer is how Metarank answers /rank and /recommend.
+type metarankAnswer struct {
+	Took  int64           `json:"took" doc:"Milliseconds"`
+	Items []metarankScore `json:"items" nullable:"false"`
+}
+
+type metarankScore struct {
+	Item     string          `json:"item"`
+	Score    float64         `json:"score"`
+	Features []metarankField `json:"features,omitempty" doc:"With explain=true: where the item came from, and the rules that acted"`
+}
+
+// metarankAccepted is how Metarank answers /feedback.
+type metarankAccepted struct {
+	Accepted   int    `json:"accepted"`
+	Status     string `json:"status"`
+	TookMillis int64  `json:"tookMillis"`
+	Updated    int    `json:"updated"`
+}
+
+// metarankRequest is the body of /recommend.
+type metarankRequest struct {
+	Count int
+	User  string
+	Items []string
+}
+
+// metarankRoutes are the part of Metarank's API that has the same meaning here. Its model is our scenario.
+func (s *Server) metarankRoutes() []route {
+	d := &s.document
+	model := &huma.Param{Name: "id", In: "path", Required: true, Example: "search", Description: "Name of the model there, of the scenario here.", Schema: textSchema(63)}
+	ranking := map[string]any{"id": "81f46c34", "timestamp": "1599391467000", "user": "user1", "session": "session1",
+		"fields": []any{map[string]any{"name": "query", "value": "jeans"}},
+		"items":  []any{map[string]any{"id": "sku-1", "fields": []any{map[string]any{"name": "relevancy", "value": 2.0}}}, map[string]any{"id": "sku-2"}}}
+	post := func(path, id, summary, description string, params []*huma.Param, example any, answer any, handler func(*fiber.Ctx) error) route {
+		return route{method: http.MethodPost, path: path, maxBody: maxEventBody, handler: handler, operation: &huma.Operation{
+			OperationID: "metarank" + id, Tags: []string{"metarank"}, Summary: summary, Description: description, Parameters: params,
+			RequestBody: jsonBody(&huma.Schema{}, example), Responses: d.answers(http.StatusOK, "As Metarank answers.", answer)}}
+	}
+	out := scoped(ScopeRecommend,
+		post("/rank/{id}", "Rank", "Order given items for a user",
+			"What is shown is recorded when the ranking event comes to /feedback, not by this request. Items that are unknown, or that a rule removes, are left out.",
+			[]*huma.Param{model, queryParam("explain", "Tell more of each item.", &huma.Schema{Type: huma.TypeBoolean})}, ranking, metarankAnswer{}, s.metarankRank),
+		post("/recommend/{id}", "Recommend", "Recommend items to a user, or items like one", "One item and no user asks for items like it.",
+			[]*huma.Param{model}, map[string]any{"count": 10, "user": "alice", "items": []string{"sku-1"}}, metarankAnswer{}, s.metarankRecommend))
+	event := map[string]any{"event": "interaction", "id": "e4", "ranking": "e3", "timestamp": "1599391467000", "user": "u1", "session": "s1",
+		"type": "purchase", "item": "sku-1", "fields": []any{map[string]any{"name": "count", "value": 1}}}
+	return append(out, scoped(ScopeEvents,
+		post("/feedback", "Feedback", "Report events: one, a list, or one a line", "All are written, or none when one is not valid. The fields of an item or a user are all that it has.",
+			nil, event, metarankAccepted{}, s.metarankFeedback))...)
+}
+
+// scenario returns the scenario that a model's name stands for.
+func (s *Server) scenario(c *fiber.Ctx) (string, error) {
+	name, err := pathID(c)
+	return strings.ToLower(name), err
+}
+
+// metarankRank answers POST /rank/{model}.
+func (s *Server) metarankRank(c *fiber.Ctx) error {
+	start := time.Now()
+	scenario, err := s.scenario(c)
+	if err != nil {
+		return err
+	}
+	var in metarankEvent
+	if err := decodeLoose(c.Request().Body(), &in); err != nil {
+		return err
+	}
+	q := recommender.RankRequest{Request: recommender.Request{Scenario: scenario, UserID: in.User, Query: in.text("query"), Quiet: true}}
+	if q.UserID == "" {
+		q.AnonymousID = in.Session
+	}
+	for _, it := range in.Items {
+		q.Items = append(q.Items, it.ID)
+	}
+	resp, err := s.rec.Rank(s.context(c), q)
+	if err != nil {
+		return err
+	}
+	explain, _ := strconv.ParseBool(string(c.Context().QueryArgs().Peek("explain")))
+	return reply(c, http.StatusOK, metarankItems(resp.Items, start, explain))
+}
+
+// metarankRecommend answers POST /recommend/{model}.
+func (s *Server) metarankRecommend(c *fiber.Ctx) error {
+	start := time.Now()
+	scenario, err := s.scenario(c)
+	if err != nil {
+		return err
+	}
+	in := metarankRequest{Count: recommender.DefaultCount}
+	if err := decodeLoose(c.Request().Body(), &in); err != nil {
+		return err
+	}
+	if in.Count == 0 {
+		in.Count = -1 // written as 0: out of range
+	}
+	var resp *recommender.Response
+	if in.User == "" && len(in.Items) == 1 {
+		resp, err = s.rec.Similar(s.context(c), recommender.SimilarRequest{ItemID: in.Items[0], Count: in.Count, Scenario: scenario})
+	} else {
+		q := recommender.Request{Scenario: scenario, UserID: in.User, Count: in.Count, Exclude: in.Items}
+		if len(in.Items) > 0 {
+			q.SourceItem = in.Items[0]
+		}
+		resp, err = s.rec.Recommend(s.context(c), q)
+	}
+	if err != nil {
+		return err
+	}
+	return reply(c, http.StatusOK, metarankItems(resp.Items, start, false))
+}
+
+func metarankItems(items []recommender.Item, start time.Time, explain bool) metarankAnswer {
+	out := metarankAnswer{Took: time.Since(start).Milliseconds(), Items: make([]metarankScore, len(items))}
+	for i, it := range items {
+		out.Items[i] = metarankScore{Item: it.ItemID, Score: it.Score}
+		if explain {
+			out.Items[i].Features = []metarankField{{"source", it.Source}, {"rules", list(it.Reasons)}}
+		}
+	}
+	return out
+}
+
+// metarankFeedback answers POST /feedback.
+func (s *Server) metarankFeedback(c *fiber.Ctx) error {
+	start := time.Now()
+	rows, err := metarankEvents(c.Request().Body())
+	if err != nil {
+		return err
+	}
+	var wrong []fieldError
+	var events []streams.Event
+	for i := range rows {
+		e, bad := rows[i].event()
+		if bad != nil {
+			bad.Index = &i
+			wrong = append(wrong, *bad)
+			continue
+		}
+		events = append(events, e)
+	}
+	if len(wrong) > 0 {
+		return invalid(wrong...)
+	}
+	n, err := s.adapted(c, events, nil)
+	if err != nil {
+		return err
+	}
+	return reply(c, http.StatusOK, metarankAccepted{Accepted: n, Status: "ok", TookMillis: time.Since(start).Milliseconds()})
+}
+
+// metarankEvents reads one event, a list of them, or one a line.
+func metarankEvents(body []byte) ([]metarankEvent, error) {
+	if trimmed := bytes.TrimLeft(body, " \t\r\n"); bytes.HasPrefix(trimmed, []byte("[")) {
+		return oneOrMany[metarankEvent](body)
+	}
+	if err := readable(body); err != nil {
+		return nil, err
+	}
+	var out []metarankEvent
+	for dec := json.NewDecoder(bytes.NewReader(body)); len(out) <= maxEvents; {
+		var e metarankEvent
+		err := dec.Decode(&e)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		var at *json.SyntaxError
+		if errors.As(err, &at) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, syntax(err)
+		}
+		if err != nil {
+			return nil, invalid(typeError(err))
+		}
+		out = append(out, e)
+	}
+	if len(out) == 0 {
+		return nil, malformed("the body is empty: send an event or a list of events")
+	}
+	return out, nil
+}
+
+// event makes our event of one of Metarank's; codec.Validate judges the rest.
+func (x *metarankEvent) event() (e streams.Event, wrong *fieldError) {
+	e = streams.Event{ID: x.ID, Time: x.Timestamp.Truncate(time.Millisecond)}
+	switch x.Event {
+	case "item", "metadata": // the name of old
+		e.Type, e.Items, e.Attributes = streams.ItemUpsert, []streams.Line{{ItemID: x.Item}}, x.document()
+		return e, nil
+	case "user":
+		e.Type, e.UserID, e.Attributes = streams.UserUpsert, x.User, x.document()
+		return e, nil
+	case "ranking":
+		x.who(&e)
+		e.Type, e.RecommendationID, e.Query = streams.Exposure, x.ID, x.text("query")
+		for i, it := range x.Items {
+			e.Items = append(e.Items, streams.Line{ItemID: it.ID, Position: i + 1})
+		}
+		return e, nil
+	case "interaction":
+		return x.interaction(e)
+	}
+	return e, &fieldError{Field: "event", Message: "is none of item, user, ranking, interaction"}
+}
+
+func (x *metarankEvent) interaction(e streams.Event) (streams.Event, *fieldError) {
+	typ, ok := feedbackType(x.Type)
+	if !ok {
+		return e, &fieldError{Field: "type", Message: feedbackHint}
+	}
+	x.who(&e)
+	e.Type, e.RecommendationID = typ, x.Ranking
+	line := streams.Line{ItemID: x.Item}
+	if counted(typ) {
+		line.Quantity = 1
+	}
+	for _, f := range x.Fields {
+		n, isNumber := f.Value.(float64)
+		switch {
+		case !isNumber:
+		case counted(typ) && slices.Contains([]string{"count", "quantity"}, f.Name) && n >= 1 && n == math.Trunc(n) && n <= 1e6:
+			line.Quantity = int64(n)
+		case typ == streams.Rating && slices.Contains([]string{"rating", "value"}, f.Name):
+			e.Rating = n
+		}
+	}
+	e.Items = []streams.Line{line}
+	return e, nil
+}
+
+// who sets the subject: a visitor without a name is the session.
+func (x *metarankEvent) who(e *streams.Event) {
+	e.UserID, e.SessionID = x.User, x.Session
+	if x.User == "" {
+		e.AnonymousID = x.Session
+	}
+}
+
+// document is what the fields say, nil when nothing.
+func (x *metarankEvent) document() map[string]any {
+	var doc map[string]any
+	for _, f := range x.Fields {
+		if f.Name != "" {
+			if doc == nil {
+				doc = map[string]any{}
+			}
+			doc[f.Name] = f.Value
+		}
+	}
+	return doc
+}
+
+// text returns the field of that name when it is a text.
+func (x *metarankEvent) text(name string) string {
+	for _, f := range x.Fields {
+		if text, ok := f.Value.(string); ok && f.Name == name {
+			return text
+		}
+	}
+	return ""
+}
