@@ -14,6 +14,7 @@ package kafka
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -105,6 +106,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Registerer receives the metrics; nil keeps them unpublished.
 	Registerer prometheus.Registerer
+	// Headers are put on every message that Producer.Write writes, by the context of the write: a trace's
+	// place in it. nil = none.
+	Headers func(context.Context) []Header
 }
 
 // Validate returns what is wrong with the options, or nil. The constructors do not; what they make

@@ -106,6 +106,12 @@ func (p *Producer) Write(ctx context.Context, events ...streams.Event) error {
 	errs := make([]error, len(events))
 	messages := make([]kafkago.Message, 0, len(events))
 	index := make([]int, 0, len(events))
+	var headers []kafkago.Header // shared by all messages, which do not change them
+	if p.options.Headers != nil {
+		for _, h := range p.options.Headers(ctx) {
+			headers = append(headers, kafkago.Header(h))
+		}
+	}
 	for i := range events {
 		value, err := codec.Encode(&events[i])
 		if err != nil {
@@ -116,7 +122,7 @@ func (p *Producer) Write(ctx context.Context, events ...streams.Event) error {
 		messages = append(messages, kafkago.Message{
 			Topic: p.options.Topic(events[i].Type.Stream()),
 			Key:   []byte(events[i].Key()),
-			Value: value,
+			Value: value, Headers: headers,
 		})
 		index = append(index, i)
 	}
