@@ -18,11 +18,12 @@ const modulePath = "github.com/sartorhq/sartor"
 // import of ours. It knows packages that do not exist yet; one that it does not know fails the test.
 // A stage imports the nouns that it consumes and nothing of who consumes its own.
 var packageTable = map[string][]string{
-	"streams":       {},
-	"streams/codec": {"streams"},
-	"streams/kafka": {"streams", "streams/codec"},
-	"streams/file":  {"streams", "streams/codec"},
-	"streams/synth": {"streams"},
+	"streams":         {},
+	"streams/codec":   {"streams"},
+	"streams/kafka":   {"streams", "streams/codec"},
+	"streams/file":    {"streams", "streams/codec"},
+	"streams/synth":   {"streams"},
+	"streams/archive": {"streams"},
 
 	"features":            {"streams"},
 	"features/redisstore": {"features"},
