@@ -144,7 +144,7 @@ func spanOf(window time.Duration, now time.Time) span {
 // total adds up the counter of a measure, event type and filter's suffix over its whole life (window
 // 0) or a window. It runs several times per field of every request, so names are built in one buffer.
 func (st *State) total(m measure, t streams.Type, suffix string, window time.Duration, now time.Time) int64 {
-	if st == nil {
+	if st == nil || len(st.Counters) == 0 {
 		return 0
 	}
 	var space [64]byte

@@ -2,6 +2,8 @@ package recommender
 
 import (
 	"maps"
+	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,21 +27,55 @@ type catalog struct {
 	agedRow  int
 }
 
-// row is one item and what the precomputed lists sort by.
+// row is one item: what is stored of it, and what the precomputed lists sort by. Most rows of a large
+// catalogue are never shown, so that the item itself is made when it is first asked for.
 type row struct {
-	item  *features.Item
-	state *features.State // nil when only the model knows the item
-	key   [sortKeys]float64
+	id      string
+	state   *features.State // nil when only the model knows the item
+	view    *itemView
+	deleted bool
+	key     [sortKeys]float64
+	sales   map[string]int64 // units sold in 7 days by country; nil for none
+	made    atomic.Pointer[features.Item]
+	// asked is set when the item is asked for; see catalog.age.
+	asked atomic.Bool
 	// facts is what the rule set knew of the item when it was last a candidate.
 	facts atomic.Pointer[rules.Facts]
 }
 
+// itemView says how, and for which moment, rows are computed. Rows of one update share it.
+type itemView struct {
+	schema *features.Schema
+	now    time.Time
+	keys   *features.ItemReader // of what lists sort by
+}
+
+// keyFields are the item fields that lists sort by.
+var keyFields = []string{"sales_1h", "sales_24h", "sales_7d", "sales_30d", "trend", "created_at"}
+
+func newView(schema *features.Schema, now time.Time) *itemView {
+	return &itemView{schema: schema, now: now, keys: schema.ItemReader(keyFields)}
+}
+
+// item returns the item, always the same one.
+func (r *row) item() *features.Item {
+	if !r.asked.Load() {
+		r.asked.Store(true)
+	}
+	if it := r.made.Load(); it != nil {
+		return it
+	}
+	r.made.CompareAndSwap(nil, r.view.schema.Item(r.id, r.state, r.view.now))
+	return r.made.Load()
+}
+
 // known returns what the set knows of the item, evaluated once per set.
 func (r *row) known(set *rules.Set) *rules.Facts {
-	if f := r.facts.Load(); f.Of(set, r.item) {
+	it := r.item()
+	if f := r.facts.Load(); f.Of(set, it) {
 		return f
 	}
-	f := set.Facts(r.item)
+	f := set.Facts(it)
 	r.facts.Store(f)
 	return f
 }
@@ -59,25 +95,69 @@ const (
 	sortKeys
 )
 
-func newRow(schema *features.Schema, id string, st *features.State, now time.Time) *row {
-	r := &row{item: schema.Item(id, st, now), state: st}
-	if r.item.Deleted {
-		return r
+// newRow returns a row of its own.
+func newRow(v *itemView, id string, st *features.State) *row {
+	r := new(row)
+	v.fill(r, id, st, new(features.Item))
+	return r
+}
+
+// fill makes the row of an item. it is room that the next call may use again.
+func (v *itemView) fill(r *row, id string, st *features.State, it *features.Item) {
+	r.id, r.state, r.view = id, st, v
+	if st == nil {
+		return
 	}
-	env := r.item.Env
+	v.keys.Read(it, id, st, v.now)
+	if r.deleted = it.Deleted; r.deleted {
+		return
+	}
+	r.sales = it.SalesByCountry
 	r.key = [sortKeys]float64{
-		bySales1h:  number(env["sales_1h"]),
-		bySales24h: number(env["sales_24h"]),
-		bySales7d:  number(env["sales_7d"]),
-		bySales30d: number(env["sales_30d"]),
-		byUnits:    float64(r.item.UnitsTotal),
-		byViews:    float64(r.item.ViewsTotal),
-		byTrend:    max(0, number(env["trend"])-1), // 1 = steady
+		bySales1h:  number(it.Env["sales_1h"]),
+		bySales24h: number(it.Env["sales_24h"]),
+		bySales7d:  number(it.Env["sales_7d"]),
+		bySales30d: number(it.Env["sales_30d"]),
+		byUnits:    float64(it.UnitsTotal),
+		byViews:    float64(it.ViewsTotal),
+		byTrend:    max(0, number(it.Env["trend"])-1), // 1 = steady
 	}
-	if t, ok := env["created_at"].(time.Time); ok && !t.IsZero() && !t.After(now) {
+	if t, ok := it.Env["created_at"].(time.Time); ok && !t.IsZero() && !t.After(v.now) {
 		r.key[byCreated] = float64(t.UnixMilli())
 	}
-	return r
+}
+
+// manyRows is how many rows are worth the work of several processors.
+const manyRows = 4096
+
+// newRows makes the rows of many items at once.
+func newRows(v *itemView, items []features.ItemState) []*row {
+	out := make([]*row, len(items))
+	room := make([]row, len(items))
+	inParts(len(items), func(from, to int) {
+		var it features.Item
+		for i := from; i < to; i++ {
+			out[i] = &room[i]
+			v.fill(out[i], items[i].ID, items[i].State, &it)
+		}
+	})
+	return out
+}
+
+// inParts does the numbers 0..n-1 in parts whose ends are multiples of 64: at once by all processors when
+// they are many.
+func inParts(n int, do func(from, to int)) {
+	workers := runtime.GOMAXPROCS(0)
+	if n < manyRows || workers == 1 {
+		do(0, n)
+		return
+	}
+	step := (n/workers + 64) / 64 * 64
+	var done sync.WaitGroup
+	for from := 0; from < n; from += step {
+		done.Go(func() { do(from, min(from+step, n)) })
+	}
+	done.Wait()
 }
 
 // number reads a feature of one of the numeric types of a schema; anything else is 0.
@@ -105,7 +185,7 @@ func (c *catalog) find(id string) (int32, bool) {
 // item is a features.ItemLookup.
 func (c *catalog) item(id string) *features.Item {
 	if i, ok := c.find(id); ok {
-		return c.rows[i].item
+		return c.rows[i].item()
 	}
 	return nil
 }
@@ -123,20 +203,21 @@ func (c *catalog) align(m models.Model, schema *features.Schema, now time.Time) 
 		vectors:  len(ids),
 		agedHour: c.agedHour,
 	}
+	view := newView(schema, now)
 	for _, id := range ids {
 		var r *row
 		if i, ok := c.find(id); ok {
 			r = c.rows[i]
 		} else {
-			r = newRow(schema, id, nil, now)
+			r = newRow(view, id, nil)
 		}
 		out.append(id, r)
 	}
 	for _, r := range c.rows {
-		if _, ok := out.base[r.item.ID]; ok || r.state == nil {
+		if _, ok := out.base[r.id]; ok || r.state == nil {
 			continue // placed above, or known from an earlier model only
 		}
-		out.append(r.item.ID, r)
+		out.append(r.id, r)
 	}
 	if !c.aging(now) {
 		out.agedHour, out.agedRow = hourOf(now), len(out.rows)
@@ -152,7 +233,7 @@ func (c *catalog) append(id string, r *row) {
 }
 
 func (c *catalog) count(r *row, by int) {
-	if !r.item.Deleted {
+	if !r.deleted {
 		c.live += by
 	}
 	if r.state != nil {
@@ -174,20 +255,24 @@ func (c *catalog) update(items []features.ItemState, schema *features.Schema, no
 	next := *c
 	next.rows = append(make([]*row, 0, len(c.rows)+len(items)), c.rows...)
 	next.added = maps.Clone(c.added)
-	for _, it := range items {
-		r := newRow(schema, it.ID, it.State, now)
+	view := newView(schema, now)
+	for n, r := range newRows(view, items) {
+		it := &items[n]
 		i, ok := next.find(it.ID)
 		if !ok {
 			i = next.grow(it.ID)
 		} else {
 			next.count(next.rows[i], -1)
+			if next.rows[i].asked.Load() {
+				r.item() // it will be asked for again: not by a request first
+			}
 		}
 		next.rows[i] = r
 		next.count(r, 1)
 		changed = append(changed, i)
 	}
 	if aging {
-		changed = append(changed, next.age(schema, now, ageRows)...)
+		changed = append(changed, next.age(view, ageRows)...)
 	} else {
 		next.agedHour, next.agedRow = hourOf(now), len(next.rows)
 	}
@@ -225,19 +310,27 @@ func (c *catalog) aging(now time.Time) bool {
 }
 
 // age recomputes the windowed values of up to limit rows and remembers how far it came, so that the
-// turn of an hour costs a bounded amount of work per refresh.
-func (c *catalog) age(schema *features.Schema, now time.Time, limit int) (changed []int32) {
-	if h := hourOf(now); h != c.agedHour {
+// turn of an hour costs a bounded amount of work per refresh. Items that were asked for since the last
+// turn are made again; the others are forgotten, which bounds the memory to what is shown.
+func (c *catalog) age(view *itemView, limit int) (changed []int32) {
+	if h := hourOf(view.now); h != c.agedHour {
 		c.agedHour, c.agedRow = h, 0
 	}
-	end := min(len(c.rows), c.agedRow+limit)
+	from, end := c.agedRow, min(len(c.rows), c.agedRow+limit)
+	items := make([]features.ItemState, 0, end-from)
 	for ; c.agedRow < end; c.agedRow++ {
-		old := c.rows[c.agedRow]
-		if old.state == nil || old.item.Deleted {
-			continue
+		if old := c.rows[c.agedRow]; old.state != nil && !old.deleted {
+			items = append(items, features.ItemState{ID: old.id, State: old.state})
+			changed = append(changed, int32(c.agedRow))
 		}
-		c.rows[c.agedRow] = newRow(schema, old.item.ID, old.state, now)
-		changed = append(changed, int32(c.agedRow))
+	}
+	for n, r := range newRows(view, items) {
+		i := changed[n]
+		if c.rows[i].asked.Load() {
+			r.item()
+			r.asked.Store(false)
+		}
+		c.rows[i] = r
 	}
 	return changed
 }

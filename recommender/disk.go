@@ -78,7 +78,7 @@ func writeCatalogue(w io.Writer, s *snapshot, now time.Time) error {
 			continue
 		}
 		st := r.state
-		if err := enc.Encode(diskItem{r.item.ID, st.Counters, st.Doc, st.DocTime, st.RemovedAt}); err != nil {
+		if err := enc.Encode(diskItem{r.id, st.Counters, st.Doc, st.DocTime, st.RemovedAt}); err != nil {
 			return err
 		}
 	}

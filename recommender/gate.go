@@ -43,8 +43,8 @@ func (g *gate) open(row int32) bool { return g.bits.Has(int(row)) && g.late(row)
 
 // late tells what the bitmap cannot: the exclude list and a mixed filter.
 func (g *gate) late(row int32) bool {
-	it := g.cat.rows[row].item
-	if len(g.exclude) > 0 && g.exclude[it.ID] || len(g.shown) > 0 && g.shown[itemHash(it.ID)] {
+	r := g.cat.rows[row]
+	if len(g.exclude) > 0 && g.exclude[r.id] || len(g.shown) > 0 && g.shown[itemHash(r.id)] {
 		return false
 	}
 	if g.mixed == nil {
@@ -56,7 +56,7 @@ func (g *gate) late(row int32) bool {
 	if g.overBudget {
 		return false
 	}
-	ok, err := g.mixed.Match(g.env, it)
+	ok, err := g.mixed.Match(g.env, r.item())
 	return ok && err == nil
 }
 

@@ -42,13 +42,13 @@ func buildLists(c *catalog) *lists {
 	}
 	countries := make(map[string]*topN)
 	for i, r := range c.rows {
-		if r.item.Deleted {
+		if r.deleted {
 			continue
 		}
 		for k, value := range r.key {
 			tops[k].offer(int32(i), value)
 		}
-		for country, units := range r.item.SalesByCountry {
+		for country, units := range r.sales {
 			t := countries[country]
 			if t == nil {
 				t = newTopN(c, countryRows)
@@ -84,7 +84,7 @@ func busiest(countries map[string]*topN) []string {
 func (c *catalog) search(value func(*row) float64, n int, allowed func(int32) bool) ranking {
 	t := newTopN(c, n)
 	for i, r := range c.rows {
-		if v := value(r); v > 0 && !r.item.Deleted && allowed(int32(i)) {
+		if v := value(r); v > 0 && !r.deleted && allowed(int32(i)) {
 			t.offer(int32(i), v)
 		}
 	}
@@ -129,7 +129,7 @@ func (t *topN) worse(a, b ranked) bool {
 	if a.value != b.value {
 		return a.value < b.value
 	}
-	return t.c.rows[a.row].item.ID > t.c.rows[b.row].item.ID
+	return t.c.rows[a.row].id > t.c.rows[b.row].id
 }
 
 // ranking empties the heap.

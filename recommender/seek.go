@@ -28,7 +28,7 @@ type sought struct {
 func newSought(seek *rules.Seek, m *mask) *sought { return &sought{seek: seek, mask: m} }
 
 func seekMask(seek *rules.Seek) *mask {
-	return newMask(func(it *features.Item) (string, bool) { return "", seek.Match(it) })
+	return newMask(seek.ItemFields(), func(it *features.Item) (string, bool) { return "", seek.Match(it) })
 }
 
 // ranked returns the rows in the rule's order.
@@ -36,7 +36,7 @@ func (o *sought) ranked(c *catalog) ranking {
 	o.once.Do(func() {
 		t := newTopN(c, seekRows)
 		eachRow(o.mask.fill(c).bits, func(row int32) {
-			if it := c.rows[row].item; !it.Deleted {
+			if it := c.rows[row].item(); !it.Deleted {
 				t.place(row, o.seek.Value(it))
 			}
 		})

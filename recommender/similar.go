@@ -71,14 +71,14 @@ func (w *work) gatherSimilar(id string) ServedBy {
 	w.lose(DegradedNoVector)
 	category := ""
 	if known {
-		category, _ = w.s.cat.rows[row].item.Env["category"].(string)
+		category, _ = w.s.cat.rows[row].item().Env["category"].(string)
 	}
 	if category == "" {
 		w.offer(w.contextual(), w.drawn(w.contextual(), depth), nil)
 		return ServedByPopular
 	}
 	same := func(row int32) bool {
-		c, _ := w.s.cat.rows[row].item.Env["category"].(string)
+		c, _ := w.s.cat.rows[row].item().Env["category"].(string)
 		return c == category && w.gate.open(row)
 	}
 	f := rules.Fetch{Source: rules.SourcePopular}

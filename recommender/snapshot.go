@@ -3,6 +3,7 @@ package recommender
 import (
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -50,37 +51,73 @@ const (
 // mask is the set of rows that pass a test, computed when first asked for.
 type mask struct {
 	once sync.Once
-	// test returns the id of what removes the item, or "" and true for an item that passes.
-	test func(*features.Item) (by string, ok bool)
-	bits index.Bitmap
+	// test returns the id of what removes the item, or "" and true for an item that passes. It looks at
+	// nothing but fields, and does not keep the item.
+	test   itemTest
+	fields []string
+	key    string // of a scenario's mask: its static rules
+	bits   index.Bitmap
 	// removed counts the rows by what removed them.
 	removed map[string]int
 }
 
-func newMask(test func(*features.Item) (string, bool)) *mask { return &mask{test: test} }
+// itemTest is the test of a mask.
+type itemTest func(*features.Item) (by string, ok bool)
 
-// fill computes the mask over the catalogue once.
+func newMask(fields []string, test itemTest) *mask { return &mask{test: test, fields: fields} }
+
+// again returns the mask before it was filled.
+func (m *mask) again() *mask { return &mask{test: m.test, fields: m.fields, key: m.key} }
+
+// fill computes the mask over the catalogue once. Of an item that was never asked for it computes the
+// fields that the test looks at, and keeps none.
 func (m *mask) fill(c *catalog) *mask {
 	m.once.Do(func() {
 		m.bits = index.NewBitmap(len(c.rows))
 		m.removed = make(map[string]int)
-		for i, r := range c.rows {
-			if by, ok := m.test(r.item); ok {
-				m.bits.Set(i)
-			} else {
-				m.removed[by]++
+		var counting sync.Mutex
+		inParts(len(c.rows), func(from, to int) {
+			removed, judge := make(map[string]int), m.judge(c)
+			for i := from; i < to; i++ {
+				if by, ok := judge(c.rows[i]); ok {
+					m.bits.Set(i) // parts share no word
+				} else {
+					removed[by]++
+				}
 			}
-		}
+			counting.Lock()
+			defer counting.Unlock()
+			for by, n := range removed {
+				m.removed[by] += n
+			}
+		})
 	})
 	return m
+}
+
+// judge returns the test of a row, for one goroutine.
+func (m *mask) judge(c *catalog) func(*row) (by string, ok bool) {
+	if len(c.rows) == 0 {
+		return nil
+	}
+	reader, room := c.rows[0].view.schema.ItemReader(m.fields), new(features.Item)
+	return func(r *row) (string, bool) {
+		it := r.made.Load()
+		if it == nil {
+			reader.Read(room, r.id, r.state, r.view.now)
+			it = room
+		}
+		return m.test(it)
+	}
 }
 
 // carry returns the mask of the next catalog, given the rows that changed since old: the cost is
 // that of what changed, so a request never pays for a refresh.
 func (m *mask) carry(old, next *catalog, changed []int32) *mask {
 	m.fill(old)
-	out := newMask(m.test)
+	out := m.again()
 	out.once.Do(func() {
+		before, after := m.judge(old), m.judge(next)
 		out.bits = index.NewBitmap(len(next.rows))
 		copy(out.bits, m.bits)
 		out.removed = maps.Clone(m.removed)
@@ -91,11 +128,11 @@ func (m *mask) carry(old, next *catalog, changed []int32) *mask {
 			}
 			done[i] = true
 			if int(i) < len(old.rows) && !m.bits.Has(int(i)) {
-				by, _ := m.test(old.rows[i].item)
+				by, _ := before(old.rows[i])
 				out.removed[by]--
 			}
 			out.bits.Clear(int(i))
-			if by, ok := out.test(next.rows[i].item); ok {
+			if by, ok := after(next.rows[i]); ok {
 				out.bits.Set(int(i))
 			} else {
 				out.removed[by]++
@@ -105,10 +142,10 @@ func (m *mask) carry(old, next *catalog, changed []int32) *mask {
 	return out
 }
 
-// maxScenarios bounds the masks that are kept: scenario names come from requests.
+// maxScenarios bounds the scenarios whose masks are kept: their names come from requests.
 const maxScenarios = 64
 
-// maskCache holds the allowed rows by scenario.
+// maskCache holds the allowed rows by scenario. Scenarios with the same static rules share a mask.
 type maskCache struct{ *lru[string, *mask] }
 
 func newMaskCache() *maskCache { return &maskCache{newLRU[string, *mask](maxScenarios)} }
@@ -116,13 +153,66 @@ func newMaskCache() *maskCache { return &maskCache{newLRU[string, *mask](maxScen
 // removedDeleted is what a mask names for an item that is no longer in the catalogue.
 const removedDeleted = "deleted"
 
+// carried returns the cache with each mask replaced by what next makes of it.
+func (c *maskCache) carried(next func(*mask) *mask) *maskCache {
+	out, done := newMaskCache(), make(map[*mask]*mask)
+	for _, e := range slices.Backward(c.all()) {
+		if done[e.value] == nil {
+			done[e.value] = next(e.value)
+		}
+		out.put(e.key, done[e.value])
+	}
+	return out
+}
+
 // allowed returns the rows that no static rule of the scenario removes.
 func (s *snapshot) allowed(scenario string) *mask {
-	m := s.masks.getOrPut(scenario, func() *mask { return newMask(staticTest(s.rules, scenario)) })
+	m, ok := s.masks.get(scenario)
+	if !ok {
+		made := s.newAllowed(scenario)
+		m = s.masks.getOrPut(scenario, func() *mask { return made })
+	}
 	return m.fill(s.cat)
 }
 
-func staticTest(set *rules.Set, scenario string) func(*features.Item) (string, bool) {
+// newAllowed returns the mask of a scenario with the same static rules, else a new one.
+func (s *snapshot) newAllowed(scenario string) *mask {
+	key := strings.Join(s.rules.StaticRules(scenario), "\n")
+	for _, e := range s.masks.all() {
+		if e.value.key == key {
+			return e.value
+		}
+	}
+	m := newMask(s.rules.ItemFields(), staticTest(s.rules, scenario))
+	m.key = key
+	return m
+}
+
+// warm computes what requests would otherwise wait for: the masks of the scenarios that were asked for
+// before or that rules name, and what the rules know of the items that are being shown.
+func (s *snapshot) warm(asked []lruEntry[string, *mask]) {
+	names := append([]string{DefaultScenario}, s.rules.Scenarios()...)
+	names = slices.Clip(names[:min(len(names), maxScenarios/2)])
+	for _, e := range slices.Backward(asked) {
+		names = append(names, e.key)
+	}
+	for _, name := range names {
+		s.allowed(name)
+	}
+}
+
+// learn evaluates the rule set for the items that are being shown.
+func (s *snapshot) learn() {
+	inParts(len(s.cat.rows), func(from, to int) {
+		for _, r := range s.cat.rows[from:to] {
+			if r.made.Load() != nil {
+				r.known(s.rules)
+			}
+		}
+	})
+}
+
+func staticTest(set *rules.Set, scenario string) itemTest {
 	return func(it *features.Item) (string, bool) {
 		if it.Deleted {
 			return removedDeleted, false
@@ -134,11 +224,11 @@ func staticTest(set *rules.Set, scenario string) func(*features.Item) (string, b
 
 // filtered returns the rows that an item-only filter keeps. src is the filter's text.
 func (s *snapshot) filtered(src string, cond *rules.Condition) *mask {
-	m := s.filters.getOrPut(src, func() *mask { return newMask(filterTest(cond)) })
+	m := s.filters.getOrPut(src, func() *mask { return newMask(cond.ItemFields(), filterTest(cond)) })
 	return m.fill(s.cat)
 }
 
-func filterTest(cond *rules.Condition) func(*features.Item) (string, bool) {
+func filterTest(cond *rules.Condition) itemTest {
 	env := &rules.Env{User: &features.User{}, Context: map[string]any{}}
 	return func(it *features.Item) (string, bool) {
 		ok, err := cond.Match(env, it)
@@ -162,9 +252,8 @@ func (s *snapshot) withRules(set *rules.Set, given bool, now time.Time) *snapsho
 	next.versions.Rules = set.Version()
 	next.builtAt = now
 	next.masks = newMaskCache()
-	for _, e := range slices.Backward(s.masks.all()) {
-		next.allowed(e.key)
-	}
+	next.warm(s.masks.all())
+	next.learn()
 	next.seeks = newLRU[string, *sought](maxSeeks)
 	return &next
 }
@@ -184,12 +273,10 @@ func (s *snapshot) withModel(m models.Model, schema *features.Schema, now time.T
 	next.cat = s.cat.align(m, schema, now)
 	next.rank(now)
 	next.masks = newMaskCache()
-	for _, e := range slices.Backward(s.masks.all()) {
-		next.allowed(e.key)
-	}
+	next.warm(s.masks.all())
 	next.filters = newLRU[string, *mask](s.filters.max)
 	for _, e := range slices.Backward(s.filters.all()) {
-		next.filters.put(e.key, newMask(e.value.test).fill(next.cat))
+		next.filters.put(e.key, e.value.again().fill(next.cat))
 	}
 	next.seeks = newLRU[string, *sought](maxSeeks)
 	return &next
@@ -200,13 +287,10 @@ func (s *snapshot) emptied(schema *features.Schema, now time.Time) *snapshot {
 	next := *s
 	next.cat, next.origin = (&catalog{}).align(s.model, schema, now), originNone
 	next.rank(now)
-	next.masks = newMaskCache()
-	for _, e := range slices.Backward(s.masks.all()) {
-		next.masks.put(e.key, newMask(e.value.test))
-	}
+	next.masks = s.masks.carried(func(m *mask) *mask { return m.again() })
 	next.filters = newLRU[string, *mask](s.filters.max)
 	for _, e := range slices.Backward(s.filters.all()) {
-		next.filters.put(e.key, newMask(e.value.test))
+		next.filters.put(e.key, e.value.again())
 	}
 	next.seeks = newLRU[string, *sought](maxSeeks)
 	return &next
@@ -223,10 +307,8 @@ func (s *snapshot) withItems(cat *catalog, changed []int32, from origin, now tim
 	if len(changed) == 0 {
 		return &next
 	}
-	next.masks = newMaskCache()
-	for _, e := range slices.Backward(s.masks.all()) {
-		next.masks.put(e.key, e.value.carry(s.cat, cat, changed))
-	}
+	next.masks = s.masks.carried(func(m *mask) *mask { return m.carry(s.cat, cat, changed) })
+	next.warm(nil)
 	next.filters = newLRU[string, *mask](s.filters.max)
 	for _, e := range slices.Backward(s.filters.all()) {
 		next.filters.put(e.key, e.value.carry(s.cat, cat, changed))

@@ -73,7 +73,7 @@ func (s *snapshot) chain(f rules.Fetch) []step {
 		return append([]step{{
 			label:   "units sold in 7d in the country",
 			ranking: s.lists.country[country],
-			value:   func(r *row) float64 { return float64(r.item.SalesByCountry[country]) },
+			value:   func(r *row) float64 { return float64(r.sales[country]) },
 		}}, hot...)
 	case rules.SourceTrending:
 		return append([]step{s.keyStep("trend", byTrend)}, s.hot("24h")...)

@@ -26,3 +26,25 @@ func (l *layout) itemFields() []string {
 	slices.Sort(out)
 	return slices.Compact(out)
 }
+
+// StaticRules names the rules that StaticExcludes asks for the scenario: two scenarios with the same
+// exclude the same items.
+func (s *Set) StaticRules(scenario string) []string {
+	var ids []string
+	for _, r := range s.static {
+		if r.scope.holds(scenario, "") {
+			ids = append(ids, r.id)
+		}
+	}
+	return ids
+}
+
+// Scenarios names the scenarios that some rule is limited to, sorted.
+func (s *Set) Scenarios() []string {
+	var names []string
+	for _, r := range s.rules {
+		names = append(names, r.scope.Scenarios...)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
