@@ -73,6 +73,9 @@ type ConsumerOptions struct {
 	SessionTimeout time.Duration
 	// Version is written into dead letters.
 	Version string
+	// NoLetters passes over messages that are no events instead of writing them to the dead letters:
+	// for the second group that reads a log, whose first one has written them.
+	NoLetters bool
 }
 
 // maxAhead is the default of MaxAhead, which ReadAll goes by too.

@@ -18,10 +18,25 @@ import (
 // It keeps trying while brokers do not answer, up to a minute without progress. An error of fn ends
 // the reading and is returned.
 func ReadAll(ctx context.Context, options Options, which []streams.Stream, fn func(streams.Record) error) error {
+	return ReadAfter(ctx, options, which, func(string, int) int64 { return 0 }, fn)
+}
+
+// ReadAfter is ReadAll from the offsets on that start names: for a reader who has what is before them
+// from elsewhere. What is before them decides all the same what a repeat is. It fails when a partition
+// ends before its start: the topic was created anew, and the two histories do not belong together.
+func ReadAfter(ctx context.Context, options Options, which []streams.Stream, start func(topic string, partition int) int64, fn func(streams.Record) error) error {
 	bad := 0
 	var current *part
 	var known *repeats
-	err := readRaw(ctx, options, which, func(p *part, m *message) error {
+	var from int64
+	err := readParts(ctx, options, which, func(p *part) error {
+		from = start(p.topic, p.partition)
+		if from > p.end {
+			return fmt.Errorf("topic %s partition %d ends at offset %d, and it is to be read from %d on: the topic was created anew or cut", p.topic, p.partition, p.end, from)
+		}
+		p.first = max(p.first, from-options.horizon(p.stream))
+		return nil
+	}, func(p *part, m *message) error {
 		if p != current {
 			current, known = p, newRepeats(&options, p.stream)
 		}
@@ -33,7 +48,7 @@ func ReadAll(ctx context.Context, options Options, which []streams.Stream, fn fu
 			bad++
 			return nil
 		}
-		if known.seen(&e, m.offset) {
+		if known.seen(&e, m.offset) || m.offset < from {
 			return nil
 		}
 		return fn(streams.Record{Position: streams.Position{Topic: p.topic, Partition: p.partition, Offset: m.offset}, Event: e})
@@ -46,6 +61,11 @@ func ReadAll(ctx context.Context, options Options, which []streams.Stream, fn fu
 
 // readRaw is ReadAll for messages as they are. A message and its bytes are the caller's.
 func readRaw(ctx context.Context, options Options, which []streams.Stream, each func(*part, *message) error) error {
+	return readParts(ctx, options, which, func(*part) error { return nil }, each)
+}
+
+// readParts is readRaw with a say in what is read of each partition, before it is read.
+func readParts(ctx context.Context, options Options, which []streams.Stream, begin func(*part) error, each func(*part, *message) error) error {
 	if err := options.Validate(); err != nil {
 		return err
 	}
@@ -60,6 +80,9 @@ func readRaw(ctx context.Context, options Options, which []streams.Stream, each 
 	}
 	r := reading{pool: p, each: each}
 	for _, next := range parts {
+		if err := begin(next); err != nil {
+			return err
+		}
 		if err := r.partition(ctx, next); err != nil {
 			return err
 		}

@@ -142,7 +142,7 @@ func (w *worker) pump(following, applying context.Context, store Partition, t *t
 // be passed before its letter is written.
 func (w *worker) flush(ctx context.Context, store Partition, b *batch, end int64) error {
 	m := w.consumer.metrics
-	if len(b.bad) > 0 {
+	if len(b.bad) > 0 && !w.consumer.config.NoLetters {
 		w.reach("before-letters")
 		if err := w.bury(ctx, b.bad); err != nil {
 			return err
