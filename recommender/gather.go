@@ -24,13 +24,20 @@ type pool struct {
 	list []rules.Candidate
 	// alone holds one list per source, shared by all candidates that have no other.
 	alone map[rules.Source][]rules.Source
+	// vectors are the items' in the model, nil unless a rule compares them.
+	vectors *models.Items
 }
 
 func newPool(s *snapshot, size int) *pool {
-	return &pool{
+	p := &pool{
 		cat: s.cat, set: s.rules, at: newRowMap(size), list: make([]rules.Candidate, 0, size),
 		alone: make(map[rules.Source][]rules.Source, 4),
 	}
+	if s.model != nil && s.rules.Vectors() {
+		items := s.model.Items()
+		p.vectors = &items
+	}
+	return p
 }
 
 // add offers a row from a source. An item that is offered twice keeps its higher base score and
@@ -40,7 +47,7 @@ func (p *pool) add(row int32, base float64, src rules.Source) {
 	if !ok {
 		p.at.put(row, len(p.list))
 		r := p.cat.rows[row]
-		p.list = append(p.list, rules.Candidate{Item: r.item(), Base: base, Sources: p.only(src), Facts: r.known(p.set)})
+		p.list = append(p.list, rules.Candidate{Item: r.item, Base: base, Sources: p.only(src), Facts: r.known(p.set), Vector: p.vector(row)})
 		return
 	}
 	c := &p.list[i]
@@ -56,6 +63,14 @@ func (p *pool) add(row int32, base float64, src rules.Source) {
 	case !slices.Contains(c.Sources, src):
 		c.Sources = append(slices.Clip(c.Sources), src)
 	}
+}
+
+// vector is what rules compare an item by, nil when it has none or nobody asks.
+func (p *pool) vector(row int32) []float32 {
+	if p.vectors == nil || int(row) >= p.cat.vectors {
+		return nil
+	}
+	return tasteOf(*p.vectors, vectorOf(*p.vectors, row))
 }
 
 func (p *pool) only(src rules.Source) []rules.Source {
@@ -106,6 +121,9 @@ func (w *work) gather() {
 	depth := searchDepth(w.q.Count)
 	w.pool = newPool(w.s, depth+64)
 	model := w.fromModel(depth)
+	if w.s.rules.Vectors() {
+		w.encode()
+	}
 	switch {
 	case w.plan.Replace != nil:
 		f := *w.plan.Replace
@@ -135,10 +153,8 @@ func (w *work) fromModel(depth int) (out modelScores) {
 	if w.s.model == nil || w.s.index.Len() == 0 || w.plan.Replace != nil && w.plan.KeepModel <= 0 {
 		return out
 	}
-	encoding := w.begin()
-	vec, ok := w.s.model.Encode(w.user, w.q.now)
-	w.span("encode", encoding)
-	if !ok || len(vec) != w.s.model.Items().Dim {
+	vec := w.encode()
+	if vec == nil {
 		w.trail.noVector()
 		return out
 	}
@@ -174,12 +190,10 @@ func (w *work) contextual() rules.Fetch {
 
 // drawn takes up to n open rows that a fetch asks for.
 func (w *work) drawn(f rules.Fetch, n int) []sourced {
-	if f.Source == rules.SourceSimilar {
-		rows := w.like(w.passes(f), n)
-		w.trail.source(f, len(rows), []string{"nearness to " + w.origin()})
-		return rows
+	rows, used, ok := w.special(f, n, w.passes(f))
+	if !ok {
+		rows, used = w.s.draw(w.s.chain(f), n, w.passes(f))
 	}
-	rows, used := w.s.draw(w.s.chain(f), n, w.passes(f))
 	w.trail.source(f, len(rows), used)
 	return rows
 }
@@ -193,7 +207,7 @@ func (w *work) passes(f rules.Fetch) func(int32) bool {
 		if !w.gate.open(row) {
 			return false
 		}
-		ok, err := f.Match.Match(w.env, w.s.cat.rows[row].item())
+		ok, err := f.Match.Match(w.env, w.s.cat.rows[row].item)
 		return ok && err == nil
 	}
 }
@@ -272,8 +286,8 @@ func (w *work) fill(want int) (exhausted bool) {
 			chain = append(chain, everything())
 		}
 		rows, used := w.s.draw(chain, want, open)
-		if f.Source == rules.SourceSimilar {
-			rows, used = w.like(open, want), []string{"nearness to " + w.origin()}
+		if own, words, ok := w.special(f, want, open); ok {
+			rows, used = own, words
 		}
 		if len(rows) == 0 {
 			continue

@@ -98,15 +98,9 @@ func (w *work) gatherGiven(given []string) ServedBy {
 	plan.Replace, plan.Inject, plan.Seek, plan.Fill = nil, nil, nil, nil
 	w.plan = &plan
 	w.pool = newPool(w.s, len(given))
-	var vec []float32
-	if w.s.model != nil {
-		encoding := w.begin()
-		if v, ok := w.s.model.Encode(w.user, w.q.now); ok && len(v) == w.s.model.Items().Dim {
-			vec = v
-		} else {
-			w.trail.noVector()
-		}
-		w.span("encode", encoding)
+	vec := w.encode()
+	if vec == nil && w.s.model != nil {
+		w.trail.noVector()
 	}
 	var scored []index.Hit
 	var rest []int32

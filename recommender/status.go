@@ -86,7 +86,7 @@ func (w *work) decision(resp *Response, took time.Duration) *decision.Decision {
 		Scenario: w.q.Scenario, Placement: w.q.Placement,
 		ServedBy: string(resp.ServedBy), Degraded: resp.Degraded,
 		Model: resp.Versions.Model, Rules: resp.Versions.Rules, Schema: resp.Versions.Schema,
-		Fired: w.result.Trace.Fired, Took: took,
+		Fired: w.result.Trace.Fired, Tried: w.plan.Tried, Held: w.plan.Held, Took: took,
 		Items: make([]decision.Shown, len(resp.Items)),
 	}
 	d.Country, _ = w.q.context["country"].(string)

@@ -41,6 +41,8 @@ type work struct {
 	// rulesUntil is when score rules must stop; zero before the rules stage.
 	rulesUntil time.Time
 
+	vec      []float32 // the user's in the model, once it is asked for
+	encoded  bool
 	modelled int // candidates that came from the model
 	degraded []string
 	took     [stages]time.Duration

@@ -72,7 +72,7 @@ func actionKinds() map[string]actionKind {
 		"replace":   {stageRoute, false, []string{"strategy", "window", "by", "keep_model"}, (*actionReader).replace},
 		"model":     {stageRoute, false, []string{"name", "version"}, (*actionReader).model},
 		"fill":      {stageRoute, false, []string{"strategy", "window", "by"}, (*actionReader).fill},
-		"inject":    {stageInject, false, []string{"source", "count", "window", "by", "score", "match"}, (*actionReader).inject},
+		"inject":    {stageInject, false, []string{"source", "count", "window", "by", "score", "match", "order_by"}, (*actionReader).inject},
 		"exclude":   {stageFilter, true, []string{"reason"}, (*actionReader).plain},
 		"keep":      {stageFilter, true, []string{"reason"}, (*actionReader).plain},
 		"dedupe":    {stageFilter, true, []string{"by"}, (*actionReader).dedupe},

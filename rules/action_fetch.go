@@ -10,7 +10,10 @@ var localStrategies = map[Source]bool{SourcePopular: true, SourceNew: true}
 
 // source checks the name of a source or strategy.
 func (r *actionReader) source(field, name string) Source {
-	known := []string{string(SourceHot), string(SourceTrending), string(SourceNew), string(SourcePopular), string(SourceSimilar)}
+	known := []string{string(SourceHot), string(SourceTrending), string(SourceNew), string(SourcePopular), string(SourceSimilar), string(SourceBought)}
+	if r.in.Name == "inject" {
+		known = append(known, string(SourceSegment))
+	}
 	if listName, ok := strings.CutPrefix(name, "list:"); ok {
 		listName = strings.TrimSpace(listName)
 		if l := r.typer.lists[listName]; l != nil {
@@ -20,18 +23,50 @@ func (r *actionReader) source(field, name string) Source {
 		r.errorAt(field, CodeUnknownName, "unknown list `"+listName+"`", didYouMean(listName, keysOf(r.typer.lists), "list:"))
 		return ""
 	}
-	for _, k := range known {
-		if k == name {
-			return Source(name)
+	if contains(known, name) {
+		if Source(name) == SourceBought {
+			r.boughtWith(field)
 		}
+		return Source(name)
 	}
 	hint := didYouMean(name, known, "")
+	if other := sourceSynonyms[strings.ToLower(name)]; hint == "" && contains(known, other) {
+		hint = "write `" + other + "`"
+	}
 	if hint == "" {
-		hint = "use hot, trending, new, popular, similar or list:NAME"
+		hint = "use " + strings.Join(known, ", ") + " or list:NAME"
+	}
+	if name == string(SourceSegment) {
+		hint = "only `inject` cuts a segment out of the catalogue"
 	}
 	r.errorAt(field, CodeUnknownName, "unknown source `"+name+"`", hint)
 	return ""
 }
+
+// boughtWith checks that the schema keeps what is bought together, and notes that the set reads it.
+func (r *actionReader) boughtWith(field string) {
+	f, ok := r.typer.symbols.field("item", BoughtWith)
+	if !ok || kindOf(f.Type) != kindTextList {
+		r.errorAt(field, CodeUnknownName, "the schema keeps no item field `"+BoughtWith+"`, which `co-bought` reads",
+			"add it to the feature schema: `"+BoughtWith+": {type: \"[]text\", max: 20, default: [], together: {events: [order], half_life: 30d, remember: 100}}`")
+		return
+	}
+	r.typer.layout.place(r.typer.symbols.variable("item", f))
+}
+
+// listed is what a source that names a list holds, in its author's order; nil for any other source.
+func (r *actionReader) listed(s Source) []string {
+	name, ok := strings.CutPrefix(string(s), "list:")
+	if l := r.typer.lists[name]; ok && l != nil {
+		return l.values
+	}
+	return nil
+}
+
+// sourceSynonyms are the words that people try first.
+var sourceSynonyms = map[string]string{"bestseller": "hot", "bestsellers": "hot", "best-sellers": "hot", "top": "hot", "top-sellers": "hot", "newest": "new", "latest": "new",
+	"new-arrivals": "new", "rising": "trending", "related": "similar", "alike": "similar", "look-alike": "similar", "bought-together": "co-bought", "cobought": "co-bought",
+	"together": "co-bought", "also-bought": "co-bought", "catalog": "segment", "catalogue": "segment", "bought_with": "co-bought"}
 
 // window checks that the feature store keeps sales or views of the window.
 func (r *actionReader) window() string {
@@ -77,14 +112,51 @@ func (r *actionReader) inject(a *action) {
 	f := Fetch{Window: r.window(), By: r.contextField(), Count: r.int("count", 10, 1, 1000), Rule: r.rule.ID}
 	if name, ok := r.text("source"); ok {
 		f.Source = r.source("source", name)
+		f.Items = r.listed(f.Source)
 	} else {
 		r.missing("source")
 	}
 	f.Score = r.score()
-	if e, ok := r.expr("match"); ok {
-		f.Match = r.condition(e)
+	if f.Source == SourceSegment {
+		r.segment(&f)
+	} else {
+		if e, ok := r.expr("match"); ok {
+			f.Match = r.condition(e)
+		}
+		if r.has("order_by") && f.Source != "" {
+			r.errorAt("order_by", CodeMisplaced, "`"+string(f.Source)+"` has an order of its own", "`order_by` goes with `source: segment`")
+		}
 	}
 	a.byField, a.fetches = f.By, []Fetch{f}
+}
+
+// segment reads the part of the catalogue that a condition cuts out. What looks at nothing but the item
+// is kept with the catalogue; the rest of a condition is asked in each request.
+func (r *actionReader) segment(f *Fetch) {
+	f.Seek = &Seek{Rule: r.rule.ID, Count: f.Count, Ordered: true}
+	for _, name := range []string{"window", "by"} {
+		if r.has(name) {
+			r.errorAt(name, CodeMisplaced, "`"+name+"` has no meaning for a segment", "order it by a field, such as `order_by: item.sales_24h desc`")
+		}
+	}
+	place := r.typer.place
+	r.typer.place = placeFilter
+	defer func() { r.typer.place = place }()
+	if e, ok := r.expr("match"); ok {
+		if p := r.compile(e, kindBool); p != nil && p.deps == depItem {
+			f.Seek.match = p
+		} else if p != nil {
+			f.Match = r.condition(e)
+		}
+	}
+	e, ok := r.expr("order_by")
+	if !ok {
+		r.error(r.in.Pos, CodeActionField, "a segment needs an order", "say which items come first: `order_by: item.sales_7d desc`")
+		return
+	}
+	if f.Seek.order, f.Seek.ascend = r.order(e); f.Seek.order != nil && f.Seek.order.deps&^depItem != 0 {
+		r.errorAt("order_by", CodeTypeMismatch, "the order of a segment may look at the item only", "for instance `order_by: item.margin desc`")
+	}
 }
 
 func (r *actionReader) score() string {
@@ -108,6 +180,7 @@ func (r *actionReader) replace(a *action) {
 	f := Fetch{Window: r.window(), By: r.contextField(), Rule: r.rule.ID}
 	if name, ok := r.text("strategy"); ok {
 		f.Source = r.source("strategy", name)
+		f.Items = r.listed(f.Source)
 	} else {
 		r.missing("strategy")
 	}
@@ -123,7 +196,9 @@ func (r *actionReader) fill(a *action) {
 	a.byField = r.contextField()
 	window := r.window()
 	for _, name := range names {
-		a.fetches = append(a.fetches, Fetch{Source: r.source("strategy", name), Window: window, By: a.byField, Rule: r.rule.ID})
+		f := Fetch{Source: r.source("strategy", name), Window: window, By: a.byField, Rule: r.rule.ID}
+		f.Items = r.listed(f.Source)
+		a.fetches = append(a.fetches, f)
 	}
 	last := &a.fetches[len(a.fetches)-1]
 	if last.Source != "" && !localStrategies[last.Source] {

@@ -34,12 +34,12 @@ func writeFile(w io.Writer, f *File) {
 	}
 	for _, r := range f.Rules {
 		fmt.Fprintf(w, "rule %q %q %d %t %q %t %t %q %q\n", r.ID, r.Description, r.Priority, r.Hard, r.Group, r.Stop, r.Disabled, r.When.Text, r.Match.Text)
-		writeTimes(w, r.Schedule, r.Rollout)
+		writeTimes(w, r.Schedule, r.Rollout, r.Holdout)
 		writeActions(w, r.Then)
 	}
 	for _, t := range f.Tables {
 		fmt.Fprintf(w, "table %q %q %d %t %q %q %q %d\n", t.ID, t.Description, t.Priority, t.Disabled, t.When.Text, t.Match.Text, t.Hit, len(t.Inputs))
-		writeTimes(w, t.Schedule, t.Rollout)
+		writeTimes(w, t.Schedule, t.Rollout, t.Holdout)
 		for _, in := range t.Inputs {
 			fmt.Fprintf(w, "input %q\n", in.Text)
 		}
@@ -61,12 +61,15 @@ func textsOf(list []Expr) []string {
 	return out
 }
 
-func writeTimes(w io.Writer, s *Schedule, o *Rollout) {
+func writeTimes(w io.Writer, s *Schedule, o, held *Rollout) {
 	if s != nil {
 		fmt.Fprintf(w, "schedule %q %q %q %q\n", s.From, s.Until, s.Days, s.Hours)
 	}
 	if o != nil {
 		fmt.Fprintf(w, "rollout %v %q\n", o.Percent, o.By)
+	}
+	if held != nil {
+		fmt.Fprintf(w, "holdout %v %q\n", held.Percent, held.By)
 	}
 }
 

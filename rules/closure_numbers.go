@@ -55,6 +55,9 @@ func (n *node) number() numFn {
 		if !n.constant() && n.ref == (ref{item: true, at: atScore}) {
 			return func(f *frame) float64 { return f.cand.Base }
 		}
+		if !n.constant() && n.ref == (ref{item: true, at: atSimilarity}) {
+			return func(f *frame) float64 { return f.cand.similarity }
+		}
 		return read[float64](n)
 	case "?":
 		return choose(n.kids[0].bool(), n.kids[1].number(), n.kids[2].number())
@@ -69,6 +72,8 @@ func (n *node) number() numFn {
 	case "clamp":
 		x, a, b := n.kids[0].number(), n.kids[1].number(), n.kids[2].number()
 		return func(f *frame) float64 { return clamp(x(f), a(f), b(f)) }
+	case "fatigue":
+		return n.fatigue()
 	case "ratio":
 		a, b, def := n.kids[0].number(), n.kids[1].number(), n.kids[2].number()
 		return func(f *frame) float64 { return ratio(a(f), b(f), def(f)) }

@@ -30,18 +30,12 @@ type rule struct {
 	scope      Scope
 	schedule   *schedule
 	rollout    *rollout
+	holdout    *rollout // the users for whom the rule stays off, to be compared with
 	when       *program
 	match      *program
 	split      split // of match
 	actions    []action
 	written    string // its actions as the author wrote them
-}
-
-// rollout switches a rule on for a stable share of whatever "by" names.
-type rollout struct {
-	salt  string
-	limit int // of bucketCount
-	by    ref
 }
 
 // Compile turns files into one set. The problems hold every error and warning of all files, sorted
@@ -154,6 +148,7 @@ func (c *compiler) rule(r *reporter, t *typer, kinds map[string]actionKind, in *
 	out.written = written.String()
 	out.schedule = r.schedule(in.Schedule, t.zone, c.opts.Now)
 	out.rollout = r.rollout(t, in)
+	out.holdout = r.holdout(t, in)
 	a := &actionReader{reporter: r, typer: t, rule: in, zone: t.zone}
 	t.place = placeWhen
 	out.when = r.condition(a, in.When, "when")
@@ -210,33 +205,6 @@ func (r *reporter) condition(a *actionReader, e Expr, key string) *program {
 	return p
 }
 
-func (r *reporter) rollout(t *typer, in *Rule) *rollout {
-	if in.Rollout == nil {
-		return nil
-	}
-	by := strings.TrimSpace(in.Rollout.By)
-	if by == "" {
-		by = "user.id"
-	}
-	id, _, _ := strings.Cut(in.ID, "#") // the rows of a table share their users
-	out := &rollout{salt: r.file.Name + "/" + id, limit: int(in.Rollout.Percent*bucketCount/100 + 0.5)}
-	if in.Rollout.Percent < 0 || in.Rollout.Percent > 100 || !finite(in.Rollout.Percent) {
-		r.error(in.Rollout.Pos, CodeOutOfBounds, fmt.Sprintf("`percent: %v` is outside 0 to 100", in.Rollout.Percent), "")
-	}
-	root, name := splitPath(by)
-	f, ok := t.symbols.field(root, name)
-	if !ok || root == "item" || kindOf(f.Type) != kindText {
-		hint := didYouMean(name, t.symbols.names(root), root+".")
-		if hint == "" {
-			hint = "use a text of user or context, such as `user.id`"
-		}
-		r.error(in.Rollout.Pos, CodeUnknownField, "`by: "+by+"` cannot split a rollout", hint)
-		return nil
-	}
-	out.by = t.layout.place(t.symbols.variable(root, f))
-	return out
-}
-
 // set sorts the rules by priority, then file name, then position, and seals the set.
 func (c *compiler) set(files []File) *Set {
 	sort.SliceStable(c.rules, func(i, j int) bool {
@@ -257,6 +225,7 @@ func (c *compiler) set(files []File) *Set {
 		s.names = append(s.names, name)
 	}
 	slices.Sort(s.names)
+	s.vectors = c.layout.vectors || varies(c.rules)
 	s.findStatic()
 	s.findSeeks()
 	s.findFacts()

@@ -37,7 +37,7 @@ func (w words) int(d int) string {
 
 func (w words) number(d int) string {
 	if w.depth(d) == 0 {
-		return w.pick("item.price", "item.margin", "score", "user.spend_90d", "0.5", "params.x", "1e3")
+		return w.pick("item.price", "item.margin", "score", "similarity(item, user)", `fatigue("exposure", 0.7, hours(12))`, "user.spend_90d", "0.5", "params.x", "1e3")
 	}
 	switch w.depth(5) {
 	case 0:
@@ -129,7 +129,7 @@ func randomWorld(t *rapid.T) (*Env, Candidate) {
 		"sales_7d": rapid.IntRange(-2, 12).Draw(t, "sales"), "stock": rapid.IntRange(0, 5).Draw(t, "stock"), "price": rapid.Float64Range(0, 5).Draw(t, "price"),
 		"brand": texts.Draw(t, "brand"), "category": texts.Draw(t, "category"), "attrs": attrs, "tags": rapid.SliceOfN(rapid.SampledFrom([]string{"sale", "x"}), 0, 2).Draw(t, "tags"),
 		"created_at": friday.Add(-time.Hour * time.Duration(rapid.IntRange(-5, 99).Draw(t, "age")))})
-	c.Rank = rapid.IntRange(1, 5).Draw(t, "rank")
+	c.Rank, c.similarity = rapid.IntRange(1, 5).Draw(t, "rank"), float64(rapid.IntRange(0, 4).Draw(t, "similarity"))/4
 	return env, c
 }
 

@@ -31,6 +31,8 @@ func (c *cand) value(r ref) any {
 		return c.Base
 	case atRank:
 		return c.Rank
+	case atSimilarity:
+		return c.similarity
 	}
 	return c.row[r.at]
 }
@@ -152,7 +154,7 @@ func (r *run) injected(id string) bool {
 
 // story tells what happened. The parts about single items are made only when explaining.
 func (r *run) story(items []Ranked) Trace {
-	t := Trace{Superseded: r.losers, Strategy: string(r.state.strategy), Errors: r.state.errors}
+	t := Trace{Superseded: r.losers, Strategy: string(r.state.strategy), Errors: r.state.errors, Held: r.state.held}
 	sort.SliceStable(r.fired, func(i, j int) bool { return r.fired[i].rule.order < r.fired[j].rule.order })
 	t.Fired = append(t.Fired, r.plan.Fired...)
 	for _, f := range r.fired {

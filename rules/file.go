@@ -73,6 +73,7 @@ type Rule struct {
 	Match       Expr // looks at an item too; evaluated per candidate
 	Schedule    *Schedule
 	Rollout     *Rollout
+	Holdout     *Rollout // the users for whom the rule stays off, so that its worth can be measured
 	Then        []Action
 	Pos         Pos
 }
@@ -88,6 +89,7 @@ type Table struct {
 	Match       Expr
 	Schedule    *Schedule
 	Rollout     *Rollout // the whole table is on or off for a user
+	Holdout     *Rollout
 	// Hit says which rows count where several match: "first" (the default) in their order, "all",
 	// or "unique", which is refused unless no two rows can match at once.
 	Hit    string

@@ -94,6 +94,8 @@ func (f *frame) value(r ref) any {
 		return f.cand.Base
 	case r.at == atRank:
 		return f.cand.Rank
+	case r.at == atSimilarity:
+		return f.cand.similarity
 	}
 	return f.row[r.at]
 }

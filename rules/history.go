@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -72,8 +73,11 @@ func (h *history) times(event, item string, within time.Duration, now time.Time)
 // deeds are the events that did() and times() can ask for.
 var deeds = []string{"view", "click", "cart-add", "cart-remove", "wishlist", "rating", "order", "return", "exposure"}
 
-// inHistory types did(event, span) and times(event, span), which look at the user and the item
-// behind the scenes.
+// Deeds lists the events that did(), times() and fatigue() can ask for.
+func Deeds() []string { return slices.Clone(deeds) }
+
+// inHistory types did(event, span), times(event, span) and fatigue(event, factor, half-life), which look
+// at the user and the item behind the scenes.
 func (t *typer) inHistory(n *ast.CallNode, name string, args []*node) *node {
 	usage := "for instance `" + helpers[name].usage + "`"
 	if !args[0].constant() {
@@ -91,7 +95,17 @@ func (t *typer) inHistory(n *ast.CallNode, name string, args []*node) *node {
 	}
 	id, _ := t.symbols.field("item", "id")
 	history := variable{name: historyVar, kind: kindHistory, deps: depUser, request: newHistory}
-	out := branch(n, name, helpers[name].result, args[0], args[1], t.variable(n, nowVariable), t.variable(n, t.symbols.variable("item", id)), t.variable(n, history))
+	parts := []*node{args[0], args[len(args)-1], t.variable(n, nowVariable), t.variable(n, t.symbols.variable("item", id)), t.variable(n, history)}
+	if name == "fatigue" {
+		if f := args[1]; !f.constant() || !(number(f.value) > 0 && number(f.value) <= 1) {
+			return t.fail(n.Arguments[1], CodeOutOfBounds, "`fatigue` multiplies by a fixed number above 0 and at most 1 for each time; `"+f.text+"` is not one", usage)
+		}
+		if d := args[2]; !d.constant() || d.value.(time.Duration) <= 0 {
+			return t.fail(n.Arguments[2], CodeOutOfBounds, "`fatigue` needs a fixed time span after which half is forgotten; `"+d.text+"` is not one", usage)
+		}
+		parts = append(parts, args[1])
+	}
+	out := branch(n, name, helpers[name].result, parts...)
 	out.cost += 5
 	return out
 }
@@ -100,6 +114,34 @@ func (t *typer) inHistory(n *ast.CallNode, name string, args []*node) *node {
 func (n *node) times() intFn {
 	event, within, now, id, h := n.kids[0].value.(string), n.kids[1].duration(), n.kids[2].time(), n.kids[3].string(), read[*history](n.kids[4])
 	return func(f *frame) int { return h(f).times(event, id(f), within(f), now(f)) }
+}
+
+// minFatigue is the least that fatigue multiplies by: enough to bring an item to the end, and never so
+// little that a bury refuses it.
+const minFatigue = minProduct
+
+// fatigue is factor for each time that it happened, a time long ago counting less: half after each
+// half-life. What happened just now twice, with a factor of 0.8, gives 0.64.
+func (h *history) fatigue(event, item string, factor float64, halfLife time.Duration, now time.Time) float64 {
+	sum, at := 0.0, now.UnixMilli()
+	if h.at == nil {
+		h.index()
+	}
+	for _, ms := range h.at[deed{event, item}] {
+		sum += math.Exp2(-float64(max(0, at-ms)) / float64(halfLife/time.Millisecond))
+	}
+	return max(minFatigue, math.Pow(factor, sum))
+}
+
+// fatigue is the closure of fatigue.
+func (n *node) fatigue() numFn {
+	event, halfLife, now, id, h, factor := n.kids[0].value.(string), n.kids[1].duration(), n.kids[2].time(), n.kids[3].string(), read[*history](n.kids[4]), n.kids[5].number()
+	return func(f *frame) float64 { return h(f).fatigue(event, id(f), factor(f), halfLife(f), now(f)) }
+}
+
+// machineFatigue is fatigue as the machine calls it.
+func machineFatigue(a []any) float64 {
+	return a[0].(*history).fatigue(a[1].(string), a[4].(string), machineNumber(a[5]), a[2].(time.Duration), a[3].(time.Time))
 }
 
 // machineTimes is times as the machine calls it.

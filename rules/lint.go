@@ -67,7 +67,9 @@ func sameRequests(a, b *rule) bool {
 }
 
 // always tells whether nothing about the request decides if the rule is on.
-func (r *rule) always() bool { return r.when == nil && r.schedule == nil && r.rollout == nil }
+func (r *rule) always() bool {
+	return r.when == nil && r.schedule == nil && r.rollout == nil && r.holdout == nil
+}
 
 // shadow warns about a strategy that an unconditional rule of higher rank always takes away.
 func (r *reporter) shadow(a, b *rule, name string) {

@@ -22,6 +22,7 @@ const (
 	bucketFunc = "part of"
 	didFunc    = "did it"
 	timesFunc  = "how often"
+	tiredFunc  = "how tired"
 )
 
 // machine is an expression compiled by expr. Every program has one: it proves the typer right at
@@ -125,6 +126,7 @@ var machineFuncs = []struct {
 	{bucketFunc, func(a ...any) (any, error) { return userPart(a[0].(string), a[1].(int), a[2].(string)), nil }, new(func(string, int, string) int)},
 	{didFunc, func(a ...any) (any, error) { return machineTimes(a) > 0, nil }, new(func(any, string, time.Duration, time.Time, string) bool)},
 	{timesFunc, func(a ...any) (any, error) { return machineTimes(a), nil }, new(func(any, string, time.Duration, time.Time, string) int)},
+	{tiredFunc, func(a ...any) (any, error) { return machineFatigue(a), nil }, new(func(any, string, time.Duration, time.Time, string, any) float64)},
 	{"days", func(a ...any) (any, error) { return span(machineNumber(a[0]), spans["days"]), nil }, new(func(any) time.Duration)},
 	{"hours", func(a ...any) (any, error) { return span(machineNumber(a[0]), spans["hours"]), nil }, new(func(any) time.Duration)},
 	{"minutes", func(a ...any) (any, error) { return span(machineNumber(a[0]), spans["minutes"]), nil }, new(func(any) time.Duration)},
@@ -256,6 +258,10 @@ func (r *rewriter) call(p *ast.Node, n *ast.CallNode) {
 	case "did", "times":
 		name := map[string]string{"did": didFunc, "times": timesFunc}[callee.Value]
 		ast.Patch(p, callTo(name, &ast.IdentifierNode{Value: historyVar}, n.Arguments[0], n.Arguments[1], &ast.IdentifierNode{Value: "now"}, &ast.IdentifierNode{Value: "item.id"}))
+	case "fatigue":
+		ast.Patch(p, callTo(tiredFunc, &ast.IdentifierNode{Value: historyVar}, n.Arguments[0], n.Arguments[2], &ast.IdentifierNode{Value: "now"}, &ast.IdentifierNode{Value: "item.id"}, n.Arguments[1]))
+	case "similarity":
+		ast.Patch(p, &ast.IdentifierNode{Value: similarityVar})
 	case "bucket":
 		ast.Patch(p, callTo(bucketFunc, n.Arguments[0], n.Arguments[1], &ast.IdentifierNode{Value: "user.id"}))
 	}

@@ -25,6 +25,9 @@ type Env struct {
 	// Shown is what recommendations showed the user lately, for did("exposure", ...) and
 	// times("exposure", ...); the rest of what they look at is User.History. The order is free.
 	Shown []features.Entry
+	// Taste is the user's vector in the model, nil when there is none: similarity(item, user) compares
+	// it with Candidate.Vector. Shared, never changed.
+	Taste []float32
 	// Off names rules that the caller has switched off because they fail too often. Guards stay on:
 	// they fail closed.
 	Off map[string]bool
@@ -54,14 +57,20 @@ type ModelInfo struct {
 // Source names where a candidate came from. The engine knows the names; the caller fetches.
 type Source string
 
+// BoughtWith is the item field that SourceBought reads: the items that came in one order with this one,
+// most frequent first.
+const BoughtWith = "bought_with"
+
 // The sources that rules can name. A list of the set itself is "list:NAME".
 const (
 	SourceModel    Source = "model"
-	SourceHot      Source = "hot"      // units sold in a window, optionally by a context field
-	SourceTrending Source = "trending" // rising against its own past
-	SourceNew      Source = "new"      // newest created_at first
-	SourcePopular  Source = "popular"  // all-time units and views
-	SourceSimilar  Source = "similar"  // near the source item, else near what the user did last
+	SourceHot      Source = "hot"       // units sold in a window, optionally by a context field
+	SourceTrending Source = "trending"  // rising against its own past
+	SourceNew      Source = "new"       // newest created_at first
+	SourcePopular  Source = "popular"   // all-time units and views
+	SourceSimilar  Source = "similar"   // near the source item, else near what the user did last
+	SourceBought   Source = "co-bought" // bought together with the source item, else with the cart
+	SourceSegment  Source = "segment"   // a part of the catalogue that a condition cuts out, in a stated order
 )
 
 // Fetch asks the caller for candidates of one source.
@@ -79,6 +88,8 @@ type Fetch struct {
 	Rule  string // id of the rule that asked
 	// Items lists the ids of a "list:NAME" source, in the author's order; nil for other sources.
 	Items []string
+	// Seek finds and orders the items of SourceSegment; nil for other sources.
+	Seek *Seek
 }
 
 // Plan is the outcome of the stages that run before retrieval: route and inject.
@@ -100,7 +111,10 @@ type Plan struct {
 	Fill []Fetch
 	// Fired lists the rules that acted so far.
 	Fired []Fired
-	state any // what Apply needs to know of Plan's evaluation
+	// Tried lists the rules with a hold-out that are on for this request, Held those that would be on
+	// if this user were not held out: comparing both kinds of requests measures what a rule is worth.
+	Tried, Held []string
+	state       any // what Apply needs to know of Plan's evaluation
 }
 
 // Candidate is one item on its way through the rules.
@@ -114,6 +128,11 @@ type Candidate struct {
 	// Facts, when not nil, is what the set knows of the item (Set.Facts), kept by the caller between
 	// requests. It changes no answer; it saves evaluating what depends on the item alone.
 	Facts *Facts
+	// Vector is the item's vector in the model, nil when it has none; needed only where Set.Vectors
+	// says so. Shared, never changed.
+	Vector []float32
+
+	similarity float64 // to the user, once the engine knows it
 }
 
 // Ranked is a candidate that was kept, in its final place.
@@ -170,6 +189,8 @@ type Trace struct {
 	Items      []ItemTrace       `json:"items,omitempty"`   // filled only when explaining
 	Errors     []Effect          `json:"errors,omitempty"`
 	Params     map[string]any    `json:"params,omitempty"`
+	// Held lists the rules that were held out for this user, to measure what they are worth.
+	Held []string `json:"held,omitempty"`
 }
 
 // Tally is how often one rule was evaluated for an item in one application, and how often it failed.

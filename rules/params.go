@@ -171,6 +171,9 @@ func parseNumber(text string) (float64, bool) {
 	return v, err == nil && finite(v) && !strings.ContainsAny(text, "xXpP_")
 }
 
+// ParseSpan reads a time span as rule files write it: 7d, 12h, 30m or 45s.
+func ParseSpan(text string) (time.Duration, bool) { return parseSpan(text) }
+
 // parseSpan reads 7d, 12h, 30m or 45s.
 func parseSpan(text string) (time.Duration, bool) {
 	text = strings.TrimSpace(text)

@@ -10,6 +10,8 @@ type planState struct {
 	errors     []Effect
 	strategy   Source // of replace, "" = the model
 	replacedBy string
+	tried      []string // rules with a hold-out that are on
+	held       []string // rules that this user is held out from
 }
 
 // Plan runs the stages before retrieval: route and inject. It tells what to fetch beside the
@@ -27,6 +29,7 @@ func (s *Set) Plan(env *Env) *Plan {
 		st.findActive(run, env)
 		s.end(run)
 	}
+	p.Tried, p.Held = st.tried, st.held
 	b := planner{plan: p, state: st, env: env}
 	for _, r := range st.active {
 		b.rule(r)
@@ -63,21 +66,19 @@ func (st *planState) findActive(run *run, env *Env) {
 				st.superseded = append(st.superseded, Fired{Rule: r.id, Action: "group", Detail: "the group belongs to " + winner})
 				continue
 			}
-			if r.match == nil { // fires for the whole request
-				groups[r.group] = r.id
+		}
+		if r.holdout != nil {
+			if r.holdout.covers(run.frame) {
+				st.held = appendNew(st.held, r.table())
+				continue
 			}
+			st.tried = appendNew(st.tried, r.table())
+		}
+		if r.group != "" && r.match == nil { // fires for the whole request
+			groups[r.group] = r.id
 		}
 		st.active = append(st.active, r)
 	}
-}
-
-// covers tells whether the user is inside the share. Who has no value is outside any share but 100%.
-func (o *rollout) covers(f *frame) bool {
-	if o == nil || o.limit >= bucketCount {
-		return true
-	}
-	by, _ := f.value(o.by).(string)
-	return by != "" && bucket(o.salt, by) < o.limit
 }
 
 // planner fills a plan from the active rules in their order.
@@ -162,8 +163,6 @@ func (b *planner) fetch(f Fetch) Fetch {
 
 func (b *planner) pinned(items []string) {
 	for _, id := range items {
-		if !contains(b.plan.Items, id) {
-			b.plan.Items = append(b.plan.Items, id)
-		}
+		b.plan.Items = appendNew(b.plan.Items, id)
 	}
 }

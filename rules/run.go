@@ -141,6 +141,9 @@ func (r *run) take(in []Candidate) {
 		c.fill, c.model = r.role(c.Sources)
 		r.marks[j], r.product[j], r.sum[j] = 0, 1, 0
 	}
+	if r.set.layout.vectors {
+		r.compareVectors()
+	}
 	r.load()
 }
 

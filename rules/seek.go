@@ -7,7 +7,8 @@ import (
 	"github.com/sartorhq/sartor/features"
 )
 
-// Seek asks for the items that a pin by condition wants: "what sells more than Y goes first" means
+// Seek finds items of the catalogue by a condition on nothing but the item. It serves `source: segment`,
+// and asks for the items that a pin by condition wants: "what sells more than Y goes first" means
 // the best seller of the shop, also when the model would not have proposed it to this user. Only a
 // condition that looks at nothing but the item can be sought; any other pin chooses among the
 // candidates. A Seek is immutable and safe for concurrent use.
@@ -28,6 +29,9 @@ type Seek struct {
 
 // Match tells whether the rule wants the item.
 func (k *Seek) Match(it *features.Item) bool {
+	if k.match == nil {
+		return true
+	}
 	f := k.set.itemFrame(it)
 	defer k.set.statics.Put(f)
 	ok, err := k.match.test(f.frame)
@@ -63,6 +67,11 @@ func (s *Set) itemFrame(it *features.Item) *filterFrame {
 // findSeeks prepares the pins whose items can be found without looking at the request.
 func (s *Set) findSeeks() {
 	for _, r := range s.rules {
+		for i := range r.actions {
+			if a := &r.actions[i]; len(a.fetches) > 0 && a.fetches[0].Seek != nil {
+				a.fetches[0].Seek.set, a.fetches[0].Seek.Key = s, r.key(i)
+			}
+		}
 		if r.match == nil || r.match.deps != depItem {
 			continue
 		}
@@ -71,8 +80,11 @@ func (s *Set) findSeeks() {
 			if p == nil || len(p.items) > 0 || p.orderBy != nil && p.orderBy.deps&^depItem != 0 {
 				continue
 			}
-			p.seek = &Seek{Key: r.file + "/" + r.id + "#" + strconv.Itoa(i), Rule: r.id, Count: p.max, Ordered: p.orderBy != nil,
+			p.seek = &Seek{Key: r.key(i), Rule: r.id, Count: p.max, Ordered: p.orderBy != nil,
 				set: s, match: r.match, order: p.orderBy, ascend: p.ascend}
 		}
 	}
 }
+
+// key names one action of the rule within its set.
+func (r *rule) key(action int) string { return r.file + "/" + r.id + "#" + strconv.Itoa(action) }

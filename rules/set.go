@@ -24,6 +24,7 @@ type Set struct {
 	static  []*rule
 	bits    []*program // conditions that Facts evaluates
 	nums    []*program // formulas that Facts evaluates
+	vectors bool       // a rule compares vectors
 	runs    sync.Pool  // of *run
 	statics sync.Pool  // of *filterFrame
 }
@@ -37,6 +38,9 @@ func (s *Set) Version() string { return s.version }
 
 // Names lists the names of the files in the set, sorted.
 func (s *Set) Names() []string { return slices.Clone(s.names) }
+
+// Vectors tells whether a rule looks at vectors, so that candidates and Env should carry them.
+func (s *Set) Vectors() bool { return s.vectors }
 
 // RuleIDs lists the ids of all enabled rules in the order in which they are considered.
 func (s *Set) RuleIDs() []string {

@@ -27,7 +27,7 @@ type variable struct {
 	// exactly one of these is set
 	request func(env *Env) any
 	item    func(it *features.Item) any
-	own     ref // of the candidate: its score or rank
+	own     ref // of the candidate: its score, rank or similarity
 }
 
 // symbols is the typed environment made of a schema: which names exist, and how to read them.
@@ -206,6 +206,8 @@ type layout struct {
 	index map[string]ref
 	req   []variable
 	item  []variable
+	// vectors: an expression compares the item's vector with the user's.
+	vectors bool
 }
 
 // ref is a place in a frame: in the request's values or in the candidate's row.
@@ -218,6 +220,7 @@ type ref struct {
 const (
 	atScore = -1 - iota
 	atRank
+	atSimilarity
 )
 
 func newLayout() *layout { return &layout{index: map[string]ref{}} }

@@ -101,7 +101,7 @@ func (t *typer) kindOf(src string) (k kind, faults []fault) {
 func (c *compiler) row(r *reporter, t *typer, kinds map[string]actionKind, in *Table, i int, columns []input, hit string) *rule {
 	row := &in.Rows[i]
 	out := Rule{ID: in.ID + "#" + strconv.Itoa(i+1), Description: in.Description, Priority: in.Priority,
-		Schedule: in.Schedule, Rollout: in.Rollout, Then: row.Then, Pos: row.Pos}
+		Schedule: in.Schedule, Rollout: in.Rollout, Holdout: in.Holdout, Then: row.Then, Pos: row.Pos}
 	r.rule = out.ID
 	if len(row.Cells) != len(columns) {
 		r.error(row.Pos, CodeActionField, fmt.Sprintf("the row has %d cells, the table %d inputs", len(row.Cells), len(columns)), "write `\"*\"` for a cell that does not matter")

@@ -14,29 +14,33 @@ type helper struct {
 	usage  string
 }
 
-// helpers are the functions that rules have beside the language's own. similarity() waits for
-// precomputed item pairs.
+// helpers are the functions that rules have beside the language's own.
 var helpers = map[string]helper{
-	"days":    {[]kind{kindNumber}, kindDuration, "days(14)"},
-	"hours":   {[]kind{kindNumber}, kindDuration, "hours(12)"},
-	"minutes": {[]kind{kindNumber}, kindDuration, "minutes(30)"},
-	"age":     {[]kind{kindTime}, kindDuration, "age(item.created_at) < days(14)"},
-	"has":     {[]kind{kindText}, kindBool, `has("user.tier")`},
-	"segment": {[]kind{kindText}, kindBool, `segment("vip")`},
-	"bucket":  {[]kind{kindText, kindInt}, kindInt, `bucket("autumn", 2) == 0`},
-	"between": {[]kind{kindNone, kindNone, kindNone}, kindBool, "between(item.price, 10, 50)"},
-	"clamp":   {[]kind{kindNumber, kindNumber, kindNumber}, kindNumber, "clamp(item.trend, 1, 2)"},
-	"log1p":   {[]kind{kindNumber}, kindNumber, "log1p(item.sales_7d)"},
-	"did":     {[]kind{kindText, kindDuration}, kindBool, `did("order", days(90))`},
-	"times":   {[]kind{kindText, kindDuration}, kindInt, `times("view", days(7)) >= 3`},
-	"ratio":   {[]kind{kindNumber, kindNumber, kindNumber}, kindNumber, "ratio(item.sales_7d, item.views_7d, 0)"},
+	"days":       {[]kind{kindNumber}, kindDuration, "days(14)"},
+	"hours":      {[]kind{kindNumber}, kindDuration, "hours(12)"},
+	"minutes":    {[]kind{kindNumber}, kindDuration, "minutes(30)"},
+	"age":        {[]kind{kindTime}, kindDuration, "age(item.created_at) < days(14)"},
+	"has":        {[]kind{kindText}, kindBool, `has("user.tier")`},
+	"segment":    {[]kind{kindText}, kindBool, `segment("vip")`},
+	"bucket":     {[]kind{kindText, kindInt}, kindInt, `bucket("autumn", 2) == 0`},
+	"between":    {[]kind{kindNone, kindNone, kindNone}, kindBool, "between(item.price, 10, 50)"},
+	"clamp":      {[]kind{kindNumber, kindNumber, kindNumber}, kindNumber, "clamp(item.trend, 1, 2)"},
+	"log1p":      {[]kind{kindNumber}, kindNumber, "log1p(item.sales_7d)"},
+	"did":        {[]kind{kindText, kindDuration}, kindBool, `did("order", days(90))`},
+	"times":      {[]kind{kindText, kindDuration}, kindInt, `times("view", days(7)) >= 3`},
+	"fatigue":    {[]kind{kindText, kindNumber, kindDuration}, kindNumber, `fatigue("exposure", 0.8, days(2))`},
+	"similarity": {[]kind{kindNone, kindNone}, kindNumber, "similarity(item, user) > 0.8"},
+	"ratio":      {[]kind{kindNumber, kindNumber, kindNumber}, kindNumber, "ratio(item.sales_7d, item.views_7d, 0)"},
 }
 
 func (t *typer) call(n *ast.CallNode) *node {
 	name := n.Callee.(*ast.IdentifierNode).Value
 	h := helpers[name]
-	if name == "has" {
+	switch name {
+	case "has":
 		return t.has(n)
+	case "similarity":
+		return t.similarity(n)
 	}
 	args := make([]*node, len(n.Arguments))
 	for i, a := range n.Arguments {
@@ -59,7 +63,7 @@ func (t *typer) call(n *ast.CallNode) *node {
 		return t.between(n, args)
 	case "segment", "bucket":
 		return t.perUser(n, name, args)
-	case "did", "times":
+	case "did", "times", "fatigue":
 		return t.inHistory(n, name, args)
 	case "age":
 		out := branch(n, "age", kindDuration, t.variable(n, nowVariable), args[0])

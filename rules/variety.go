@@ -1,10 +1,14 @@
 package rules
 
-import "math"
+import (
+	"math"
+	"strings"
+)
 
 // varietySpec makes neighbours in the list differ: maximal marginal relevance.
 type varietySpec struct {
 	by       []*node // the item fields that two alike items share
+	vectors  bool    // alike are also items whose vectors point the same way
 	strength float64 // 0 = by score alone, 1 = by difference alone
 	within   int     // first positions; 0 = the whole list
 }
@@ -20,6 +24,10 @@ func (r *actionReader) diversify(a *action) {
 			list = []Expr{f.Value}
 		}
 		for _, e := range list {
+			if strings.TrimSpace(e.Text) == bySimilarity {
+				s.vectors = true
+				continue
+			}
 			if n := r.fieldNode(e); n != nil {
 				s.by = append(s.by, n)
 			}
@@ -42,6 +50,7 @@ type variety struct {
 	hits   []bool
 	top    float64   // the best score
 	near   []float64 // per candidate: likeness to the most alike item placed
+	length []float64 // per candidate: of its vector; nil unless vectors are compared
 	acted  int
 }
 
@@ -57,6 +66,12 @@ func (a *arrangement) readVariety() {
 			default:
 				hits, _ := a.matched(i)
 				a.variety = &variety{varietySpec: act.variety, rule: ru, action: act, hits: hits, near: make([]float64, len(a.cands)), top: math.SmallestNonzeroFloat64}
+				if act.variety.vectors {
+					a.variety.length = make([]float64, len(a.cands))
+					for j := range a.cands {
+						a.variety.length[j] = length(a.cands[j].Vector)
+					}
+				}
 				for _, j := range a.order {
 					a.variety.top = max(a.variety.top, a.cands[j].score)
 				}
@@ -83,15 +98,20 @@ func (v *variety) placed(cands []cand, j int) {
 	}
 	for k := range cands {
 		if v.hits[k] && !cands[k].taken() {
-			v.near[k] = max(v.near[k], v.likeness(cands[j].row, cands[k].row))
+			v.near[k] = max(v.near[k], v.likeness(cands, j, k))
 		}
 	}
 }
 
 // likeness is the share of the fields in which two items agree. Empty values agree with nothing;
-// lists agree by the part of their values that they share.
-func (v *variety) likeness(a, b []any) float64 {
-	sum := 0.0
+// lists agree by the part of their values that they share, vectors by the cosine of their angle, which
+// counts as nothing below zero.
+func (v *variety) likeness(cands []cand, j, k int) float64 {
+	a, b, sum, parts := cands[j].row, cands[k].row, 0.0, len(v.by)
+	if v.vectors {
+		parts++
+		sum += max(0, cosine(cands[j].Vector, cands[k].Vector, v.length[j]*v.length[k]))
+	}
 	for _, n := range v.by {
 		switch x := a[n.ref.at].(type) {
 		case string:
@@ -106,7 +126,7 @@ func (v *variety) likeness(a, b []any) float64 {
 			}
 		}
 	}
-	return sum / float64(len(v.by))
+	return sum / float64(parts)
 }
 
 // shared is the size of what two lists share over that of what they hold together.
@@ -163,4 +183,16 @@ func (a *arrangement) varied(c *choice) int {
 		}
 	}
 	return c.best
+}
+
+// varies tells whether a rule wants variety by vectors.
+func varies(rules []*rule) bool {
+	for _, r := range rules {
+		for i := range r.actions {
+			if v := r.actions[i].variety; v != nil && v.vectors {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -29,7 +29,10 @@ type Decision struct {
 	// Model, Rules and Schema are the versions that made the list.
 	Model, Rules, Schema string
 	Fired                []rules.Fired
-	Took                 time.Duration
+	// Tried lists the rules with a hold-out that were on, Held those that this user was held out from:
+	// the two sides of the comparison that tells what a rule is worth.
+	Tried, Held []string
+	Took        time.Duration
 }
 
 // Shown is one place of the list.
@@ -85,6 +88,12 @@ func (d *Decision) optional(attributes map[string]any) {
 	}
 	if rules := d.ruleIDs(); len(rules) > 0 {
 		attributes["rules"] = texts(rules)
+	}
+	if len(d.Tried) > 0 {
+		attributes["tried"] = texts(d.Tried)
+	}
+	if len(d.Held) > 0 {
+		attributes["held"] = texts(d.Held)
 	}
 }
 

@@ -8,8 +8,8 @@ var (
 	scopeKeys    = []string{"scenarios", "placements"}
 	paramKeys    = []string{"type", "default", "min", "max", "description"}
 	listKeys     = []string{"values", "file", "description"}
-	ruleKeys     = []string{"id", "description", "priority", "hard", "group", "stop", "disabled", "when", "match", "schedule", "rollout", "then"}
-	tableKeys    = []string{"id", "description", "priority", "disabled", "when", "match", "schedule", "rollout", "hit", "inputs", "rows"}
+	ruleKeys     = []string{"id", "description", "priority", "hard", "group", "stop", "disabled", "when", "match", "schedule", "rollout", "holdout", "then"}
+	tableKeys    = []string{"id", "description", "priority", "disabled", "when", "match", "schedule", "rollout", "holdout", "hit", "inputs", "rows"}
 	rowKeys      = []string{"if", "then"}
 	scheduleKeys = []string{"from", "until", "days", "hours"}
 	rolloutKeys  = []string{"percent", "by"}
@@ -26,7 +26,7 @@ var actionFields = map[string][]string{
 	"quota":     {"match", "min", "within"},
 	"dedupe":    {"by"},
 	"diversify": {"by", "strength", "within"},
-	"inject":    {"source", "count", "window", "by", "score", "match"},
+	"inject":    {"source", "count", "window", "by", "score", "match", "order_by"},
 	"replace":   {"strategy", "window", "by", "keep_model"},
 	"fill":      {"strategy", "window", "by"},
 	"model":     {"name", "version"},

@@ -93,7 +93,9 @@ func (r *reader) ruleKey(rule *rules.Rule, e Entry) {
 	case "schedule":
 		rule.Schedule = r.schedule(e)
 	case "rollout":
-		rule.Rollout = r.rollout(e)
+		rule.Rollout = r.share(e)
+	case "holdout":
+		rule.Holdout = r.share(e)
 	case "then":
 		rule.Then = r.then(e)
 	}
@@ -128,21 +130,32 @@ func (r *reader) schedule(e Entry) *rules.Schedule {
 	return s
 }
 
-func (r *reader) rollout(e Entry) *rules.Rollout {
+// share reads a share of users: `20%`, or `{percent: 20, by: user.id}`.
+func (r *reader) share(e Entry) *rules.Rollout {
 	out := &rules.Rollout{By: "user.id", Pos: PosOf(e.KeyNode), Percent: 100}
-	for _, f := range r.Entries(e.Value, "`rollout`", rolloutKeys) {
+	if e.Value.Kind == yaml.ScalarNode && !isNull(e.Value) {
+		out.Pos = PosOf(e.Value)
+		out.Percent = r.percent(e)
+		return out
+	}
+	for _, f := range r.Entries(e.Value, "`"+e.Key+"`", rolloutKeys) {
 		if f.Key == "by" {
 			out.By, out.Pos = r.Text(f.Key, f.Value), PosOf(f.Value)
 			continue
 		}
-		if f.Value.Kind == yaml.ScalarNode {
-			plain := *f.Value
-			plain.Value = strings.TrimSpace(strings.TrimSuffix(plain.Value, "%"))
-			f.Value = &plain
-		}
-		out.Percent = r.Number(f.Key, f.Value, 0, 100)
+		out.Percent = r.percent(f)
 	}
 	return out
+}
+
+// percent reads a number from 0 to 100, with or without its sign.
+func (r *reader) percent(e Entry) float64 {
+	if e.Value.Kind == yaml.ScalarNode {
+		plain := *e.Value
+		plain.Value = strings.TrimSpace(strings.TrimSuffix(plain.Value, "%"))
+		e.Value = &plain
+	}
+	return r.Number(e.Key, e.Value, 0, 100)
 }
 
 const thenHint = "start each action with `- `, such as `- boost: {multiply: 1.3}`"

@@ -60,7 +60,9 @@ func (r *reader) tableKey(t *rules.Table, e Entry) {
 	case "schedule":
 		t.Schedule = r.schedule(e)
 	case "rollout":
-		t.Rollout = r.rollout(e)
+		t.Rollout = r.share(e)
+	case "holdout":
+		t.Holdout = r.share(e)
 	case "hit":
 		t.Hit, t.HitPos = r.Text(e.Key, e.Value), PosOf(e.Value)
 		r.oneOf(e, []string{"first", "all", "unique"})

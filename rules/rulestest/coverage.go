@@ -76,6 +76,7 @@ func (r *RuleCoverage) Points() (seen, all int) {
 // count like others: coverage says what was looked at, not what was found. Rules that are disabled
 // are left out.
 func Cover(tests []*File, set rules.File, schema *features.Schema) (*Coverage, []rules.Problem) {
+	set = unheld(set)
 	compiled, problems := rules.Compile([]rules.File{set}, schema, rules.Options{})
 	if compiled == nil {
 		return nil, problems

@@ -28,6 +28,7 @@ type item struct {
 	*features.Item
 	score  float64
 	scored bool // the test gave the score
+	vector []float32
 }
 
 // sources are the answers of the sources that rules may ask: by name, then by the value of "by"
@@ -41,6 +42,8 @@ type Case struct {
 
 	now        time.Time
 	user       *features.User
+	taste      []float32        // the user's vector
+	shown      []features.Entry // what was shown to the user
 	context    map[string]any
 	request    rules.Request
 	params     map[string]any

@@ -15,8 +15,8 @@ import (
 
 var (
 	fileKeys    = []string{"apiVersion", "kind", "ruleset", "description", "now", "items", "sources", "cases"}
-	caseKeys    = []string{"name", "description", "now", "user", "context", "request", "params", "candidates", "sources", "expect"}
-	sourceNames = []string{"hot", "trending", "new", "popular"}
+	caseKeys    = []string{"name", "description", "now", "user", "history", "context", "request", "params", "candidates", "sources", "expect"}
+	sourceNames = []string{"hot", "trending", "new", "popular", "similar", "co-bought"}
 	requestKeys = []string{"scenario", "placement", "channel", "query", "source_item", "count"}
 	expectKeys  = []string{"order", "top", "contains", "not_contains", "fired", "not_fired", "removed", "score", "badges", "strategy"}
 )
@@ -88,11 +88,13 @@ func (p *parser) items(e rulefile.Entry) {
 	for _, entry := range p.Entries(e.Value, "`items`", nil) {
 		it := &item{Item: p.schema.Item(entry.Key, nil, p.file.Now)}
 		fields := p.schema.ItemFields()
-		known := append([]string{"score", "sales_by_country"}, names(fields)...)
+		known := append([]string{"score", "sales_by_country", "vector"}, names(fields)...)
 		for _, f := range p.Entries(entry.Value, "item `"+entry.Key+"`", known) {
 			switch f.Key {
 			case "score":
 				it.score, it.scored = p.Number(f.Key, f.Value, 0, 1), true
+			case "vector":
+				it.vector = p.vector(f)
 			case "sales_by_country":
 				for _, c := range p.Entries(f.Value, "`sales_by_country`", nil) {
 					it.SalesByCountry[c.Key] = int64(p.Int(c.Key, c.Value, 0, math.MaxInt32))
@@ -172,7 +174,7 @@ func (p *parser) checkItem(at *yaml.Node, id string) {
 func (p *parser) caseOf(n *yaml.Node) Case {
 	c := Case{Line: n.Line, now: p.file.Now, request: rules.Request{Count: defaultCount}, context: p.contextDefaults(), sources: p.file.sources}
 	seen := map[string]bool{}
-	var userEntry rulefile.Entry
+	var userEntry, historyEntry rulefile.Entry
 	for _, e := range p.Entries(n, "a case", caseKeys) {
 		seen[e.Key] = true
 		switch e.Key {
@@ -182,6 +184,8 @@ func (p *parser) caseOf(n *yaml.Node) Case {
 			c.now = p.moment(e)
 		case "user":
 			userEntry = e
+		case "history":
+			historyEntry = e
 		case "context":
 			p.context(e, c.context)
 		case "request":
@@ -201,7 +205,10 @@ func (p *parser) caseOf(n *yaml.Node) Case {
 			p.expect(e, &c.expect)
 		}
 	}
-	c.user = p.user(userEntry, c.now)
+	c.user, c.taste = p.user(userEntry, c.now)
+	if historyEntry.Value != nil {
+		p.history(historyEntry, &c)
+	}
 	if n.Kind != yaml.MappingNode {
 		return c
 	}
@@ -213,23 +220,27 @@ func (p *parser) caseOf(n *yaml.Node) Case {
 	return c
 }
 
-func (p *parser) user(e rulefile.Entry, now time.Time) *features.User {
-	u := p.schema.User("test-user", nil, nil, now)
+func (p *parser) user(e rulefile.Entry, now time.Time) (u *features.User, taste []float32) {
+	u = p.schema.User("test-user", nil, nil, now)
 	if e.Value == nil {
-		return u
+		return u, nil
 	}
 	fields := p.schema.UserFields()
-	for _, f := range p.Entries(e.Value, "a user", append([]string{"id"}, names(fields)...)) {
-		if f.Key == "id" {
+	for _, f := range p.Entries(e.Value, "a user", append([]string{"id", "vector"}, names(fields)...)) {
+		switch f.Key {
+		case "id":
 			u.ID = p.Text(f.Key, f.Value)
 			u.Env["id"] = u.ID
+			continue
+		case "vector":
+			taste = p.vector(f)
 			continue
 		}
 		if v, ok := p.value(f, fields); ok {
 			u.Env[f.Key], u.Known[f.Key], u.Seen = v, true, true
 		}
 	}
-	return u
+	return u, taste
 }
 
 func (p *parser) contextDefaults() map[string]any {

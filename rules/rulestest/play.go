@@ -59,6 +59,9 @@ func newCatalog(items map[string]*features.Item) *catalog {
 
 // drawn answers a fetch with the recorded items that have something to offer, best first.
 func (c *catalog) drawn(f rules.Fetch) []string {
+	if f.Seek != nil {
+		return c.sought(f.Seek)
+	}
 	if len(f.Items) > 0 {
 		return slices.DeleteFunc(slices.Clone(f.Items), func(id string) bool { return c.items[id] == nil })
 	}
@@ -122,12 +125,7 @@ func (c *catalog) sought(k *rules.Seek) []string {
 	defer c.mu.Unlock()
 	ids, ok := c.seeks[k]
 	if !ok && k.Ordered {
-		for _, id := range c.ids {
-			if k.Match(c.items[id]) {
-				ids = append(ids, id)
-			}
-		}
-		slices.SortStableFunc(ids, func(a, b string) int { return cmp.Compare(k.Value(c.items[b]), k.Value(c.items[a])) })
+		ids = segment(c.items, k)
 		ids = ids[:min(len(ids), 2*k.Count+8)]
 		c.seeks[k] = ids
 	}

@@ -29,6 +29,7 @@ func (r Result) Passed() bool { return len(r.Failures) == 0 }
 // Run compiles the rule set under test alone and runs every case against it. When the rules do not
 // compile, or a case sets parameters that they do not have, it returns the problems and no results.
 func Run(t *File, set rules.File, schema *features.Schema) ([]Result, []rules.Problem) {
+	set = unheld(set)
 	compiled, problems := rules.Compile([]rules.File{set}, schema, rules.Options{})
 	if compiled == nil {
 		return nil, problems
@@ -45,6 +46,18 @@ func Run(t *File, set rules.File, schema *features.Schema) ([]Result, []rules.Pr
 		out = append(out, runCase(t, c, set, own))
 	}
 	return out, nil
+}
+
+// unheld is the file without hold-outs: in a test every rule acts on everybody whom it concerns.
+func unheld(f rules.File) rules.File {
+	f.Rules, f.Tables = slices.Clone(f.Rules), slices.Clone(f.Tables)
+	for i := range f.Rules {
+		f.Rules[i].Holdout = nil
+	}
+	for i := range f.Tables {
+		f.Tables[i].Holdout = nil
+	}
+	return f
 }
 
 // atCase moves problems that the parameters of a case cause to the case.
@@ -72,7 +85,7 @@ func runCase(t *File, c *Case, file rules.File, set *rules.Set) Result {
 
 // env is what rules see of a case; a case that names no scenario or placement is in the file's scope.
 func (c *Case) env(file rules.File) *rules.Env {
-	env := &rules.Env{Now: c.now, User: c.user, Request: c.request, Context: c.context}
+	env := &rules.Env{Now: c.now, User: c.user, Request: c.request, Context: c.context, Shown: c.shown, Taste: c.taste}
 	if env.Request.Scenario == "" && len(file.Scope.Scenarios) > 0 {
 		env.Request.Scenario = file.Scope.Scenarios[0]
 	}

@@ -126,7 +126,7 @@ func TestParseProblems(t *testing.T) {
 		{"unknown_item_in_expect", "items:\n  coat: {}\ncases:\n  - name: n\n    expect: {removed: {coa: x}}\n", "9:24 R014 did you mean `coat`? Otherwise describe it under `items:`; `coa: {}` is enough"},
 		{"unknown_case_key", "cases:\n  - name: n\n    usr: {}\n    expect: {}\n", "7:5 R009 write `user:`"},
 		{"unknown_expect_key", "cases:\n  - name: n\n    expect: {ordr: []}\n", "7:14 R009 write `order:`"},
-		{"unknown_source", "cases:\n  - name: n\n    sources: {hott: []}\n    expect: {}\n", "7:15 R014 did you mean `hot`? sources are hot, trending, new, popular; a `list:NAME` answers with the items of the rule file's list"},
+		{"unknown_source", "cases:\n  - name: n\n    sources: {hott: []}\n    expect: {}\n", "7:15 R014 did you mean `hot`? sources are hot, trending, new, popular, similar, co-bought; a `list:NAME` answers with the items of the rule file's list"},
 		{"no_expect", "cases:\n  - name: n\n", "6:5 R035 add a line such as `expect: {order: [a, b]}`"},
 		{"two_of_one_name", "cases:\n  - name: n\n    expect: {}\n  - name: n\n    expect: {}\n", "8:5 R010 give one of them another name"},
 		{"no_cases", "items: {}\n", "1:1 R035 add a line such as `cases:`"},

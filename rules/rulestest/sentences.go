@@ -42,6 +42,9 @@ func Tell(t *rules.Trace, ruleIDs []string) Story {
 	for _, f := range t.Superseded {
 		say("%s wanted to act (%s) and could not%s.", f.Rule, f.Action, after(f.Detail))
 	}
+	for _, id := range t.Held {
+		say("%s was held out from this user, so that its worth can be measured.", id)
+	}
 	for _, e := range t.Errors {
 		say("%s failed (%s) and was skipped: %s%s.", e.Rule, e.Action, e.Error, after(e.Detail))
 	}

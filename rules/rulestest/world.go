@@ -19,6 +19,8 @@ type world struct {
 	item  func(id string) *features.Item
 	base  func(id string, place int) float64
 	drawn func(f rules.Fetch) []string // what a source answers, best first; items that are known only
+	// vector is an item's in the model; nil = nobody has one.
+	vector func(id string) []float32
 	// seek returns what a pin by condition wants; nil = pins choose among the candidates.
 	seek func(*rules.Seek) []string
 
@@ -44,6 +46,12 @@ func caseWorld(t *File, c *Case, lists []rules.List) *world {
 			return max(0.01, 0.99-0.01*float64(place))
 		},
 		drawn: func(f rules.Fetch) []string { return t.drawn(c, lists, f) },
+		vector: func(id string) []float32 {
+			if it := t.items[id]; it != nil {
+				return it.vector
+			}
+			return nil
+		},
 	}
 }
 
@@ -67,7 +75,11 @@ func (w *world) add(id string, base float64, source rules.Source) {
 		return
 	}
 	w.at[id] = len(w.pool)
-	w.pool = append(w.pool, rules.Candidate{Item: w.item(id), Base: base, Sources: []rules.Source{source}})
+	c := rules.Candidate{Item: w.item(id), Base: base, Sources: []rules.Source{source}}
+	if w.vector != nil {
+		c.Vector = w.vector(id)
+	}
+	w.pool = append(w.pool, c)
 }
 
 // gather fills the pool before the rules are applied.
@@ -136,6 +148,9 @@ func (w *world) fetch(env *rules.Env, f rules.Fetch, n int, model []float64) {
 			}
 		}
 		base := w.base(id, i)
+		if f.Seek != nil { // by rank, as the service does
+			base = 1 - float64(taken)/float64(n+1)
+		}
 		if isFixed {
 			base = fixed
 		}
@@ -147,6 +162,13 @@ func (w *world) fetch(env *rules.Env, f rules.Fetch, n int, model []float64) {
 // drawn returns what the source answers: for the value of "by" when the test tells values apart,
 // else for everywhere. A list of the rule file gives those of its items that the test describes.
 func (t *File) drawn(c *Case, lists []rules.List, f rules.Fetch) []string {
+	if f.Seek != nil {
+		items := make(map[string]*features.Item, len(t.items))
+		for id, it := range t.items {
+			items[id] = it.Item
+		}
+		return segment(items, f.Seek)
+	}
 	if name, isList := strings.CutPrefix(string(f.Source), "list:"); isList {
 		i := slices.IndexFunc(lists, func(l rules.List) bool { return l.Name == name })
 		if i < 0 {
@@ -161,6 +183,18 @@ func (t *File) drawn(c *Case, lists []rules.List, f rules.Fetch) []string {
 		}
 	}
 	return by[""]
+}
+
+// segment lists the items that a seek wants, in its order, ties by id.
+func segment(items map[string]*features.Item, k *rules.Seek) []string {
+	var ids []string
+	for _, id := range sortedNames(items) {
+		if k.Match(items[id]) {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortStableFunc(ids, func(a, b string) int { return cmp.Compare(k.Value(items[b]), k.Value(items[a])) })
+	return ids
 }
 
 // fill adds fillers from the plan's strategies, each below everything that is there.

@@ -102,12 +102,12 @@ func ruleFile(s *features.Schema) node {
 		"schedule": object(rulefile.Keys("schedule"), node{"from": text(), "until": text(), "hours": node{"type": "string"},
 			"days": node{"anyOf": []node{list(ref("day")), text()}}}),
 		"day":       oneOf("mon", "tue", "wed", "thu", "fri", "sat", "sun"),
-		"rollout":   object(rulefile.Keys("rollout"), node{"percent": text(), "by": suggest(names("user.", s.UserFields()))}, "percent"),
+		"share":     node{"anyOf": []node{text(), object(rulefile.Keys("rollout"), node{"percent": text(), "by": suggest(names("user.", s.UserFields()))}, "percent")}},
 		"condition": condition(s),
 		"formula":   says("A number, params.NAME or a formula", text()),
 		"field":     suggest(names("item.", s.ItemFields())),
 		"anyField":  suggest(append(append(names("item.", s.ItemFields()), names("user.", s.UserFields())...), names("context.", s.ContextFields())...)),
-		"source":    suggest([]string{"hot", "trending", "new", "popular", "similar"}),
+		"source":    suggest([]string{"hot", "trending", "new", "popular", "similar", "co-bought", "segment"}),
 	}
 	actions := node{}
 	for _, name := range rulefile.Actions() {
@@ -125,9 +125,10 @@ func ruleNode(keys []string, required ...string) node {
 		"id":          says("Unique in the rule set, lower case", node{"type": "string", "pattern": "^[a-z0-9][a-z0-9_-]*$"}),
 		"description": text(), "priority": says("Larger first; used where only one rule can have its way", node{"type": "integer", "minimum": -1000, "maximum": 1000}),
 		"hard": says("A guard: nothing brings these items back", node{"type": "boolean"}), "group": text(), "stop": node{"type": "boolean"}, "disabled": node{"type": "boolean"},
-		"when": ref("condition"), "match": ref("condition"), "schedule": ref("schedule"), "rollout": ref("rollout"),
-		"then": node{"anyOf": []node{list(ref("action")), ref("action")}},
-		"hit":  oneOf("first", "all", "unique"), "inputs": list(ref("anyField")), "rows": list(ref("row")),
+		"when": ref("condition"), "match": ref("condition"), "schedule": ref("schedule"), "rollout": ref("share"),
+		"holdout": says("Keep the rule from a small share of the users, such as 5%, to measure what it is worth", node{"anyOf": []node{ref("share")}}),
+		"then":    node{"anyOf": []node{list(ref("action")), ref("action")}},
+		"hit":     oneOf("first", "all", "unique"), "inputs": list(ref("anyField")), "rows": list(ref("row")),
 	}, required...)
 }
 
