@@ -96,7 +96,7 @@ func (w *work) boughtWith(n int, pass func(int32) bool) ([]sourced, []string) {
 		if !ok {
 			continue
 		}
-		companions, _ := w.s.cat.rows[row].item.Env[rules.BoughtWith].([]string)
+		companions, _ := w.s.cat.rows[row].item().Env[rules.BoughtWith].([]string)
 		for place, other := range companions {
 			if r, ok := w.s.cat.find(other); ok && !slices.Contains(ids, other) && pass(r) {
 				votes[r] += 1 / float64(1+place)
@@ -108,7 +108,7 @@ func (w *work) boughtWith(n int, pass func(int32) bool) ([]sourced, []string) {
 		out = append(out, sourced{row: row, base: v})
 	}
 	slices.SortFunc(out, func(a, b sourced) int {
-		return cmp.Or(cmp.Compare(b.base, a.base), strings.Compare(w.s.cat.rows[a.row].item.ID, w.s.cat.rows[b.row].item.ID))
+		return cmp.Or(cmp.Compare(b.base, a.base), strings.Compare(w.s.cat.rows[a.row].id, w.s.cat.rows[b.row].id))
 	})
 	out = out[:min(n, len(out))]
 	for i := len(out) - 1; i >= 0; i-- {

@@ -47,7 +47,7 @@ func (p *pool) add(row int32, base float64, src rules.Source) {
 	if !ok {
 		p.at.put(row, len(p.list))
 		r := p.cat.rows[row]
-		p.list = append(p.list, rules.Candidate{Item: r.item, Base: base, Sources: p.only(src), Facts: r.known(p.set), Vector: p.vector(row)})
+		p.list = append(p.list, rules.Candidate{Item: r.item(), Base: base, Sources: p.only(src), Facts: r.known(p.set), Vector: p.vector(row)})
 		return
 	}
 	c := &p.list[i]
@@ -207,7 +207,7 @@ func (w *work) passes(f rules.Fetch) func(int32) bool {
 		if !w.gate.open(row) {
 			return false
 		}
-		ok, err := f.Match.Match(w.env, w.s.cat.rows[row].item)
+		ok, err := f.Match.Match(w.env, w.s.cat.rows[row].item())
 		return ok && err == nil
 	}
 }
