@@ -37,7 +37,8 @@ type Options struct {
 	Progress func(Progress) // called after each epoch, from the goroutine of the caller
 	Schema   string         // schema version, for the manifest
 	Now      func() time.Time
-	LAE      LAEOptions // of the linear autoencoder only
+	LAE      LAEOptions     // of the linear autoencoder only
+	Encoder  EncoderOptions // of the encoder only
 }
 
 // The defaults that were found to do well on several data sets; MODEL.md has the figures.
@@ -77,6 +78,7 @@ type Report struct {
 	Events              int64 // interactions that carried weight
 	Epochs              int   // that ran
 	Stopped             bool  // the budget ended training before the last epoch
+	BestEpoch           int   // whose weights were kept, where epochs are judged
 	Loss                []float64
 	Elapsed             time.Duration
 }
