@@ -76,6 +76,19 @@ var deeds = []string{"view", "click", "cart-add", "cart-remove", "wishlist", "ra
 // Deeds lists the events that did(), times() and fatigue() can ask for.
 func Deeds() []string { return slices.Clone(deeds) }
 
+// DeedHint says which event somebody may have meant.
+func DeedHint(event string) string {
+	meant := suggest(event, deeds)
+	if meant == "" {
+		meant = map[string]string{"buy": "order", "bought": "order", "purchase": "order", "purchased": "order", "shown": "exposure", "seen": "exposure", "impression": "exposure",
+			"show": "exposure", "looked": "view", "visit": "view", "cart": "cart-add", "basket": "cart-add", "add-to-cart": "cart-add", "like": "wishlist", "favorite": "wishlist", "rate": "rating"}[strings.ToLower(event)]
+	}
+	if meant != "" {
+		return "did you mean `" + meant + "`?"
+	}
+	return "use one of " + strings.Join(deeds, ", ")
+}
+
 // inHistory types did(event, span), times(event, span) and fatigue(event, factor, half-life), which look
 // at the user and the item behind the scenes.
 func (t *typer) inHistory(n *ast.CallNode, name string, args []*node) *node {
@@ -84,11 +97,7 @@ func (t *typer) inHistory(n *ast.CallNode, name string, args []*node) *node {
 		return t.fail(n.Arguments[0], CodeTypeMismatch, "`"+name+"` needs a fixed event here", usage)
 	}
 	if event := args[0].value.(string); !slices.Contains(deeds, event) {
-		hint := didYouMean(event, deeds, "")
-		if hint == "" {
-			hint = "use one of " + strings.Join(deeds, ", ")
-		}
-		return t.fail(n.Arguments[0], CodeUnknownName, fmt.Sprintf("there is no event `%s`", event), hint)
+		return t.fail(n.Arguments[0], CodeUnknownName, fmt.Sprintf("there is no event `%s`", event), DeedHint(event))
 	}
 	if t.place == placeWhen {
 		return t.misplaced(n, name+"(...)")

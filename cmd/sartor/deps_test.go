@@ -41,7 +41,7 @@ var packageTable = map[string][]string{
 	"rules/rulefile":  {"rules"},
 	"rules/rulestest": {"streams", "rules", "rules/rulefile", "features"},
 	"rules/rulestore": {"rules", "rules/rulefile", "features"},
-	"rules/schema":    {"rules/rulefile", "rules/rulestest", "features"},
+	"rules/schema":    {"rules", "rules/rulefile", "rules/rulestest", "features"},
 	"rules/suggest":   {"streams"},
 
 	"recommender/experiment": {},

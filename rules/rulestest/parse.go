@@ -332,9 +332,9 @@ func (p *parser) expectByItem(e rulefile.Entry, x *expectation) {
 	}
 }
 
-// Keys returns the keys of one part of a test file: "file", "case", "sources", "request" or "expect";
+// Keys returns the keys of one part of a test file: "file", "case", "deed", "sources", "request" or "expect";
 // nil for any other part. It is what editors are told.
 func Keys(part string) []string {
-	parts := map[string][]string{"file": fileKeys, "case": caseKeys, "sources": sourceNames, "request": requestKeys, "expect": expectKeys}
+	parts := map[string][]string{"file": fileKeys, "case": caseKeys, "deed": deedKeys, "sources": sourceNames, "request": requestKeys, "expect": expectKeys}
 	return slices.Clone(parts[part])
 }

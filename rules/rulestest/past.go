@@ -68,11 +68,7 @@ func (p *parser) deed(e rulefile.Entry) streams.Type {
 	if slices.Contains(known, text) || p.Muted(e.Value) {
 		return streams.Type(text)
 	}
-	hint := "use one of " + strings.Join(known, ", ")
-	if near := rulefile.Nearest(text, known); near != "" {
-		hint = "did you mean `" + near + "`?"
-	}
-	p.At(e.Value, rules.CodeUnknownName, fmt.Sprintf("there is no event `%s`", text), hint)
+	p.At(e.Value, rules.CodeUnknownName, fmt.Sprintf("there is no event `%s`", text), rules.DeedHint(text))
 	return ""
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/sartorhq/sartor/features"
+	"github.com/sartorhq/sartor/rules"
 	"github.com/sartorhq/sartor/rules/rulefile"
 	"github.com/sartorhq/sartor/rules/rulestest"
 )
@@ -78,6 +79,14 @@ func text() node { return node{"type": []string{"string", "number", "boolean"}} 
 // suggest offers values and takes others, too.
 func suggest(values []string) node {
 	return node{"anyOf": []node{{"enum": values}, {"type": []string{"string", "number", "boolean"}}}}
+}
+
+func texted(in []string) []any {
+	out := make([]any, len(in))
+	for i, s := range in {
+		out[i] = s
+	}
+	return out
 }
 
 func texts() node { return node{"anyOf": []node{list(text()), text()}} }
@@ -188,14 +197,17 @@ func testFile(s *features.Schema) node {
 	item := described(s.ItemFields())
 	item["properties"].(node)["score"] = node{"type": "number", "minimum": 0, "maximum": 1}
 	item["properties"].(node)["sales_by_country"] = mapping(node{"type": "integer"})
+	item["properties"].(node)["vector"] = list(node{"type": "number"})
 	user := described(s.UserFields())
-	user["properties"].(node)["id"] = text()
+	user["properties"].(node)["id"], user["properties"].(node)["vector"] = text(), list(node{"type": "number"})
 	root["$defs"] = node{
 		"item": item, "user": user, "context": described(s.ContextFields()),
 		"sources": node{"type": "object", "properties": sources, "additionalProperties": false},
-		"case": object(rulestest.Keys("case"), node{"name": text(), "description": text(), "now": node{"type": "string"}, "user": ref("user"), "context": ref("context"),
+		"case": object(rulestest.Keys("case"), node{"name": text(), "description": text(), "now": node{"type": "string"}, "user": ref("user"), "history": list(ref("deed")), "context": ref("context"),
 			"request": object(rulestest.Keys("request"), node{"count": node{"type": "integer", "minimum": 1}}),
 			"params":  mapping(text()), "candidates": ids, "sources": ref("sources"), "expect": ref("expect")}, "name", "expect"),
+		"deed": object(rulestest.Keys("deed"), node{"did": oneOf(texted(rules.Deeds())...), "item": text(), "ago": says("A time span such as 2d, 12h or 30m", node{"type": "string"}),
+			"times": node{"type": "integer", "minimum": 1}}, "did", "item", "ago"),
 		"expect": object(rulestest.Keys("expect"), node{"order": ids, "top": ids, "contains": ids, "not_contains": ids, "fired": ids, "not_fired": ids,
 			"removed": mapping(text()), "score": mapping(node{"type": "number"}), "badges": mapping(ids), "strategy": text()}),
 	}
