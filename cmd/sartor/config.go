@@ -9,15 +9,17 @@ import "time"
 // A field tagged secret is taken from the environment or from the file that its *_file sibling
 // names, never from a flag or from the YAML file, and is never printed.
 type Config struct {
-	Profile string       `koanf:"profile" doc:"development, or production: refuses embedded servers"`
-	Log     LogConfig    `koanf:"log"`
-	HTTP    HTTPConfig   `koanf:"http"`
-	Kafka   KafkaConfig  `koanf:"kafka"`
-	Redis   RedisConfig  `koanf:"redis"`
-	Schema  SchemaConfig `koanf:"schema"`
-	Rules   RulesConfig  `koanf:"rules"`
-	Models  ModelsConfig `koanf:"models"`
-	Data    DataConfig   `koanf:"data"`
+	Profile string        `koanf:"profile" doc:"development, or production: refuses embedded servers"`
+	Log     LogConfig     `koanf:"log"`
+	HTTP    HTTPConfig    `koanf:"http"`
+	Trace   TraceConfig   `koanf:"trace"`
+	Kafka   KafkaConfig   `koanf:"kafka"`
+	Archive ArchiveConfig `koanf:"archive"`
+	Redis   RedisConfig   `koanf:"redis"`
+	Schema  SchemaConfig  `koanf:"schema"`
+	Rules   RulesConfig   `koanf:"rules"`
+	Models  ModelsConfig  `koanf:"models"`
+	Data    DataConfig    `koanf:"data"`
 }
 
 // LogConfig says what is logged and how.
@@ -32,10 +34,29 @@ type HTTPConfig struct {
 	ReadTimeout     time.Duration `koanf:"read_timeout" doc:"longest time to read a request"`
 	Budget          time.Duration `koanf:"budget" doc:"longest time for one answer; what is late is left out of it"`
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" doc:"time given to running requests when stopping"`
-	KeysFile        string        `koanf:"keys_file" doc:"API keys, made by 'sartor serve key'; empty = none are asked for"`
+	KeysFile        string        `koanf:"keys_file" doc:"API keys, made by 'sartor serve key', watched; empty = none are asked for"`
 	Insecure        bool          `koanf:"insecure" doc:"serve other machines without API keys"`
 	AdminAddr       string        `koanf:"admin_addr" doc:"host:port for metrics, status and profiles; empty = the first two at addr"`
 	MaxInFlight     int           `koanf:"max_in_flight" doc:"recommendations worked at once, more get 503; 0 = 64 per CPU"`
+	Adapters        []string      `koanf:"adapters" doc:"APIs of other systems to answer as well: gorse, metarank"`
+	OIDC            OIDCConfig    `koanf:"oidc"`
+}
+
+// OIDCConfig is the company's identity provider, whose tokens people show at the admin address.
+type OIDCConfig struct {
+	Issuer     string            `koanf:"issuer" doc:"URL of the OpenID Connect provider; empty = no people, keys only"`
+	Audience   string            `koanf:"audience" doc:"client id, or name of the API, that tokens must be for"`
+	RolesClaim string            `koanf:"roles_claim" doc:"where roles or groups are, such as realm_access.roles"`
+	Roles      map[string]string `koanf:"roles" doc:"roles by group: {shop-admins: admin}; empty = viewer, editor, publisher, admin as they are"`
+	Skew       time.Duration     `koanf:"skew" doc:"by how much its clock may differ from ours"`
+}
+
+// TraceConfig says where traces go.
+type TraceConfig struct {
+	Endpoint    string  `koanf:"endpoint" doc:"URL of an OTLP/HTTP collector, such as http://127.0.0.1:4318; empty = no traces"`
+	Sample      float64 `koanf:"sample" doc:"share of the requests that are traced, 0 to 1, unless the caller has decided"`
+	Headers     string  `koanf:"headers" secret:"true" doc:"name=value,... for the collector, by environment only"`
+	HeadersFile string  `koanf:"headers_file" doc:"file that holds the headers"`
 }
 
 // KafkaConfig is the broker, the topics and the consumer group.
@@ -90,6 +111,14 @@ type SASLConfig struct {
 	PasswordFile string `koanf:"password_file" doc:"file that holds the password"`
 }
 
+// ArchiveConfig is where 'sartor archive' keeps the log.
+type ArchiveConfig struct {
+	URL       string        `koanf:"url" doc:"folder, s3://, gs:// or azblob:// URL; empty = none"`
+	Group     string        `koanf:"group" doc:"consumer group of 'sartor archive'"`
+	MaxEvents int           `koanf:"max_events" doc:"events of a partition that are gathered into one range of files, at most"`
+	MaxAge    time.Duration `koanf:"max_age" doc:"longest time an event waits to be written"`
+}
+
 // RedisConfig is the feature store.
 type RedisConfig struct {
 	Addrs        []string      `koanf:"addrs" doc:"host:port list, or one path of a unix socket; empty = none (serve) or embedded (dev)"`
@@ -134,15 +163,18 @@ func defaultConfig() Config {
 	return Config{
 		Profile: "development",
 		Log:     LogConfig{Level: "info", Format: "auto"},
-		HTTP:    HTTPConfig{Addr: "127.0.0.1:8080", ReadTimeout: 10 * time.Second, Budget: 60 * time.Millisecond, ShutdownTimeout: 5 * time.Second},
+		HTTP: HTTPConfig{Addr: "127.0.0.1:8080", ReadTimeout: 5 * time.Second, Budget: 60 * time.Millisecond, ShutdownTimeout: 5 * time.Second,
+			Adapters: []string{}, OIDC: OIDCConfig{RolesClaim: "roles", Roles: map[string]string{}, Skew: time.Minute}},
+		Trace: TraceConfig{Sample: 1},
 		Kafka: KafkaConfig{Brokers: []string{}, ClientID: "sartor", Group: "sartor-features", BatchEvents: 500, RepeatHorizon: 10000,
 			Partitions: 8, Replication: 1, Create: true,
 			Topics: TopicsConfig{Orders: "orders", Behavior: "behavior", Catalog: "catalog", Users: "users",
 				Exposures: "exposures", DeadLetters: "dead-letters"},
 			Formats: FormatsConfig{Orders: "auto", Behavior: "auto", Catalog: "auto", Users: "auto", Exposures: "auto"}},
-		Redis:  RedisConfig{Addrs: []string{}, Shards: 256, UserTTL: 180 * 24 * time.Hour, ReadTimeout: 25 * time.Millisecond},
-		Rules:  RulesConfig{Poll: time.Second, Params: map[string]map[string]any{}},
-		Models: ModelsConfig{Poll: time.Second},
-		Data:   DataConfig{Dir: "sartor-data"},
+		Archive: ArchiveConfig{Group: "sartor-archive", MaxEvents: 50_000, MaxAge: 15 * time.Minute},
+		Redis:   RedisConfig{Addrs: []string{}, Shards: 256, UserTTL: 180 * 24 * time.Hour, ReadTimeout: 25 * time.Millisecond},
+		Rules:   RulesConfig{Poll: time.Second, Params: map[string]map[string]any{}},
+		Models:  ModelsConfig{Poll: time.Second},
+		Data:    DataConfig{Dir: "sartor-data"},
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -39,10 +40,13 @@ func (c *Config) validate() configProblems {
 	if c.HTTP.MaxInFlight < 0 {
 		bad("http.max_in_flight", "must not be negative")
 	}
+	c.validateAccess(bad, oneOf)
+	c.validateTrace(bad)
 	positive("http.read_timeout", int64(c.HTTP.ReadTimeout))
 	positive("http.budget", int64(c.HTTP.Budget))
 	positive("http.shutdown_timeout", int64(c.HTTP.ShutdownTimeout))
 	c.validateKafka(bad, oneOf, positive)
+	c.validateArchive(bad, positive)
 	c.validateRedis(bad, positive)
 	positive("rules.poll", int64(c.Rules.Poll))
 	positive("models.poll", int64(c.Models.Poll))
@@ -97,6 +101,20 @@ func (c *Config) validateKafka(bad report, oneOf func(key, value string, allowed
 		bad("kafka.sasl", "mechanism %s needs user and a password (SARTOR_KAFKA_SASL_PASSWORD or password_file)", k.SASL.Mechanism)
 	}
 	k.TLS.validate("kafka.tls", bad)
+}
+
+func (c *Config) validateArchive(bad report, positive func(string, int64)) {
+	if c.Archive.Group == "" {
+		bad("archive.group", "must not be empty")
+	}
+	if c.Archive.Group == c.Kafka.Group {
+		bad("archive.group", "%q is the group of 'sartor ingest': each must read everything", c.Archive.Group)
+	}
+	if _, err := url.Parse(c.Archive.URL); err != nil {
+		bad("archive.url", "%q is no URL", c.Archive.URL)
+	}
+	positive("archive.max_events", int64(c.Archive.MaxEvents))
+	positive("archive.max_age", int64(c.Archive.MaxAge))
 }
 
 func (c *Config) validateRedis(bad report, positive func(string, int64)) {

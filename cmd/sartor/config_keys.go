@@ -76,6 +76,18 @@ func (k configKey) decode(raw any) (any, error) {
 			return nil, fmt.Errorf("%v is not a whole number", raw)
 		}
 		return n, nil
+	case k.Type.Kind() == reflect.Float64:
+		switch n := raw.(type) {
+		case float64:
+			return n, nil
+		case int:
+			return float64(n), nil
+		}
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil || !isText {
+			return nil, fmt.Errorf("%v is not a number", raw)
+		}
+		return n, nil
 	case k.Type.Kind() == reflect.Bool:
 		if b, ok := raw.(bool); ok {
 			return b, nil

@@ -112,7 +112,12 @@ func (a *app) devOn(ctx context.Context, stack *devstack.Stack, ln net.Listener,
 	// all partitions wait for each other. Giving up on one only makes the same work be done twice.
 	// Requests have deadlines of their own.
 	w.redis.ReadTimeout = time.Minute
-	parts := servingParts{store: redisstore.New(w.redis, w.schema), producer: kafka.NewProducer(w.kafka)}
+	tracing, err := newTracing(ctx, a.config.Trace, buildVersion())
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	tracing.wireKafka(&w.kafka)
+	parts := servingParts{store: redisstore.New(w.redis, w.schema), producer: kafka.NewProducer(w.kafka), trace: tracing}
 	d := &devRun{app: a, stack: stack, wiring: w, parts: parts, opts: opts, applied: newOffsets()}
 	if err := d.open(ctx); err != nil {
 		return errors.Join(err, ln.Close(), parts.close())

@@ -47,6 +47,7 @@ in each answer what is missing. Any number of replicas may run. It stops cleanly
 	a.bind(cmd.Flags(), "addr", "http.addr", "host:port to listen on")
 	a.bind(cmd.Flags(), "rules", "rules.dir", "folder of rule files")
 	a.bind(cmd.Flags(), "models", "models.dir", "registry folder")
+	a.bind(cmd.Flags(), "adapters", "http.adapters", "APIs of other systems to answer as well: gorse, metarank")
 	a.bind(cmd.Flags(), "insecure", "http.insecure", "serve other machines without API keys")
 	cmd.Flags().Lookup("insecure").NoOptDefVal = "true"
 	cmd.AddCommand(newKeyCommand())
@@ -73,6 +74,10 @@ func (a *app) serve(ctx context.Context, record recordFlags) error {
 	if parts.recorder, err = record.open(w); err != nil {
 		return errors.Join(err, ln.Close(), parts.close())
 	}
+	if parts.trace, err = newTracing(ctx, a.config.Trace, buildVersion()); err != nil {
+		return errors.Join(err, ln.Close(), parts.close())
+	}
+	parts.trace.wireKafka(&w.kafka)
 	if len(a.config.Redis.Addrs) > 0 {
 		parts.store = redisstore.New(w.redis, w.schema)
 	}
@@ -104,6 +109,7 @@ type servingParts struct {
 	producer *kafka.Producer
 	admin    net.Listener // of operators; serving closes it
 	recorder *requestRecorder
+	trace    *tracing
 }
 
 func (p servingParts) close() error {
@@ -117,6 +123,7 @@ func (p servingParts) close() error {
 	if p.store != nil {
 		errs = append(errs, p.store.Close())
 	}
+	errs = append(errs, p.trace.close())
 	return errors.Join(errs...)
 }
 
@@ -130,6 +137,7 @@ type serving struct {
 	rules     *rulestore.Dir
 	models    *registry.Registry
 	server    *httpapi.Server
+	keys      *keyWatch // nil without keys
 }
 
 func newServing(w *wiring, parts servingParts) *serving {
@@ -148,6 +156,9 @@ func newServing(w *wiring, parts servingParts) *serving {
 	if parts.recorder != nil {
 		rec.Considered = parts.recorder.considered
 	}
+	s.keys = newKeyWatch(w)
+	w.access(&api)
+	parts.trace.wire(&rec, &api)
 	s.rec = recommender.New(rec)
 	api.Recommender = s.rec
 	if dir := w.config.Rules.Dir; dir != "" {
@@ -193,6 +204,9 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 	}
 	if s.models != nil {
 		g.Go(func() error { s.watchModels(ctx); return nil })
+	}
+	if s.keys != nil {
+		g.Go(func() error { s.watchKeys(ctx); return nil })
 	}
 	if s.parts.recorder != nil {
 		g.Go(func() error { s.parts.recorder.run(ctx); return nil })

@@ -13,10 +13,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
 	"github.com/spf13/cobra"
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sartorhq/sartor/recommender/httpapi"
+	"github.com/sartorhq/sartor/recommender/identity"
 )
 
 // keyFile is the file of http.keys_file. It holds no secret: a hash opens nothing.
@@ -75,11 +78,87 @@ func parseKeys(data []byte, now time.Time) (keys []httpapi.Key, wrong []string) 
 	return keys, httpapi.CheckKeys(keys, now)
 }
 
+// access says whom the API serves: keys, people and the clients of other systems.
+func (w *wiring) access(api *httpapi.Options) {
+	api.Keys = w.keys
+	for _, name := range w.config.HTTP.Adapters {
+		api.Adapters = append(api.Adapters, httpapi.Adapter(name))
+	}
+	if w.config.HTTP.OIDC.Issuer != "" {
+		api.People = identity.New(w.config.HTTP.OIDC.options())
+	}
+}
+
+// keysPoll is how often the file of keys is looked at: a key that is taken away must not open for long.
+const keysPoll = time.Second
+
+// keyWatch is the file of API keys while it is served by.
+type keyWatch struct {
+	name string
+	last []byte // its content when it was last used
+	good prometheus.Gauge
+}
+
+// newKeyWatch returns nil without a file.
+func newKeyWatch(w *wiring) *keyWatch {
+	if w.config.HTTP.KeysFile == "" {
+		return nil
+	}
+	k := &keyWatch{name: w.config.HTTP.KeysFile, good: promauto.With(w.metrics).NewGauge(prometheus.GaugeOpts{
+		Name: "sartor_keys_reload_success", Help: "1 while the newest file of API keys is in use."})}
+	k.good.Set(1)
+	return k
+}
+
+// look uses the file when it has changed. One that is broken or gone changes nothing.
+func (k *keyWatch) look(use func([]httpapi.Key) error) (changed bool, err error) {
+	defer func() {
+		if err != nil {
+			k.good.Set(0)
+		}
+	}()
+	data, err := os.ReadFile(k.name)
+	if err != nil {
+		return false, err
+	}
+	if bytes.Equal(data, k.last) {
+		k.good.Set(1) // it may have been broken in between
+		return false, nil
+	}
+	keys, wrong := parseKeys(data, time.Now())
+	if len(wrong) > 0 {
+		return false, fmt.Errorf("http.keys_file: %s:\n  %s", k.name, strings.Join(wrong, "\n  "))
+	}
+	if err := use(keys); err != nil {
+		return false, err
+	}
+	k.last = data
+	k.good.Set(1)
+	return true, nil
+}
+
+// watchKeys serves by the file's newest keys.
+func (s *serving) watchKeys(ctx context.Context) {
+	c := complainer{logger: s.logger, what: "the file of API keys cannot be used: the keys read before go on"}
+	first := true // what is read at the first look was read at start already
+	look := func() bool {
+		changed, err := s.keys.look(s.server.SetKeys)
+		if c.note(ctx, err); changed && !first {
+			s.logger.Info("API keys read anew", "file", s.keys.name)
+		}
+		first = false
+		return false
+	}
+	look()
+	every(ctx, keysPoll, look)
+}
+
 // checkExposed refuses to serve other machines without keys: whoever reaches the port could read
 // recommendations of anybody and write events.
 func checkExposed(key string, addr net.Addr, cfg HTTPConfig) error {
 	tcp, ok := addr.(*net.TCPAddr)
-	if !ok || tcp.IP.IsLoopback() || cfg.KeysFile != "" || cfg.Insecure {
+	signedIn := key == "http.admin_addr" && cfg.OIDC.Issuer != ""
+	if !ok || tcp.IP.IsLoopback() || cfg.KeysFile != "" || cfg.Insecure || signedIn {
 		return nil
 	}
 	return fmt.Errorf("%s: %s can be reached from other machines and no API keys are set: "+
@@ -124,7 +203,8 @@ func newKeyCommand() *cobra.Command {
 		Short: "Make an API key",
 		Long: `Prints a new API key, which is shown this once, to standard error, and the entry for the file of
 http.keys_file to standard output. The file holds hashes only. A client may have two live keys, so that a
-new one can be handed out before the old one is taken away. Restart the server to load the file.`,
+new one can be handed out before the old one is taken away. A running server reads the file again when
+it changes.`,
 		Example: `  sartor serve key --id shop-2026 --client shop --scope recommend,events:write >> keys.yaml`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
