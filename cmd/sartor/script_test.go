@@ -7,7 +7,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"sartor": main})
+	testscript.Main(m, map[string]func(){"sartor": main, brokerCommand: brokerMain})
 }
 
 // TestScripts runs the command line as people do: testdata/script/*.txtar.

@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// faultEnv names the place at which this process dies, as if by SIGKILL: SARTOR_FAULT=applied:3 dies
+// faultEnv names the place at which this process dies, as if by SIGKILL: FAULTPOINT_SARTOR=applied:3 dies
 // when that place is reached for the third time, by whichever partition. Only a build with -tags faults
 // looks at it; 'make soak' makes one.
-const faultEnv = "SARTOR_FAULT"
+const faultEnv = "FAULTPOINT_SARTOR"
 
 // faultPoints are all places, in the order in which a batch comes by them.
 func faultPoints() []string {
