@@ -2,6 +2,7 @@ package recommender
 
 import (
 	"bufio"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,14 +10,18 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sartorhq/sartor/features"
 )
 
-// The catalogue snapshot on disk is lines of JSON: a header, one line per item, and the CRC-32C of
-// all bytes before it. It is what answers are made of when no item source can be reached at start.
-const diskFormat = "sartor-catalogue/1"
+// The catalogue snapshot on disk is a line of JSON, then for each item its id and its packed state
+// (features.PackState), each as its length in base 128 and its bytes, and in the end the CRC-32C of all
+// bytes before it, least byte first. It is what answers are made of when no item source can be reached at
+// start.
+const diskFormat = "sartor-catalogue/2"
 
 type diskHeader struct {
 	Format  string    `json:"format"`
@@ -25,20 +30,8 @@ type diskHeader struct {
 	Items   int       `json:"items"`
 }
 
-type diskItem struct {
-	ID        string           `json:"id"`
-	Counters  map[string]int64 `json:"counters,omitempty"`
-	Doc       string           `json:"doc,omitempty"`
-	DocTime   int64            `json:"doc_time,omitempty"`
-	RemovedAt int64            `json:"removed_at,omitempty"`
-}
-
-type diskFooter struct {
-	CRC32C uint32 `json:"crc32c"`
-}
-
-// maxDiskLine bounds one line: the largest event is 256 kB.
-const maxDiskLine = 4 << 20
+// diskFooter is the length of the checksum.
+const diskFooter = 4
 
 // ErrCatalogueFile is what every error about the content of a catalogue snapshot is, by errors.Is.
 var ErrCatalogueFile = errors.New("unusable catalogue snapshot")
@@ -69,20 +62,27 @@ func (r *Recommender) SaveCatalogue(path string) (err error) {
 func writeCatalogue(w io.Writer, s *snapshot, now time.Time) error {
 	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
 	buf := bufio.NewWriterSize(w, 1<<20)
-	enc := json.NewEncoder(io.MultiWriter(buf, sum))
-	if err := enc.Encode(diskHeader{Format: diskFormat, Schema: s.versions.Schema, SavedAt: now.UTC(), Items: s.cat.known}); err != nil {
+	out := io.MultiWriter(buf, sum)
+	head, err := json.Marshal(diskHeader{Format: diskFormat, Schema: s.versions.Schema, SavedAt: now.UTC(), Items: s.cat.known})
+	if err != nil {
 		return err
 	}
+	if _, err := out.Write(append(head, '\n')); err != nil {
+		return err
+	}
+	var record, state []byte
 	for _, r := range s.cat.rows {
 		if r.state == nil {
 			continue
 		}
-		st := r.state
-		if err := enc.Encode(diskItem{r.id, st.Counters, st.Doc, st.DocTime, st.RemovedAt}); err != nil {
+		state = features.PackState(state[:0], r.state)
+		record = append(binary.AppendUvarint(record[:0], uint64(len(r.id))), r.id...)
+		record = append(binary.AppendUvarint(record, uint64(len(state))), state...)
+		if _, err := out.Write(record); err != nil {
 			return err
 		}
 	}
-	if err := json.NewEncoder(buf).Encode(diskFooter{CRC32C: sum.Sum32()}); err != nil {
+	if err := binary.Write(buf, binary.LittleEndian, sum.Sum32()); err != nil {
 		return err
 	}
 	return buf.Flush()
@@ -114,51 +114,89 @@ func (r *Recommender) LoadCatalogue(path string) error {
 	return nil
 }
 
-// readCatalogue reads a snapshot whole and checks it before anything of it is used.
-func readCatalogue(r io.Reader, schema string) ([]features.ItemState, error) {
+// readCatalogue reads a snapshot whole and checks it before anything of it is used. The items share the
+// memory of the file: a million of them are a few pieces to the garbage collector.
+func readCatalogue(f *os.File, schema string) ([]features.ItemState, error) {
 	broken := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrCatalogueFile, fmt.Sprintf(format, args...))
 	}
-	lines := bufio.NewScanner(r)
-	lines.Buffer(make([]byte, 0, 64<<10), maxDiskLine)
-	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-	next := func(out any) error {
-		if !lines.Scan() {
-			return broken("it ends too early")
-		}
-		if err := json.Unmarshal(lines.Bytes(), out); err != nil {
-			return broken("%v", err)
-		}
-		return nil
+	var whole strings.Builder
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+		whole.Grow(int(info.Size()))
 	}
-	consume := func() {
-		sum.Write(lines.Bytes()) // a hash never fails
-		sum.Write([]byte{'\n'})
-	}
-	var head diskHeader
-	if err := next(&head); err != nil {
+	if _, err := io.Copy(&whole, f); err != nil {
 		return nil, err
+	}
+	first, rest, ok := strings.Cut(whole.String(), "\n")
+	var head diskHeader
+	if err := json.Unmarshal([]byte(first), &head); err != nil || !ok {
+		return nil, broken("it has no header")
 	}
 	if head.Format != diskFormat || head.Schema != schema {
 		return nil, broken("format %q and schema %q, need %q and %q", head.Format, head.Schema, diskFormat, schema)
 	}
-	consume()
-	var items []features.ItemState
-	for range head.Items {
-		var it diskItem
-		if err := next(&it); err != nil {
-			return nil, err
-		}
-		consume()
-		items = append(items, features.ItemState{ID: it.ID, State: &features.State{
-			Counters: it.Counters, Doc: it.Doc, DocTime: it.DocTime, RemovedAt: it.RemovedAt}})
+	if len(rest) < diskFooter || head.Items < 0 || head.Items > len(rest) {
+		return nil, broken("it ends too early")
 	}
-	var foot diskFooter
-	if err := next(&foot); err != nil {
+	records, foot := rest[:len(rest)-diskFooter], rest[len(rest)-diskFooter:]
+	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
+	if _, err := io.CopyBuffer(sum, onlyReader{strings.NewReader(whole.String()[:whole.Len()-diskFooter])}, make([]byte, 1<<16)); err != nil {
 		return nil, err
 	}
-	if foot.CRC32C != sum.Sum32() {
+	if binary.LittleEndian.Uint32([]byte(foot)) != sum.Sum32() {
 		return nil, broken("the checksum does not match")
 	}
+	items, parts := make([]features.ItemState, head.Items), make([]string, head.Items)
+	for i := range items {
+		var okID, okPart bool
+		items[i].ID, records, okID = cutText(records)
+		if parts[i], records, okPart = cutText(records); !okID || !okPart {
+			return nil, broken("it ends too early")
+		}
+	}
+	if records != "" {
+		return nil, broken("it holds more than %d items", head.Items)
+	}
+	if err := unpackStates(items, parts); err != nil {
+		return nil, broken("%v", err)
+	}
 	return items, nil
+}
+
+// onlyReader hides that a reader knows how to copy itself, in one piece.
+type onlyReader struct{ io.Reader }
+
+// cutText takes one text with its length off the front.
+func cutText(s string) (text, rest string, ok bool) {
+	var n uint64
+	for i := 0; i < len(s) && i < binary.MaxVarintLen32; i++ {
+		n |= uint64(s[i]&0x7f) << (7 * i)
+		if s[i] < 0x80 {
+			s = s[i+1:]
+			if n > uint64(len(s)) {
+				return "", "", false
+			}
+			return s[:n], s[n:], true
+		}
+	}
+	return "", "", false
+}
+
+// unpackStates fills in the states, by all processors.
+func unpackStates(items []features.ItemState, parts []string) error {
+	var failed atomic.Pointer[error]
+	inParts(len(items), func(from, to int) {
+		for i := from; i < to; i++ {
+			st, err := features.UnpackState(parts[i])
+			if err != nil {
+				failed.CompareAndSwap(nil, &err)
+				return
+			}
+			items[i].State = st
+		}
+	})
+	if err := failed.Load(); err != nil {
+		return *err
+	}
+	return nil
 }

@@ -82,10 +82,11 @@ func TestBrokenFilesAreRefused(t *testing.T) {
 		"empty":        "",
 		"not-json":     "hello\n",
 		"cut":          string(good[:len(good)/2]),
-		"no-footer":    string(good[:strings.LastIndex(strings.TrimSpace(string(good)), "\n")+1]),
-		"flipped":      strings.Replace(string(good), `"u:order":9`, `"u:order":8`, 1),
+		"no-footer":    string(good[:len(good)-4]),
+		"flipped":      strings.Replace(string(good), `"category":"shoes"`, `"category":"shoez"`, 1),
+		"trailing":     string(good) + "x",
 		"other-schema": strings.Replace(string(good), s.schema.Version(), "000000000000", 1),
-		"other-format": strings.Replace(string(good), "sartor-catalogue/1", "sartor-catalogue/9", 1),
+		"other-format": strings.Replace(string(good), "sartor-catalogue/2", "sartor-catalogue/9", 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			if content == string(good) {
