@@ -28,13 +28,14 @@ const (
 	CompleteJourney Format = "completejourney"
 	MovieLens1M     Format = "ml-1m"
 	LightGCN        Format = "lightgcn"
+	SASRec          Format = "sasrec"
 	Gorse           Format = "gorse"
 	Metarank        Format = "metarank"
 )
 
 // Formats lists all formats in a fixed order.
 func Formats() []Format {
-	return []Format{NDJSON, OnlineRetail, RetailRocket, REES46, CompleteJourney, MovieLens1M, LightGCN, Gorse, Metarank}
+	return []Format{NDJSON, OnlineRetail, RetailRocket, REES46, CompleteJourney, MovieLens1M, LightGCN, SASRec, Gorse, Metarank}
 }
 
 // ParseFormat returns the format of that name, or an error that lists the names.
@@ -118,6 +119,7 @@ func Open(format Format, path string, opts Options) (*Source, error) {
 		CompleteJourney: openCompleteJourney,
 		MovieLens1M:     openMovieLens,
 		LightGCN:        openLightGCN,
+		SASRec:          openSASRec,
 		Gorse:           func(path string) (reader, error) { return openGorse(path, opts.Feedback) },
 		Metarank:        func(path string) (reader, error) { return openMetarank(path, opts.Feedback) },
 	}[format]

@@ -345,6 +345,25 @@ func TestLightGCN(t *testing.T) {
 	same(t, events, "2010-01-01T00:00:01 view test-1 by 0 [9 0x0]")
 }
 
+func TestSASRec(t *testing.T) {
+	dir := write(t, map[string]string{"sasrec_sequences.csv": "user_id,is_val_user,movie_ids\n7,0,3 1\n8,1, 2\n"})
+	events, stats, err := drain(t, SASRec, dir, Options{})
+	if err != nil || stats.Rows != 2 {
+		t.Fatal(stats, err)
+	}
+	sound(t, events)
+	same(t, events, `
+2010-01-01T00:00:01 rating sasrec-1 by 7 [3 0x0]
+2010-01-01T00:00:02 rating sasrec-2 by 7 [1 0x0]
+2010-01-01T00:00:03 rating sasrec-3 by 8 [2 0x0]
+`)
+	for _, text := range []string{"user_id,movie_ids\n7, \n", "user_id,movie_ids\n,1\n", "user_id\n7\n"} {
+		if _, _, err := drain(t, SASRec, write(t, map[string]string{"sasrec_sequences.csv": text}), Options{}); err == nil {
+			t.Errorf("%q: no error", text)
+		}
+	}
+}
+
 func TestNDJSON(t *testing.T) {
 	const lines = "\ufeff" + `{"event_id":"a","type":"view","time":"2026-01-02T03:04:05Z","user_id":"u","item_id":"i"}
 
