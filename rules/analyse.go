@@ -20,14 +20,7 @@ func (r *rule) timeless() bool { return r.schedule == nil && r.rollout == nil }
 // analyse warns about rules that can do nothing, and about pairs of which one undoes the other. It
 // says only what follows from the conditions; where they are too rich to tell, it is silent.
 func (r *reporter) analyse(made []*rule) {
-	var all []analysed
-	for _, m := range made {
-		if m != nil {
-			a := analysed{rule: m, when: conditionsOf(m.when), match: conditionsOf(m.match), both: conditionsOf(m.when, m.match), signature: m.signature()}
-			a.dead = a.both.never() != ""
-			all = append(all, a)
-		}
-	}
+	all := analysis(made)
 	for i := range all {
 		a := &all[i]
 		r.rule = a.id
@@ -39,6 +32,18 @@ func (r *reporter) analyse(made []*rule) {
 		}
 	}
 	r.rule = ""
+}
+
+func analysis(made []*rule) []analysed {
+	var all []analysed
+	for _, m := range made {
+		if m != nil {
+			a := analysed{rule: m, when: conditionsOf(m.when), match: conditionsOf(m.match), both: conditionsOf(m.when, m.match), signature: m.signature()}
+			a.dead = a.both.never() != ""
+			all = append(all, a)
+		}
+	}
+	return all
 }
 
 // constantParts warns about conditions that no request or item can meet, or that all do.
@@ -100,15 +105,15 @@ func (r *reporter) undone(a, b *analysed, x, y *action) {
 			items.meet("item.id", exactly(kindText, ids...))
 		}
 		if items.implies(b.both) {
-			r.warn(a.pos, CodeShadowed, "this pin never finds an item: `"+b.id+"` excludes all that it pins", "exclude beats pin; narrow one of the two")
+			r.warn(a.pos, CodeShadowed, "this pin never finds an item: `"+r.other(b.rule)+"` excludes all that it pins", "exclude beats pin; narrow one of the two")
 		}
 	case y.name == "exclude" && x.name == "quota":
 		if wanted := conditionsOf(a.rule.when, a.rule.match, x.limit.match); wanted.implies(b.both) {
-			r.warn(a.pos, CodeShadowed, "this quota is never met: `"+b.id+"` excludes all that it asks for", "exclude beats quota; narrow one of the two")
+			r.warn(a.pos, CodeShadowed, "this quota is never met: `"+r.other(b.rule)+"` excludes all that it asks for", "exclude beats quota; narrow one of the two")
 		}
 	case x.name == "boost" && y.name == "bury" || x.name == "bury" && y.name == "boost":
 		if a.both.implies(b.both) && (x.name == "boost" || !b.both.implies(a.both)) { // one warning where both match the same
-			r.warn(a.pos, CodeOpposed, fmt.Sprintf("every item that this rule raises or lowers is pulled the other way by `%s`%s", b.id, netEffect(x.boost, y.boost)), "keep one of the two, or part their conditions")
+			r.warn(a.pos, CodeOpposed, fmt.Sprintf("every item that this rule raises or lowers is pulled the other way by `%s`%s", r.other(b.rule), netEffect(x.boost, y.boost)), "keep one of the two, or part their conditions")
 		}
 	}
 }

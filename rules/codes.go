@@ -52,6 +52,7 @@ type reporter struct {
 	file     *File
 	rule     string
 	problems []Problem
+	between  bool // what is compared stands in another file
 }
 
 func (r *reporter) add(severity Severity, pos Pos, code, message, hint string) {

@@ -43,9 +43,11 @@ type rule struct {
 // need unique names. It does no I/O and may be called concurrently.
 func Compile(files []File, schema Schema, opts Options) (*Set, []Problem) {
 	c := compiler{symbols: newSymbols(schema), layout: newLayout(), opts: opts, ids: map[string]string{}, names: map[string]string{}}
+	c.elsewhere = declared(files)
 	for i := range files {
 		c.file(&files[i])
 	}
+	c.across()
 	c.unknownOverrides(files)
 	problems := sortProblems(c.problems)
 	if hasErrors(problems) {
@@ -64,6 +66,9 @@ type compiler struct {
 	ids      map[string]string // rule id -> path
 	names    map[string]string // set name -> path
 	params   map[string]any
+	made     []fileRules
+	// elsewhere tells where each "params.NAME" and "lists.NAME" of all files is declared.
+	elsewhere map[string][]string
 }
 
 func (c *compiler) file(f *File) {
@@ -85,7 +90,7 @@ func (c *compiler) file(f *File) {
 		r.error(f.TimezonePos, CodeSchedule, "unknown time zone `"+f.Timezone+"`", "write a name such as Europe/Berlin")
 		zone = time.UTC
 	}
-	t := &typer{symbols: c.symbols, layout: c.layout, zone: zone}
+	t := &typer{symbols: c.symbols, layout: c.layout, zone: zone, elsewhere: c.elsewhere}
 	t.params, t.lists = r.params(c.opts.Params[f.Name]), r.lists()
 	kinds := actionKinds()
 	var made []*rule
@@ -110,6 +115,7 @@ func (c *compiler) file(f *File) {
 			c.rules = append(c.rules, m)
 		}
 	}
+	c.made = append(c.made, fileRules{f, made})
 	c.keepParams(f, t)
 }
 

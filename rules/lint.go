@@ -47,10 +47,10 @@ func (r *reporter) overlap(a, b *rule) {
 	for _, x := range a.actions {
 		for _, y := range b.actions {
 			if x.pin != nil && y.pin != nil && x.pin.position < y.pin.position+y.pin.max && y.pin.position < x.pin.position+x.pin.max && a.timeless() && b.timeless() && sameRequests(a, b) {
-				r.warn(pos, CodePinConflict, fmt.Sprintf("this pin and the one of `%s` want position %d", b.id, max(x.pin.position, y.pin.position)),
+				r.warn(pos, CodePinConflict, fmt.Sprintf("this pin and the one of `%s` want position %d", r.other(b), max(x.pin.position, y.pin.position)),
 					"the one with the higher priority gets it, the other the next free place")
 			}
-			if x.name == y.name && x.stage == stageRoute {
+			if x.name == y.name && (x.stage == stageRoute || x.variety != nil) {
 				r.shadow(a, b, x.name)
 			}
 			if x.name == "quota" && y.name == "cap" || x.name == "cap" && y.name == "quota" {
@@ -79,7 +79,7 @@ func (r *reporter) shadow(a, b *rule, name string) {
 	}
 	if winner.always() {
 		r.rule = loser.id
-		r.warn(loser.pos, CodeShadowed, "`"+winner.id+"` always decides `"+name+"` before this rule", "give this rule a higher priority, or the other one a condition")
+		r.warn(loser.pos, CodeShadowed, "`"+r.other(winner)+"` always decides `"+name+"` before this rule", "give this rule a higher priority, or the other one a condition")
 		r.rule = a.id
 	}
 }

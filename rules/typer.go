@@ -29,6 +29,8 @@ type typer struct {
 	zone    *time.Location
 	element kind // of the list that the loop around runs over; kindNone outside loops
 	faults  []fault
+	// elsewhere tells which files declare a parameter or list: each file has its own.
+	elsewhere map[string][]string
 	// blocked: the expression uses a parameter that is broken itself, and must not be judged further.
 	blocked bool
 }
@@ -271,7 +273,11 @@ func (t *typer) meant(name string, names []string, prefix string) string {
 	if hint := didYouMean(name, names, prefix); hint != "" {
 		return hint
 	}
-	return "declare it under `" + strings.TrimSuffix(prefix, ".") + ":`"
+	what := strings.TrimSuffix(prefix, ".")
+	if at := t.elsewhere[prefix+name]; len(at) > 0 {
+		return "it is declared in " + at[0] + ", and each file has its own: declare it under `" + what + ":` here, too"
+	}
+	return "declare it under `" + what + ":`"
 }
 
 func (t *typer) unary(n *ast.UnaryNode) *node {
