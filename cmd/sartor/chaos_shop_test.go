@@ -77,9 +77,12 @@ func (s *chaosShop) bad() chaosMessage {
 	return chaosMessage{stream: which[s.rng.IntN(len(which))], key: fmt.Sprintf("poison-%d", s.poison), poison: kinds[s.poison%len(kinds)]}
 }
 
-// event makes the next event as the log holds it, and folds it.
-func (s *chaosShop) event() streams.Event {
-	e := s.draft()
+// event makes the next event.
+func (s *chaosShop) event() streams.Event { return s.fold(s.draft()) }
+
+// fold returns the event as the log will hold it, and folds it into what is wanted.
+func (s *chaosShop) fold(e streams.Event) streams.Event {
+	s.t.Helper()
 	data, err := codec.Encode(&e)
 	if err != nil {
 		s.t.Fatalf("the shop makes no event: %v", err)
