@@ -6,7 +6,7 @@ FUZZTIME   ?= 10s
 .PHONY: run build test race lint integration fuzz bench e2e soak help
 
 run:         ## everything in one process with a synthetic shop: http://127.0.0.1:8080
-	go run ./cmd/sartor dev $(ARGS)
+	go run -tags nocloud ./cmd/sartor dev $(ARGS)
 
 build:       ## bin/sartor
 	go build -trimpath -o bin/sartor ./cmd/sartor

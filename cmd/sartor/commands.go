@@ -8,6 +8,7 @@ func commands(a *app) []*cobra.Command {
 		newDevCommand(a),
 		newServeCommand(a),
 		newIngestCommand(a),
+		newArchiveCommand(a),
 		newTrainCommand(a),
 		newDataCommand(a),
 		newReplayCommand(a),

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -38,15 +39,17 @@ start them, and serve, again with the new schema file. A rebuild that was interr
 it stopped when it is given the same --name.
 
 Redis needs memory for both namespaces until the old one is dropped (--drop-old, or a later rebuild with
-it). What Kafka's retention has deleted is not in the log: such a rebuild loses it.`,
+it). What Kafka's retention has deleted is not in the log: such a rebuild loses it, unless an archive has
+it (--from-archive).`,
 		Example: `  sartor features plan --config sartor.yaml
   sartor features rebuild --config sartor.yaml
-  sartor features rebuild --config sartor.yaml --drop-old`,
+  sartor features rebuild --config sartor.yaml --drop-old
+  sartor features rebuild --config sartor.yaml --from-archive s3://shop-events/log`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.rebuild(cmd.Context(), f, time.Now()) },
 	}
 	a.bindStore(cmd)
-	a.bind(cmd.Flags(), "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
+	f.log.bindLive(a, cmd)
 	cmd.Flags().StringVar(&f.name, "name", "", "`name` of the new namespace; empty = the time of day")
 	cmd.Flags().BoolVar(&f.drop, "drop-old", false, "drop all other namespaces after the switch")
 	return cmd
@@ -54,17 +57,17 @@ it). What Kafka's retention has deleted is not in the log: such a rebuild loses 
 
 // rebuild runs one call.
 func (a *app) rebuild(ctx context.Context, f rebuildFlags, now time.Time) error {
-	if err := a.needServers("rebuild"); err != nil {
-		return err
-	}
 	if f.name == "" {
 		f.name = now.UTC().Format("g20060102-150405")
 	}
-	log, err := f.log.open(a)
+	log, err := f.log.open(a, "rebuild needs a log: set kafka.brokers in the --config file or SARTOR_KAFKA_BROKERS, or use --from-archive URL")
 	if err != nil {
 		return err
 	}
-	return a.withStore(ctx, func(w *wiring, served *redisstore.Store) error {
+	return a.withAnyStore(ctx, func(w *wiring, served *redisstore.Store, attached error) error {
+		if attached != nil && !errors.Is(attached, redisstore.ErrLayout) {
+			return attached
+		}
 		if served.Namespace() == f.name {
 			return usagef("--name %s: that namespace is being served", f.name)
 		}
@@ -124,7 +127,7 @@ func (a *app) sweep(ctx context.Context, store *redisstore.Store, f rebuildFlags
 type rebuilder struct {
 	schema *features.Schema
 	store  *redisstore.Store
-	log    *recordLog
+	log    eventLog
 	out    io.Writer
 	batch  int
 	open   map[place]*filling
@@ -167,7 +170,7 @@ func (r *rebuilder) run(ctx context.Context) error {
 
 // pass applies what the log holds now and the store has not.
 func (r *rebuilder) pass(ctx context.Context) (applied int64, err error) {
-	err = r.log.read(ctx, func(rec *streams.Record) error {
+	err = r.log.Read(ctx, consumed(), func(rec *streams.Record) error {
 		f, err := r.at(ctx, placeOf(rec))
 		if err != nil || rec.Offset < f.next {
 			return err

@@ -41,12 +41,13 @@ meanwhile: verify waits until what it has read is applied, and does not judge an
 events have changed.
 
 The log must reach back to the beginning: what Kafka's retention has deleted is missing in the fold and
-shows as differences. Memory is that of all states, about 10 kB for an active user; --passes N reads
+shows as differences, unless an archive has it (--from-archive). Memory is that of all states, about 10 kB for an active user; --passes N reads
 the log N times and holds an Nth of them.
 
 Exit code 1: something differs, or could not be read.`,
 		Example: `  sartor features verify --brokers localhost:9092 --redis localhost:6379
   sartor features verify --passes 8 --output json
+  sartor features verify --brokers localhost:9092 --from-archive s3://shop-events/log
   sartor features verify --from-file ndjson:events.ndjson.gz`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,7 +57,7 @@ Exit code 1: something differs, or could not be read.`,
 			if f.passes < 1 || f.passes > 1000 {
 				return usagef("--passes %d: need 1 to 1000", f.passes)
 			}
-			log, err := f.log.open(a)
+			log, err := f.log.open(a, "no log to read: use --brokers, --from-archive URL or --from-file FORMAT:PATH")
 			if err != nil {
 				return err
 			}
@@ -149,7 +150,7 @@ func (r *verdict) print(w io.Writer) {
 type verifier struct {
 	schema   *features.Schema
 	store    *redisstore.Store
-	log      *recordLog
+	log      eventLog
 	flags    verifyFlags
 	ttl      time.Duration
 	progress io.Writer
@@ -189,7 +190,7 @@ func (v *verifier) pass(ctx context.Context, number int) error {
 // fold builds the states of the pass from the log.
 func (v *verifier) fold(ctx context.Context) error {
 	var events int64
-	err := v.log.read(ctx, func(r *streams.Record) error {
+	err := v.log.Read(ctx, consumed(), func(r *streams.Record) error {
 		events++
 		v.ends[placeOf(r)] = r.Offset
 		for _, d := range v.schema.Fold(&r.Event) {
@@ -221,7 +222,7 @@ func (v *verifier) fold(ctx context.Context) error {
 
 // awaitIngest waits until everything that was folded is applied.
 func (v *verifier) awaitIngest(ctx context.Context) error {
-	if v.log.recording != nil {
+	if _, offline := v.log.(fileLog); offline {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, v.flags.wait)
@@ -295,8 +296,8 @@ func (v *verifier) expired(e features.Entity, want *features.State) bool {
 
 // judge leaves out entities that events behind the fold have changed.
 func (v *verifier) judge(ctx context.Context, found map[features.Entity][]features.Difference) error {
-	if v.log.recording == nil {
-		err := v.log.read(ctx, func(r *streams.Record) error {
+	if _, offline := v.log.(fileLog); !offline {
+		err := v.log.Read(ctx, consumed(), func(r *streams.Record) error {
 			if end, ok := v.ends[placeOf(r)]; ok && r.Offset <= end {
 				return nil
 			}

@@ -94,3 +94,41 @@ func (a *Archive) readRange(ctx context.Context, c *claim) ([]streams.Record, er
 	}
 	return records, nil
 }
+
+// Extent is what the archive holds of one partition.
+type Extent struct {
+	Topic     string `json:"topic"`
+	Partition int    `json:"partition"`
+	Next      int64  `json:"next"` // the offset behind the last finished range
+	Events    int64  `json:"events"`
+	Files     int    `json:"files"`
+	Ranges    int    `json:"ranges"`
+	Open      int    `json:"open"` // ranges that are not finished, not counted above
+}
+
+// Extents returns what the archive holds of the topics, from its claims alone.
+func (a *Archive) Extents(ctx context.Context, topics []string) ([]Extent, error) {
+	var out []Extent
+	for _, topic := range topics {
+		keys, err := a.keys(ctx, claimFolder+"/"+topic+"/")
+		if err != nil {
+			return nil, fmt.Errorf("archive: %w", err)
+		}
+		for _, key := range keys {
+			c, err := a.readClaim(ctx, key)
+			if err != nil {
+				return nil, fmt.Errorf("archive: %w", err)
+			}
+			if n := len(out); n == 0 || out[n-1].Topic != topic || out[n-1].Partition != c.Partition {
+				out = append(out, Extent{Topic: topic, Partition: c.Partition})
+			}
+			e := &out[len(out)-1]
+			if !c.Done {
+				e.Open++
+				continue
+			}
+			e.Next, e.Events, e.Files, e.Ranges = c.Last+1, e.Events+int64(c.Events), e.Files+len(c.Files), e.Ranges+1
+		}
+	}
+	return out, nil
+}
