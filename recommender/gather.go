@@ -26,13 +26,24 @@ type pool struct {
 	alone map[rules.Source][]rules.Source
 	// vectors are the items' in the model, nil unless a rule compares them.
 	vectors *models.Items
+	room    *poolRoom
 }
 
-func newPool(s *snapshot, size int) *pool {
-	p := &pool{
-		cat: s.cat, set: s.rules, at: newRowMap(size), list: make([]rules.Candidate, 0, size),
-		alone: make(map[rules.Source][]rules.Source, 4),
+// poolRoom is the memory of a pool, which requests use one after the other: most of what one takes.
+type poolRoom struct {
+	at           rowMap
+	list, ranked []rules.Candidate
+}
+
+// newPool returns an empty pool with room for size candidates; release gives its memory back.
+func (w *work) newPool(size int) *pool {
+	s := w.s
+	room, _ := w.r.rooms.Get().(*poolRoom)
+	if room == nil {
+		room = &poolRoom{}
 	}
+	room.at.reset(size)
+	p := &pool{cat: s.cat, set: s.rules, room: room, at: room.at, list: slices.Grow(room.list[:0], size), alone: make(map[rules.Source][]rules.Source, 4)}
 	if s.model != nil && s.rules.Vectors() {
 		items := s.model.Items()
 		p.vectors = &items
@@ -90,7 +101,8 @@ func (p *pool) has(row int32) bool {
 // ranked returns the candidates in the order before rules, numbered from 1: by base score, ties by
 // item id.
 func (p *pool) ranked() []rules.Candidate {
-	out := slices.Clone(p.list)
+	out := append(p.room.ranked[:0], p.list...)
+	p.room.ranked = out
 	slices.SortFunc(out, func(a, b rules.Candidate) int {
 		switch {
 		case a.Base > b.Base:
@@ -106,6 +118,19 @@ func (p *pool) ranked() []rules.Candidate {
 	return out
 }
 
+// release ends the use of the work's pool; what came of it holds copies.
+func (w *work) release() {
+	if w.pool == nil {
+		return
+	}
+	room := w.pool.room
+	room.at, room.list = w.pool.at, w.pool.list
+	clear(room.list)
+	clear(room.ranked)
+	w.pool = nil
+	w.r.rooms.Put(room)
+}
+
 // lowest returns the smallest base score in the pool, 1 for an empty pool.
 func (p *pool) lowest() float64 {
 	low := 1.0
@@ -119,7 +144,7 @@ func (p *pool) lowest() float64 {
 // what rules inject, and what they pin by id or by a condition on items.
 func (w *work) gather() {
 	depth := searchDepth(w.q.Count)
-	w.pool = newPool(w.s, depth+64)
+	w.pool = w.newPool(depth + 64)
 	model := w.fromModel(depth)
 	if w.s.rules.Vectors() {
 		w.encode()

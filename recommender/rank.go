@@ -35,6 +35,7 @@ func (r *Recommender) Rank(ctx context.Context, q RankRequest) (*Response, error
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Budget)
 	defer cancel()
 	w := r.newWork(ctx, c)
+	defer w.release()
 	w.timed(stageUser, w.readUser)
 	w.timed(stagePlan, w.route)
 	by := ServedByGiven
@@ -97,7 +98,7 @@ func (w *work) gatherGiven(given []string) ServedBy {
 	plan := *w.plan
 	plan.Replace, plan.Inject, plan.Seek, plan.Fill = nil, nil, nil, nil
 	w.plan = &plan
-	w.pool = newPool(w.s, len(given))
+	w.pool = w.newPool(len(given))
 	vec := w.encode()
 	if vec == nil && w.s.model != nil {
 		w.trail.noVector()

@@ -125,6 +125,7 @@ type Recommender struct {
 	itemFields map[string]bool
 
 	current atomic.Pointer[snapshot]
+	rooms   sync.Pool // of *poolRoom
 	// refreshedAt is when an item source last answered, in Unix milliseconds; 0 = never.
 	refreshedAt atomic.Int64
 	// attempted is true once an item source was asked, whatever it answered.

@@ -10,12 +10,24 @@ type rowMap struct {
 // rowSlot holds row+1, so that 0 is a free slot, and the row's number.
 type rowSlot struct{ row, number int32 }
 
-func newRowMap(size int) rowMap {
+func newRowMap(size int) (m rowMap) {
+	m.reset(size)
+	return m
+}
+
+// reset empties the map and makes room for size rows.
+func (m *rowMap) reset(size int) {
 	n := 64
 	for n < 2*size {
 		n *= 2
 	}
-	return rowMap{slots: make([]rowSlot, n)}
+	m.used = 0
+	if cap(m.slots) < n {
+		m.slots = make([]rowSlot, n)
+		return
+	}
+	m.slots = m.slots[:n]
+	clear(m.slots)
 }
 
 // slot returns the place of a row, or the free place where it belongs.

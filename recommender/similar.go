@@ -44,6 +44,7 @@ func (r *Recommender) Similar(ctx context.Context, q SimilarRequest) (*Response,
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Budget)
 	defer cancel()
 	w := r.newWork(ctx, c)
+	defer w.release()
 	w.timed(stageUser, w.readUser) // without a subject: nothing is read
 	w.timed(stagePlan, w.route)
 	by := ServedBySimilar
@@ -63,7 +64,7 @@ func (r *Recommender) Similar(ctx context.Context, q SimilarRequest) (*Response,
 // gatherSimilar collects the neighbours of an item, or what stands in for them.
 func (w *work) gatherSimilar(id string) ServedBy {
 	depth := searchDepth(w.q.Count)
-	w.pool = newPool(w.s, depth)
+	w.pool = w.newPool(depth)
 	row, known := w.s.cat.find(id)
 	if known && int(row) < w.s.cat.vectors && w.neighbours(row, depth) {
 		return ServedBySimilar

@@ -83,6 +83,7 @@ func (r *Recommender) Recommend(ctx context.Context, q Request) (*Response, erro
 	ctx, cancel := context.WithTimeout(ctx, r.opts.Budget)
 	defer cancel()
 	w := r.newWork(ctx, c)
+	defer w.release()
 	w.timed(stageUser, w.readUser)
 	w.timed(stagePlan, w.route)
 	w.timed(stageCandidates, w.gather)
