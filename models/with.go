@@ -29,3 +29,24 @@ func WithKappa(m Model, kappa float64) (Model, error) {
 	}
 	return nil, fmt.Errorf("a model of kind %q has no popularity term", m.Meta().Kind)
 }
+
+// WithSignal returns m with other weights of event types and another half-life of evidence when users are
+// encoded, for the kinds that have them. The tables stay as they were trained.
+func WithSignal(m Model, s Signal) (Model, error) {
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	switch m := m.(type) {
+	case *ALS:
+		c := &ALS{meta: m.meta, params: m.params, table: m.table, rows: m.rows, gram: m.gram}
+		c.params.Signal = s
+		c.serve()
+		return c, nil
+	case *LAE:
+		c := &LAE{meta: m.meta, params: m.params, table: m.table, rows: m.rows, in: m.in, out: m.out, gain: m.gain}
+		c.params.Signal = s
+		c.serve()
+		return c, nil
+	}
+	return nil, fmt.Errorf("a model of kind %q has no weights of event types", m.Meta().Kind)
+}

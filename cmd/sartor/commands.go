@@ -11,6 +11,7 @@ func commands(a *app) []*cobra.Command {
 		newArchiveCommand(a),
 		newTrainCommand(a),
 		newDataCommand(a),
+		newEvaluateCommand(a),
 		newReplayCommand(a),
 		newFeaturesCommand(a),
 		newEraseCommand(a),

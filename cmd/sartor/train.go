@@ -19,10 +19,13 @@ import (
 	"github.com/sartorhq/sartor/streams/kafka"
 )
 
-// kafkaEvents reads what the log holds now.
-func kafkaEvents(options kafka.Options) func(context.Context, func(*streams.Event)) error {
+// kafkaEvents reads what the log holds now; without streams, what users did.
+func kafkaEvents(options kafka.Options, read ...streams.Stream) func(context.Context, func(*streams.Event)) error {
+	if len(read) == 0 {
+		read = []streams.Stream{streams.Behavior, streams.Orders}
+	}
 	return func(ctx context.Context, add func(*streams.Event)) error {
-		return kafka.ReadAll(ctx, options, []streams.Stream{streams.Behavior, streams.Orders}, func(r streams.Record) error {
+		return kafka.ReadAll(ctx, options, read, func(r streams.Record) error {
 			add(&r.Event)
 			return nil
 		})
@@ -79,6 +82,7 @@ are ranked, for every user with a history. Then it trains on everything and publ
 Exit code 1: training or reading failed. Exit code 2: the command line is wrong.`,
 		Example: `  sartor train --brokers localhost:9092 --models /var/lib/sartor/models
   sartor train --from-file ml-1m:data/ml-1m --split user --eval-only
+  sartor train --model encoder --from-file sasrec:data/ml-1m --split last --k 10 --whole-history --eval-only
   sartor train --from-file lightgcn:data/gowalla --test data/gowalla/test.tsv.gz --eval-only`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.train(cmd, f) },
@@ -89,33 +93,36 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	a.bind(flags, "models", "models.dir", "registry folder to publish to")
 	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
 	flags.StringVar(&f.test, "test", "", "`file` with the held-out events of a published split, in the same format")
-	flags.StringVar(&f.split, "split", splitTime, "what is held out: time (the newest of all), user (the newest of each user) or none")
+	flags.StringVar(&f.split, "split", splitTime, "what is held out: time (the newest of all), user (the newest of each user), last (one event of each user) or none")
 	flags.Float64Var(&f.options.Share, "holdout", 0.2, "share of the events that is held out")
 	flags.IntVar(&f.options.K, "k", 20, "length of the judged lists")
 	flags.BoolVar(&f.options.KeepSeen, "keep-seen", false, "judge with what a user already had, for shops where people buy again")
 	flags.BoolVar(&f.options.Whole, "whole-history", false, "judge with whole histories, not the part that is served: for published figures")
-	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "lae: `file` that keeps the state after every epoch of the published training, to go on after a crash")
+	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "lae, encoder: `file` that keeps the state after every epoch of the published training, to go on after a crash")
 	flags.StringVar(&f.history, "history", "", "`file` to which every epoch and evaluation is appended as a line of JSON")
 	flags.BoolVar(&f.options.Compare, "compare", false, "judge all kinds of model in one table, each with constants chosen on older data, and publish nothing")
 	flags.BoolVar(&f.evalOnly, "eval-only", false, "judge, and publish nothing")
 	flags.IntVar(&f.t.Dim, "dim", 64, "factors: a multiple of 8")
-	flags.StringVar(&f.options.Kind, "model", kindAuto, "kind of model: als, lae (linear autoencoder), popularity, or auto for the better of als and lae on older data; with --eval-only also item-knn and ease")
-	flags.IntVar(&f.t.Epochs, "epochs", 0, "passes over the data; 0 = 16 for als, 40 for lae")
+	flags.StringVar(&f.options.Kind, "model", kindAuto, "kind of model: als, lae (linear autoencoder), encoder (gated linear recurrence over the history), popularity, or auto for the better of als and lae on older data; with --eval-only also item-knn and ease")
+	flags.IntVar(&f.t.Epochs, "epochs", 0, "passes over the data; 0 = 16 for als, 40 for lae, 25 for encoder")
 	flags.StringVar(&f.lambda, "lambda", "auto", "ridge: a number, or auto to choose it on older data")
 	flags.Float64Var(&f.t.Nu, "nu", 1, "exponent of the ridge's frequency scaling, 0 to 2")
 	flags.Float64Var(&f.t.Unobserved, "unobserved", 0, "weight of pairs without evidence; 0 = from the density of the data")
 	flags.StringVar(&f.kappa, "kappa", "auto", "weight of the popularity term: a number, auto to choose it on older data, or test-half to choose it on one half of the users of --test and judge on the other")
+	flags.BoolVar(&f.options.Features, "features", false, "lae: learn also from the items' documents (category, brand, price, tags, words of the title), so that a new item has a vector before its first view")
 	flags.Float64Var(&f.t.LAE.Tau, "tau", 0.1, "lae: temperature")
 	flags.Float64Var(&f.t.LAE.Beta, "beta", 0, "lae: damping of popular items of a history, 0 to 0.5")
-	flags.Float64Var(&f.t.LAE.Rate, "rate", 0.01, "lae: learning rate, which falls to 0 along a cosine")
+	flags.Float64Var(&f.t.LAE.Rate, "rate", 0, "lae, encoder: learning rate, which falls along a cosine; 0 = 0.01 for lae, 0.003 for encoder")
 	flags.Float64Var(&f.t.LAE.Keep, "keep", 0.5, "lae: share of a user's items that is shown to foresee the others")
 	flags.IntVar(&f.t.LAE.Batch, "batch", 256, "lae: users in a step")
-	flags.IntVar(&f.t.LAE.Negatives, "negatives", 2048, "lae: items drawn beside the targets of a step")
+	flags.IntVar(&f.t.LAE.Negatives, "negatives", 0, "lae, encoder: items drawn beside the targets of a step; 0 = 2048 for lae, 4096 for encoder")
+	encoderFlags(flags, &f.t.Encoder)
 	flags.StringArrayVar(&f.weights, "weight", nil, "weight of an event type, such as order=8 (repeatable)")
 	flags.DurationVar(&f.halfLife, "half-life", models.DefaultSignal().HalfLife, "age at which evidence of taste counts half; 0 = never fades")
 	flags.DurationVar(&f.popularity, "popularity-half-life", 30*24*time.Hour, "age at which popularity counts half; 0 = never fades")
 	flags.Uint64Var(&f.t.Seed, "seed", 1, "seed of the random start")
 	flags.IntVar(&f.t.Workers, "workers", 0, "goroutines; 0 = one per processor; the model does not depend on it")
+	flags.BoolVar(&f.options.TuneSignal, "tune-signal", false, "choose the half-life and the weights of event types on older data, too, beginning with those of --half-life and --weight")
 	flags.DurationVar(&f.options.Budget, "budget", 0, "longest time for all trainings together; they end after whole epochs; 0 = no bound")
 	return cmd
 }
@@ -151,6 +158,9 @@ func (a *app) trainOptions(cmd *cobra.Command, f trainFlags) (trainOptions, erro
 			return o, err
 		}
 		o.Read = kafkaEvents(options)
+		if o.Features {
+			o.Read = kafkaEvents(options, streams.Catalog, streams.Behavior, streams.Orders)
+		}
 	}
 	if !f.evalOnly && !f.options.Compare {
 		if a.config.Models.Dir == "" {
@@ -166,8 +176,9 @@ func (a *app) trainOptions(cmd *cobra.Command, f trainFlags) (trainOptions, erro
 func (f trainFlags) resolve(splitChosen bool) (trainOptions, error) {
 	o := f.options
 	o.Train, o.Split = f.t, f.split
-	if o.Split != splitTime && o.Split != splitUser && o.Split != splitNone {
-		return o, usagef("--split %s: it can be %s, %s or %s", o.Split, splitTime, splitUser, splitNone)
+	o.Train.Encoder.Schedule.Rate, o.Train.Encoder.Negatives = o.Train.LAE.Rate, o.Train.LAE.Negatives
+	if !slices.Contains([]string{splitTime, splitUser, splitLast, splitNone}, o.Split) {
+		return o, usagef("--split %s: it can be %s, %s, %s or %s", o.Split, splitTime, splitUser, splitLast, splitNone)
 	}
 	if !(o.Share > 0 && o.Share < 1) {
 		return o, usagef("--holdout %v: need more than 0 and less than 1", o.Share)
@@ -263,7 +274,7 @@ func (f trainFlags) resolveFiles(o *trainOptions, splitChosen bool) error {
 		}
 		o.Split, o.ReadTest = splitFile, fileEvents(format, f.test)
 	}
-	if format == file.LightGCN { // these sets have no times, so that nothing can fade
+	if format == file.LightGCN || format == file.SASRec { // these sets have no times, so that nothing can fade
 		o.Train.Signal.HalfLife, o.Train.PopularityHalfLife = 0, -1
 		if o.Split == splitTime {
 			o.Split = splitUser

@@ -47,7 +47,7 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) (ndcg float64, err e
 	if t.o.FixedKappa || t.o.TestHalf {
 		k.kappas = nil
 	}
-	if len(k.ridges) == 0 && len(k.kappas) == 0 {
+	if len(k.ridges) == 0 && len(k.kappas) == 0 && !t.o.TuneSignal {
 		return 0, nil
 	}
 	h := t.cut(l)
@@ -83,6 +83,10 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) (ndcg float64, err e
 		if len(k.ridges) > 0 {
 			ridge = fmt.Sprintf("lambda %g, ", best.lambda)
 		}
+		if t.o.TuneSignal && best.signal.Weights != nil {
+			t.o.Train.Signal = best.signal
+			t.say("Evidence: half-life %v, weights %v.\n", best.signal.HalfLife, best.signal.Weights)
+		}
 		t.say("Chosen on the newest %.0f %% of the training part, %s users: %spopularity weight %g (the best of %d for %s, NDCG@%d %.4f).\n",
 			100*t.o.Share, thousands(int64(best.users)), ridge, best.kappa, len(ridges)*len(weights), k.name, t.o.K, best.ndcg)
 	}
@@ -93,6 +97,7 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) (ndcg float64, err e
 type choice struct {
 	lambda, kappa, ndcg float64
 	users               int
+	signal              models.Signal // where that is chosen, too
 }
 
 // try trains once with the ridge, on the older part, and judges it with each weight of popularity.
@@ -125,6 +130,16 @@ func (t *trainer) try(ctx context.Context, h *holdout, ridge float64, weights []
 	for i, kappa := range weights {
 		if ndcg := eval.Mean(j.measures[i+1]).NDCG; ndcg > best.ndcg {
 			best.ndcg, best.kappa = ndcg, kappa
+		}
+	}
+	if t.o.TuneSignal && best.ndcg > 0 && len(modelKinds()[t.o.Kind].kappas) > 0 {
+		m, err := models.WithKappa(base, best.kappa)
+		if err != nil {
+			return best, err
+		}
+		best.signal, best.ndcg, err = t.tuneSignal(ctx, h, popularity, m, t.o.Train.Signal, best.ndcg)
+		if err != nil {
+			return best, err
 		}
 	}
 	return best, nil

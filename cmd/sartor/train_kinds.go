@@ -35,6 +35,9 @@ func trainings(kind string) int {
 		if k := modelKinds()[kind]; len(k.kappas)+len(k.ridges) > 0 {
 			n += max(len(k.ridges), 1)
 		}
+		if kind == models.KindEncoder { // the one that chooses the number of epochs
+			n++
+		}
 	}
 	return n
 }
@@ -49,6 +52,10 @@ func modelKinds() map[string]modelKind {
 		models.KindLAE: {name: "LAE", kappas: []float64{0, 0.1, 0.2, 0.4, 0.55, 0.7, 0.85, 1, 1.5, 2, 3, 5}, validate: train.Options.ValidateLAE,
 			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
 				return asModel(train.LAE(ctx, l, o))
+			}},
+		models.KindEncoder: {name: "Encoder", validate: train.Options.ValidateEncoder,
+			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
+				return asModel(train.Encoder(ctx, l, o))
 			}},
 		models.KindItemKNN: {name: "item-kNN", validate: train.Options.Validate,
 			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
@@ -82,7 +89,9 @@ func compared(items int) []string {
 }
 
 // publishable are the kinds that can be saved and served.
-func publishable() []string { return []string{models.KindALS, models.KindLAE, models.KindPopularity} }
+func publishable() []string {
+	return []string{models.KindALS, models.KindLAE, models.KindEncoder, models.KindPopularity}
+}
 
 // asModel keeps a nil pointer from becoming a model.
 func asModel[M models.Model](m M, r train.Report, err error) (models.Model, train.Report, error) {
@@ -98,16 +107,21 @@ func (t *trainer) fit(ctx context.Context, l *train.Log, what string) (models.Mo
 	if t.o.Budget > 0 {
 		o.Budget = t.o.Budget / time.Duration(t.trainings)
 	}
+	o.LAE.Tower.Catalog = t.catalog
 	var bar *step
 	began := time.Now()
 	o.Progress = func(p train.Progress) {
 		t.o.History.epoch(what, t.o.Kind, p)
-		if bar == nil && t.o.Progress != nil {
+		if bar == nil && t.o.Progress != nil && t.o.Kind != models.KindEncoder { // which shows its steps
 			bar = newStep(t.o.Progress, what, "epochs", int64(p.Epochs))
 			bar.start = began
 		}
 		bar.set(int64(p.Epoch))
 	}
 	defer func() { bar.done() }()
+	if t.o.Kind == models.KindEncoder {
+		defer t.watch(&o, what)()
+		return t.fitEncoder(ctx, l, o, what)
+	}
 	return k.fit(ctx, l, o)
 }

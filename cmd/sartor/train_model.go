@@ -19,6 +19,7 @@ import (
 const (
 	splitTime = "time" // one moment for all users
 	splitUser = "user" // the newest of each user
+	splitLast = "last" // one event of each user
 	splitFile = "file" // a file of its own: a published split
 	splitNone = "none"
 )
@@ -38,10 +39,14 @@ type trainOptions struct {
 	// FixedLambda and FixedKappa take those of Train as they are; else they are chosen on the newest
 	// part of the training data.
 	FixedLambda, FixedKappa bool
+	// TuneSignal chooses the half-life and the weights of event types there, too.
+	TuneSignal bool
 	// Objective replaces the weights by which held-out events are wanted goods, and Only limits the items
 	// that are ranked: a scenario's. nil = all.
 	Objective map[string]float64
 	Only      func(item string) bool
+	// Features lets a linear autoencoder learn from the items' documents, too.
+	Features bool
 	// Compare judges all kinds in one table; with it nothing can be published.
 	Compare bool
 	// TestHalf chooses kappa on every second test user and judges on the others, for published splits
@@ -97,8 +102,12 @@ type trainer struct {
 	o     trainOptions
 	log   *train.Log
 	train int // interactions before those of ReadTest
+	// catalog is what the documents of the items say; nil unless asked for.
+	catalog *train.Catalog
 	// trainings is how many there will be: each gets an equal part of the budget.
 	trainings int
+	// epochs is how many did best where an encoder was judged; 0 = all.
+	epochs int
 }
 
 func newTrainer(ctx context.Context, o trainOptions) (*trainer, error) {
@@ -122,8 +131,17 @@ func newTrainer(ctx context.Context, o trainOptions) (*trainer, error) {
 	}
 	o.Train.Schema = o.Schema.Version()
 	t := &trainer{o: o, log: train.NewLog(), trainings: trainings(o.Kind)}
-	if err := o.Read(ctx, t.log.Add); err != nil {
+	add := t.log.Add
+	if o.Features {
+		t.catalog = train.NewCatalog(o.Schema)
+		add = func(e *streams.Event) { t.catalog.Add(e); t.log.Add(e) }
+	}
+	if err := o.Read(ctx, add); err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
+	}
+	if t.catalog != nil && t.catalog.Len() == 0 {
+		t.say("No item has a document: models are trained on ids alone.\n")
+		t.catalog = nil
 	}
 	t.train = t.log.Len()
 	if o.Split == splitFile {
@@ -154,7 +172,11 @@ func (t *trainer) cut(l *train.Log) *holdout {
 		h.before, h.after = l.Split(eval.Since(times, at))
 		h.moment = time.UnixMilli(at)
 	default:
-		h.before, h.after = l.Split(eval.LastOfEach(users, times, t.o.Share))
+		share := t.o.Share
+		if t.o.Split == splitLast {
+			share = 1e-9 // rounds to the least, which is one
+		}
+		h.before, h.after = l.Split(eval.LastOfEach(users, times, share))
 		h.moment = l.Newest().Add(time.Millisecond)
 	}
 	return h
