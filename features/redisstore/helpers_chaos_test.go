@@ -60,11 +60,16 @@ func startRedis(t *testing.T, dir string, args ...string) *redisProcess {
 
 func startRedisAt(t *testing.T, port, dir string, args ...string) *redisProcess {
 	t.Helper()
+	return startServerWith(t, port, append(args, "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no", "--loglevel", "warning")...)
+}
+
+// startServerWith starts redis-server, which may be a sentinel, with just these arguments.
+func startServerWith(t *testing.T, port string, args ...string) *redisProcess {
+	t.Helper()
 	bin, err := exec.LookPath("redis-server")
 	if err != nil {
 		t.Skip("no redis-server")
 	}
-	args = append(args, "--port", port, "--bind", "127.0.0.1", "--dir", dir, "--daemonize", "no", "--loglevel", "warning")
 	p := &redisProcess{addr: "127.0.0.1:" + port, cmd: exec.Command(bin, args...)}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
