@@ -108,6 +108,7 @@ func writeImpact(w io.Writer, r *impactReport, top int) error {
 	t.line("short lists     %d -> %d", r.Old.Short, r.New.Short)
 	t.line("distinct items  %d -> %d", r.Old.Distinct, r.New.Distinct)
 	t.counts("changed by scenario", r.Scenarios, top, r.Changed)
+	t.segments(r.Segments, top)
 	t.counts("items entering, by lists", r.Entering, top, r.Requests)
 	t.counts("items leaving, by lists", r.Leaving, top, r.Requests)
 	t.compare("exposure by brand, share of places", r.Old.Brands, r.New.Brands, r.Old.Shown, r.New.Shown, top)
@@ -189,6 +190,19 @@ func (t *table) counts(title string, counts []rulestest.Count, top, of int) {
 		t.line("  %-32s %7d  %6s", nameOrUnknown(c.Name), c.N, percent(c.N, of))
 	}
 	if more := len(counts) - top; more > 0 {
+		t.line("  and %d more", more)
+	}
+}
+
+func (t *table) segments(list []rulestest.SegmentImpact, top int) {
+	if len(list) == 0 {
+		return
+	}
+	t.line("\nby users: requests, lists changed, overlap")
+	for _, s := range list[:min(top, len(list))] {
+		t.line("  %-32s %7d  %6s  %.3f", s.Name, s.Requests, percent(s.Changed, s.Requests), s.Overlap)
+	}
+	if more := len(list) - top; more > 0 {
 		t.line("  and %d more", more)
 	}
 }

@@ -51,8 +51,66 @@ type Impact struct {
 	Leaving  []Count `json:"leaving"`
 	// Scenarios counts the changed lists by scenario.
 	Scenarios []Count `json:"changed_by_scenario"`
-	Old       Tally   `json:"old"`
-	New       Tally   `json:"new"`
+	// Segments tells the same for each kind of users, those with most requests first.
+	Segments []SegmentImpact `json:"by_segment"`
+	Old      Tally           `json:"old"`
+	New      Tally           `json:"new"`
+}
+
+// SegmentImpact is what a change does to the users of one kind; one user may be of several.
+type SegmentImpact struct {
+	Name     string  `json:"name"` // "segment vip", "tier gold", "new users", "everybody else"
+	Requests int     `json:"requests"`
+	Changed  int     `json:"changed"`
+	Overlap  float64 `json:"overlap"`
+}
+
+// segmentsOf names the kinds of users that somebody belongs to.
+func segmentsOf(u *features.User) []string {
+	var out []string
+	list, _ := u.Env["segments"].([]string)
+	for _, s := range list {
+		if name := "segment " + s; !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	if tier, _ := u.Env["tier"].(string); tier != "" {
+		out = append(out, "tier "+tier)
+	}
+	if fresh, _ := u.Env["is_new"].(bool); fresh {
+		out = append(out, "new users")
+	}
+	if len(out) == 0 {
+		out = append(out, "everybody else")
+	}
+	return out
+}
+
+// bySegment adds one comparison to the kinds of users that it concerns.
+func bySegment(into map[string]*SegmentImpact, u *features.User, changed bool, overlap float64) {
+	for _, name := range segmentsOf(u) {
+		s := into[name]
+		if s == nil {
+			s = &SegmentImpact{Name: name}
+			into[name] = s
+		}
+		s.Requests++
+		s.Overlap += overlap
+		if changed {
+			s.Changed++
+		}
+	}
+}
+
+func segmentImpacts(m map[string]*SegmentImpact) []SegmentImpact {
+	out := make([]SegmentImpact, 0, len(m))
+	for _, name := range sortedNames(m) {
+		s := *m[name]
+		s.Overlap /= float64(s.Requests)
+		out = append(out, s)
+	}
+	slices.SortStableFunc(out, func(a, b SegmentImpact) int { return cmp.Compare(b.Requests, a.Requests) })
+	return out
 }
 
 // Simulate plays every recorded request with the set.
@@ -72,6 +130,7 @@ func (r *Recordings) Compare(ctx context.Context, before, after *rules.Set) (Imp
 	out := Impact{Requests: len(r.Requests)}
 	old, now := newTally(), newTally()
 	entering, leaving, scenarios := map[string]int{}, map[string]int{}, map[string]int{}
+	segments := map[string]*SegmentImpact{}
 	for i := range r.Requests {
 		if err := ctx.Err(); err != nil {
 			return Impact{}, err
@@ -87,7 +146,9 @@ func (r *Recordings) Compare(ctx context.Context, before, after *rules.Set) (Imp
 		}
 		common := missing(a, b, leaving)
 		missing(b, a, entering)
-		out.Overlap += share(len(common), max(len(a), len(b)))
+		overlap := share(len(common), max(len(a), len(b)))
+		out.Overlap += overlap
+		bySegment(segments, rec.Env.User, !slices.Equal(a, b), overlap)
 		if len(common) > 1 {
 			out.Ordered++
 			out.Tau += kendall(common, b)
@@ -100,6 +161,7 @@ func (r *Recordings) Compare(ctx context.Context, before, after *rules.Set) (Imp
 		out.Tau /= float64(out.Ordered)
 	}
 	out.Entering, out.Leaving, out.Scenarios = counts(entering), counts(leaving), counts(scenarios)
+	out.Segments = segmentImpacts(segments)
 	out.Old, out.New = old.done(before), now.done(after)
 	return out, nil
 }

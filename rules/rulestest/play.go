@@ -16,7 +16,7 @@ import (
 // items of all recordings. The explanation of each item is in the trace.
 func (r *Recordings) Play(set *rules.Set, rec *Recording, explain bool) rules.Result {
 	base := make(map[string]float64, len(rec.Candidates))
-	w := &world{drawn: r.catalog.drawn, seek: r.catalog.sought}
+	w := &world{seek: r.catalog.sought, drawn: func(f rules.Fetch) []string { return r.drawn(rec, f) }}
 	modelled := slices.ContainsFunc(rec.Candidates, func(c rules.Candidate) bool { return slices.Contains(c.Sources, rules.SourceModel) })
 	for _, c := range rec.Candidates {
 		base[c.Item.ID] = c.Base
@@ -28,6 +28,7 @@ func (r *Recordings) Play(set *rules.Set, rec *Recording, explain bool) rules.Re
 	for _, c := range rec.Candidates {
 		own[c.Item.ID] = c.Item // as it was at that moment
 	}
+	w.vector = func(id string) []float32 { return r.vectors[id] }
 	w.item = func(id string) *features.Item {
 		if it := own[id]; it != nil {
 			return it
@@ -41,6 +42,43 @@ func (r *Recordings) Play(set *rules.Set, rec *Recording, explain bool) rules.Re
 		return 1 / (1 + float64(place))
 	}
 	return w.apply(set, rec.Env, explain)
+}
+
+// drawn answers a fetch for one request. What depends on who asks is what was recorded: goods similar to
+// something, and goods bought with it, the latter also where they were not asked for then.
+func (r *Recordings) drawn(rec *Recording, f rules.Fetch) []string {
+	if f.Source != rules.SourceSimilar && f.Source != rules.SourceBought {
+		return r.catalog.drawn(f)
+	}
+	var found []rules.Candidate
+	for _, c := range rec.Candidates {
+		if slices.Contains(c.Sources, f.Source) {
+			found = append(found, c)
+		}
+	}
+	slices.SortStableFunc(found, func(a, b rules.Candidate) int { return cmp.Compare(b.Base, a.Base) })
+	var ids []string
+	for _, c := range found {
+		ids = append(ids, c.Item.ID)
+	}
+	if len(ids) > 0 || f.Source == rules.SourceSimilar {
+		return ids
+	}
+	from := []string{rec.Env.Request.SourceItem}
+	if from[0] == "" {
+		from, _ = rec.Env.User.Env["cart_items"].([]string)
+	}
+	for _, id := range from {
+		if it := r.items[id]; it != nil {
+			with, _ := it.Env[rules.BoughtWith].([]string)
+			for _, other := range with {
+				if r.items[other] != nil && !slices.Contains(ids, other) && !slices.Contains(from, other) {
+					ids = append(ids, other)
+				}
+			}
+		}
+	}
+	return ids
 }
 
 // catalog is all recorded items, in the orders in which sources offer them.

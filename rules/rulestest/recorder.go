@@ -20,7 +20,7 @@ type RecorderOptions struct {
 	// Secret keys the hash that stands in a recording for a user id. Without one, anybody who knows
 	// an id can find its requests.
 	Secret []byte
-	// Mask lists fields that are left out, such as "user.country", beside what is never written: the
+	// Mask lists fields that are left out, such as "user.country" or "user.history", beside what is never written: the
 	// search text, and the open maps and the referrer of a visit.
 	Mask []string
 }
@@ -58,6 +58,7 @@ func (r *Recorder) Record(env *rules.Env, candidates []rules.Candidate) error {
 		Candidates: make([]lineCandidate, 0, len(candidates)),
 		Items:      map[string]map[string]any{},
 	}
+	r.past(env, &l.User)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, c := range candidates {
@@ -67,6 +68,12 @@ func (r *Recorder) Record(env *rules.Env, candidates []rules.Candidate) error {
 		l.Candidates = append(l.Candidates, lineCandidate{ID: c.Item.ID, Base: c.Base, Sources: c.Sources})
 		if r.written[c.Item.ID] != c.Item {
 			l.Items[c.Item.ID] = r.item(c.Item)
+			if len(c.Vector) > 0 {
+				if l.Vectors == nil {
+					l.Vectors = map[string][]float32{}
+				}
+				l.Vectors[c.Item.ID] = c.Vector
+			}
 			r.written[c.Item.ID] = c.Item
 		}
 	}
@@ -74,6 +81,23 @@ func (r *Recorder) Record(env *rules.Env, candidates []rules.Candidate) error {
 		return fmt.Errorf("record a request: %w", err)
 	}
 	return nil
+}
+
+// maskHistory is what Mask calls everything that the user did and was shown, his vector included.
+const maskHistory = "user.history"
+
+// past writes down what rules may ask of the user's past.
+func (r *Recorder) past(env *rules.Env, u *lineUser) {
+	if slices.Contains(r.opts.Mask, maskHistory) {
+		return
+	}
+	at := env.Now.UnixMilli()
+	for _, list := range [][]features.Entry{env.User.History, env.Shown} {
+		for _, e := range list {
+			u.History = append(u.History, lineDeed{string(e.Type), e.ItemID, at - e.Time})
+		}
+	}
+	u.Vector = env.Taste
 }
 
 func (r *Recorder) item(it *features.Item) map[string]any {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/rules"
+	"github.com/sartorhq/sartor/streams"
 )
 
 // RecordingFormat is the version of a line of recorded requests. It grows when a field changes its
@@ -39,6 +40,7 @@ type Recordings struct {
 
 	schema  *features.Schema
 	items   map[string]*features.Item
+	vectors map[string][]float32
 	catalog *catalog
 }
 
@@ -51,6 +53,8 @@ type line struct {
 	User       lineUser                  `json:"user"`
 	Candidates []lineCandidate           `json:"candidates"`
 	Items      map[string]map[string]any `json:"items,omitempty"`
+	// Vectors are the items' in the model, where rules compare them.
+	Vectors map[string][]float32 `json:"vectors,omitempty"`
 }
 
 type lineRequest struct {
@@ -65,6 +69,16 @@ type lineUser struct {
 	Ref      string         `json:"ref,omitempty"` // a keyed hash of the user id
 	Seen     bool           `json:"seen"`
 	Features map[string]any `json:"features,omitempty"`
+	// History is what the user did, and what was shown to him, newest first.
+	History []lineDeed `json:"history,omitempty"`
+	Vector  []float32  `json:"vector,omitempty"`
+}
+
+// lineDeed is one thing that happened, so many milliseconds before the request.
+type lineDeed struct {
+	Did  string `json:"did"`
+	Item string `json:"item"`
+	Ago  int64  `json:"ago_ms"`
 }
 
 type lineCandidate struct {
@@ -79,7 +93,7 @@ const salesByCountry = "sales_by_country"
 // ReadRecordings reads recorded requests, one JSON object a line. The error names the first line that
 // cannot be used.
 func ReadRecordings(r io.Reader, schema *features.Schema) (*Recordings, error) {
-	out := &Recordings{schema: schema, items: map[string]*features.Item{}}
+	out := &Recordings{schema: schema, items: map[string]*features.Item{}, vectors: map[string][]float32{}}
 	scanner := bufio.NewScanner(r)
 	scanner.Buffer(make([]byte, 0, 64<<10), maxRecordingLine)
 	unknown := map[string]bool{}
@@ -134,6 +148,9 @@ func (d *lineDecoder) decode(l *line) (Recording, error) {
 		}
 		d.recordings.items[id] = it
 	}
+	for id, v := range l.Vectors {
+		d.recordings.vectors[id] = v
+	}
 	user := schema.User(l.User.Ref, nil, nil, l.At)
 	user.Seen = l.User.Seen
 	if err := d.fields("user", schema.UserFields(), l.User.Features, user.Env, user.Known); err != nil {
@@ -146,6 +163,15 @@ func (d *lineDecoder) decode(l *line) (Recording, error) {
 	q := l.Request
 	rec := Recording{Env: &rules.Env{Now: l.At, User: user, Context: context, Request: rules.Request{Scenario: q.Scenario,
 		Placement: q.Placement, Channel: q.Channel, SourceItem: q.SourceItem, Count: q.Count}}}
+	rec.Env.Taste = l.User.Vector
+	for _, h := range l.User.History {
+		e := features.Entry{Type: streams.Type(h.Did), ItemID: h.Item, Time: l.At.UnixMilli() - h.Ago}
+		if e.Type == streams.Exposure {
+			rec.Env.Shown = append(rec.Env.Shown, e)
+		} else {
+			user.History = append(user.History, e)
+		}
+	}
 	for _, c := range l.Candidates {
 		it := d.recordings.items[c.ID]
 		if it == nil {
@@ -158,7 +184,7 @@ func (d *lineDecoder) decode(l *line) (Recording, error) {
 		if len(sources) == 0 {
 			sources = []rules.Source{rules.SourceModel}
 		}
-		rec.Candidates = append(rec.Candidates, rules.Candidate{Item: it, Base: c.Base, Sources: sources})
+		rec.Candidates = append(rec.Candidates, rules.Candidate{Item: it, Base: c.Base, Sources: sources, Vector: d.recordings.vectors[c.ID]})
 	}
 	return rec, nil
 }

@@ -196,6 +196,10 @@ func TestImpact(t *testing.T) {
 	if fmt.Sprint(impact.Old.Fired) != "[{never 0}]" || fmt.Sprint(impact.New.Fired) != "[{gold-loses-a 1} {last-first 2}]" {
 		t.Errorf("fired %v, then %v", impact.Old.Fired, impact.New.Fired)
 	}
+	if s := impact.Segments; len(s) != 2 || s[0].Name != "new users" || s[0].Requests != 3 || s[0].Changed != 2 || math.Abs(s[0].Overlap-8.0/9) > 1e-9 ||
+		s[1].Name != "tier gold" || s[1].Requests != 1 || s[1].Changed != 1 || math.Abs(s[1].Overlap-2.0/3) > 1e-9 {
+		t.Errorf("segments %+v", s)
+	}
 	if impact.Old.Shown != 7 || impact.Old.Short != 1 || impact.Old.Empty != 0 || fmt.Sprint(impact.Old.Brands) != "[{x 5} {y 2}]" {
 		t.Errorf("old %+v", impact.Old)
 	}
@@ -229,6 +233,48 @@ func TestPlayDrawsFromTheRecordedCatalogue(t *testing.T) {
 	// What only a pin had brought in is no candidate of the model's.
 	if ids := order(got.Play(rules.Empty(), &got.Requests[1], false)); strings.Join(ids, " ") != "b de" {
 		t.Errorf("without rules: %v", ids)
+	}
+}
+
+// TestPlayKnowsThePast records what a user did and was shown, and vectors; rules see the same again.
+func TestPlayKnowsThePast(t *testing.T) {
+	user := visitor("u", map[string]any{"segments": []string{"vip", "b", "vip"}, "is_new": true})
+	user.History = []features.Entry{{Type: "order", ItemID: "a", Time: noon.Add(-24 * time.Hour).UnixMilli()}}
+	env := visit(user, nil, 4)
+	env.Request.SourceItem = "b"
+	env.Shown = []features.Entry{{Type: "exposure", ItemID: "b", Time: noon.Add(-time.Hour).UnixMilli()}}
+	env.Taste = []float32{1, 0}
+	in := offered(goods("a", nil), goods("b", map[string]any{"bought_with": []string{"d", "zz", "b"}}), goods("c", nil), goods("d", nil))
+	in[2].Vector, in[3].Vector = []float32{5, 0}, []float32{0, 5}
+	record := func(opts RecorderOptions) *Recordings {
+		var b bytes.Buffer
+		if err := NewRecorder(&b, features.Default(), opts).Record(env, in); err != nil {
+			t.Fatal(err)
+		}
+		got, err := ReadRecordings(&b, features.Default())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	got := record(RecorderOptions{})
+	for body, want := range map[string]string{
+		"rules:\n  - id: r\n    match: did(\"order\", days(2)) or did(\"exposure\", hours(2))\n    then: [exclude: {}]\n": "c d",
+		"rules:\n  - id: r\n    match: did(\"order\", hours(2))\n    then: [exclude: {}]\n":                               "a b c d",
+		"rules:\n  - id: r\n    match: similarity(item, user) > 0.9\n    then: [pin: {position: 1}]\n":                    "c a b d",
+		"rules:\n  - id: r\n    then: [inject: {source: co-bought, score: 1}]\n":                                          "a d b c",
+		"rules:\n  - id: r\n    then: [inject: {source: similar, score: 1}]\n":                                            "a b c d",
+	} {
+		if ids := order(got.Play(compile(t, body), &got.Requests[0], false)); strings.Join(ids, " ") != want {
+			t.Errorf("%s gives %v, want %s", body, ids, want)
+		}
+	}
+	if s := segmentsOf(got.Requests[0].Env.User); strings.Join(s, ", ") != "segment vip, segment b, new users" {
+		t.Errorf("segments %v", s)
+	}
+	masked := record(RecorderOptions{Mask: []string{"user.history"}}).Requests[0].Env
+	if len(masked.User.History)+len(masked.Shown)+len(masked.Taste) != 0 {
+		t.Errorf("a masked past is there: %+v", masked)
 	}
 }
 
