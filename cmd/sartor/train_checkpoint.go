@@ -23,9 +23,11 @@ type checkpoint struct {
 }
 
 // newCheckpoint ties a file to a log and options.
-func newCheckpoint(path string, l *train.Log, o train.Options) *checkpoint {
-	signal := o.Signal
-	text := fmt.Sprint(l, l.Newest().UnixMilli(), o.Dim, o.Epochs, o.Kappa, o.PopularityHalfLife, o.Seed, o.LAE.Batch, o.LAE.Negatives,
+func newCheckpoint(path, kind string, l *train.Log, o train.Options) *checkpoint {
+	signal, e := o.Signal, o.Encoder
+	text := kind + fmt.Sprint(e.Hidden, e.Inner, e.Blocks, e.Clock, e.Tokens, e.Longest, e.Schedule, e.WeightDecay, e.Dropout, e.Clip,
+		e.Full, e.Negatives, e.StopAfter)
+	text += fmt.Sprint(l, l.Newest().UnixMilli(), o.Dim, o.Epochs, o.Kappa, o.PopularityHalfLife, o.Seed, o.LAE.Batch, o.LAE.Negatives,
 		o.LAE.Rate, o.LAE.Keep, o.LAE.Tau, o.LAE.Beta, signal.HalfLife)
 	for _, name := range sortedKeys(signal.Weights) {
 		text += fmt.Sprint(name, signal.Weights[name])
@@ -34,18 +36,27 @@ func newCheckpoint(path string, l *train.Log, o train.Options) *checkpoint {
 }
 
 // attach lets the options write to the file, and begin from it when it holds a state of this training.
-func (c *checkpoint) attach(o *train.Options) (resumed int, err error) {
-	o.LAE.Checkpoint = c.write
-	state, err := c.read()
-	if err != nil || state == nil {
-		return 0, err
+func (c *checkpoint) attach(kind string, o *train.Options) (resumed int, err error) {
+	if kind == models.KindEncoder {
+		var s train.EncoderState
+		o.Encoder.Checkpoint = func(s *train.EncoderState) error { return c.write(s) }
+		found, err := c.read(&s)
+		if found && err == nil {
+			o.Encoder.Resume = &s
+		}
+		return s.Epoch, err
 	}
-	o.LAE.Resume = state
-	return state.Epoch, nil
+	var s train.LAEState
+	o.LAE.Checkpoint = func(s *train.LAEState) error { return c.write(s) }
+	found, err := c.read(&s)
+	if found && err == nil {
+		o.LAE.Resume = &s
+	}
+	return s.Epoch, err
 }
 
 // write replaces the file: first the fingerprint, then a checksum, then the state.
-func (c *checkpoint) write(s *train.LAEState) (err error) {
+func (c *checkpoint) write(s any) (err error) {
 	var body bytes.Buffer
 	if err := gob.NewEncoder(&body).Encode(s); err != nil {
 		return err
@@ -67,28 +78,27 @@ func (c *checkpoint) write(s *train.LAEState) (err error) {
 	return os.Rename(c.path+".new", c.path)
 }
 
-// read returns nil when there is no file. A file of another training or a damaged one is an error: it
-// is for a person to decide that it may go.
-func (c *checkpoint) read() (*train.LAEState, error) {
+// read fills the state; found is false when there is no file. A file of another training or a damaged one
+// is an error: it is for a person to decide that it may go.
+func (c *checkpoint) read(s any) (found bool, err error) {
 	data, err := os.ReadFile(c.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return false, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read checkpoint: %w", err)
+		return false, fmt.Errorf("read checkpoint: %w", err)
 	}
 	const head = 2 * sha256.Size
 	if len(data) < head || !bytes.Equal(data[:sha256.Size], c.print[:]) {
-		return nil, fmt.Errorf("checkpoint %s belongs to other data or options: remove it to begin anew", c.path)
+		return false, fmt.Errorf("checkpoint %s belongs to other data or options: remove it to begin anew", c.path)
 	}
 	if sum := sha256.Sum256(data[head:]); !bytes.Equal(sum[:], data[sha256.Size:head]) {
-		return nil, fmt.Errorf("checkpoint %s is damaged: remove it to begin anew", c.path)
+		return false, fmt.Errorf("checkpoint %s is damaged: remove it to begin anew", c.path)
 	}
-	var s train.LAEState
-	if err := gob.NewDecoder(bytes.NewReader(data[head:])).Decode(&s); err != nil && !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("checkpoint %s: %w", c.path, err)
+	if err := gob.NewDecoder(bytes.NewReader(data[head:])).Decode(s); err != nil && !errors.Is(err, io.EOF) {
+		return false, fmt.Errorf("checkpoint %s: %w", c.path, err)
 	}
-	return &s, nil
+	return true, nil
 }
 
 // done removes the file: what it kept is in the registry.
@@ -101,11 +111,12 @@ func (c *checkpoint) done() error {
 
 // keepState attaches the checkpoint file to the options of the training that is to be published.
 func (t *trainer) keepState() (done func() error, err error) {
-	if t.o.Checkpoint == "" || t.o.Kind != models.KindLAE {
+	if t.o.Checkpoint == "" || t.o.Kind != models.KindLAE && t.o.Kind != models.KindEncoder {
 		return func() error { return nil }, nil
 	}
-	c := newCheckpoint(t.o.Checkpoint, t.log, t.o.Train)
-	resumed, err := c.attach(&t.o.Train)
+	t.o.Train.Encoder.StopAfter = t.epochs
+	c := newCheckpoint(t.o.Checkpoint, t.o.Kind, t.log, t.o.Train)
+	resumed, err := c.attach(t.o.Kind, &t.o.Train)
 	if resumed > 0 {
 		t.say("Going on after epoch %d of %s.\n", resumed, t.o.Checkpoint)
 	}

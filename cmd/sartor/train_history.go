@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/models/train"
 )
 
@@ -20,13 +21,16 @@ type history struct {
 // line is one line. Which fields are set depends on what it tells.
 type line struct {
 	At        time.Time          `json:"at"`
-	What      string             `json:"what"` // choose, evaluate, train or figures
+	What      string             `json:"what"` // choose, evaluate, train, look or figures
 	Model     string             `json:"model,omitempty"`
+	Step      int                `json:"step,omitempty"`
 	Epoch     int                `json:"epoch,omitempty"`
 	Epochs    int                `json:"epochs,omitempty"`
 	Loss      float64            `json:"loss,omitempty"`
 	Rate      float64            `json:"rate,omitempty"`
 	PerSecond float64            `json:"users_per_second,omitempty"`
+	Events    float64            `json:"events_per_second,omitempty"`
+	Norm      float64            `json:"gradient_norm,omitempty"`
 	Seconds   float64            `json:"seconds,omitempty"`
 	Metrics   map[string]float64 `json:"metrics,omitempty"`
 }
@@ -54,6 +58,11 @@ func (h *history) add(l line) {
 
 func (h *history) epoch(what, model string, p train.Progress) {
 	h.add(line{What: what, Model: model, Epoch: p.Epoch, Epochs: p.Epochs, Loss: p.Loss, Rate: p.Rate, PerSecond: p.PerSecond, Seconds: p.Elapsed.Seconds()})
+}
+
+// step adds a step of an encoder's training.
+func (h *history) step(what string, s train.Step) {
+	h.add(line{What: what, Model: models.KindEncoder, Step: s.Step, Epoch: s.Epoch, Epochs: s.Epochs, Loss: s.Loss, Rate: s.Rate, Norm: s.Norm, Events: s.PerSecond})
 }
 
 // close reports the first line that could not be written.

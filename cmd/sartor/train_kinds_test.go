@@ -287,9 +287,9 @@ func TestCheckpointGoesOnToTheSameModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := newCheckpoint(filepath.Join(dir, "state"), l, options)
+	c := newCheckpoint(filepath.Join(dir, "state"), models.KindLAE, l, options)
 	first := options
-	if resumed, err := c.attach(&first); resumed != 0 || err != nil {
+	if resumed, err := c.attach(models.KindLAE, &first); resumed != 0 || err != nil {
 		t.Fatalf("a new file: %d, %v", resumed, err)
 	}
 	ctx, kill := context.WithCancel(t.Context())
@@ -302,7 +302,7 @@ func TestCheckpointGoesOnToTheSameModel(t *testing.T) {
 		t.Fatal("not killed")
 	}
 	second := options
-	if resumed, err := c.attach(&second); resumed != 4 || err != nil {
+	if resumed, err := c.attach(models.KindLAE, &second); resumed != 4 || err != nil {
 		t.Fatalf("went on after %d, %v", resumed, err)
 	}
 	got, _, err := train.LAE(t.Context(), l, second)
@@ -311,7 +311,7 @@ func TestCheckpointGoesOnToTheSameModel(t *testing.T) {
 	}
 	other := options
 	other.Seed = 4
-	if _, err := newCheckpoint(c.path, l, other).attach(&other); err == nil || !strings.Contains(err.Error(), "other data or options") {
+	if _, err := newCheckpoint(c.path, models.KindLAE, l, other).attach(models.KindLAE, &other); err == nil || !strings.Contains(err.Error(), "other data or options") {
 		t.Errorf("another seed: %v", err)
 	}
 	data, err := os.ReadFile(c.path)
@@ -322,7 +322,7 @@ func TestCheckpointGoesOnToTheSameModel(t *testing.T) {
 	if err := os.WriteFile(c.path, data, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.attach(&second); err == nil || !strings.Contains(err.Error(), "is damaged") {
+	if _, err := c.attach(models.KindLAE, &second); err == nil || !strings.Contains(err.Error(), "is damaged") {
 		t.Errorf("a flipped bit: %v", err)
 	}
 	if err := c.done(); err != nil {

@@ -68,6 +68,9 @@ func (t *trainer) splitText(h *holdout) string {
 		}
 		return fmt.Sprintf("the %s events of the published split are held out.", held)
 	}
+	if t.o.Split == splitLast {
+		return fmt.Sprintf("the last event of each user, %s, is held out (other users' later events are known).", held)
+	}
 	return fmt.Sprintf("the newest %.0f %% of each user's events, %s, are held out (other users' later events are known).", 100*t.o.Share, held)
 }
 

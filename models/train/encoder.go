@@ -21,7 +21,7 @@ import (
 type EncoderOptions struct {
 	Hidden, Inner, Blocks int           // default 128, 256, 2
 	Clock                 time.Duration // as models.EncoderParams.Clock; default 0
-	Tokens                int           // events in a step; default 4096
+	Tokens                int           // events in a step; default 4096, or 1/32 of the data, but at least 256
 	Longest               int           // events of one history in a row; longer ones are cut; default 2048
 	Schedule              Schedule
 	WeightDecay           float64 // of AdamW, on matrices; default 0.01, negative = none
@@ -48,6 +48,9 @@ type EncoderOptions struct {
 	Judge      func(*models.Encoder) (float64, error)
 	JudgeEvery int // default 1
 	Patience   int
+	// StopAfter ends training after so many of the epochs, for which the learning rate is laid out all the
+	// same; 0 = after all.
+	StopAfter int
 	// Resume goes on from a state, with the same log and options to the same result. Checkpoint gets the
 	// state, which is valid during the call only, after every epoch and, above 0, CheckpointEvery steps.
 	Resume          *EncoderState
@@ -83,7 +86,7 @@ func (o Options) encoderDefaults() Options {
 	o = o.withDefaults()
 	e := &o.Encoder
 	e.Hidden, e.Inner, e.Blocks = cmp.Or(e.Hidden, 128), cmp.Or(e.Inner, 256), cmp.Or(e.Blocks, 2)
-	e.Tokens, e.Longest = cmp.Or(e.Tokens, 4096), cmp.Or(e.Longest, 2048)
+	e.Longest = cmp.Or(e.Longest, 2048)
 	e.Schedule = e.Schedule.withDefaults()
 	e.WeightDecay, e.Dropout = max(cmp.Or(e.WeightDecay, 0.01), 0), max(cmp.Or(e.Dropout, 0.2), 0)
 	e.Clip, e.Full, e.Negatives = max(cmp.Or(e.Clip, 5), 0), max(cmp.Or(e.Full, 20000), 0), cmp.Or(e.Negatives, 4096)
@@ -110,7 +113,7 @@ func (o Options) ValidateEncoder() error {
 	switch {
 	case o.Epochs < 1:
 		return fmt.Errorf("train: %d epochs: need at least 1", o.Epochs)
-	case e.Tokens < 1 || e.Tokens > 1<<20:
+	case e.Tokens < 0 || e.Tokens > 1<<20:
 		return fmt.Errorf("train: %d events in a step: need 1 to %d", e.Tokens, 1<<20)
 	case e.Longest < 1 || e.Longest > 1<<16:
 		return fmt.Errorf("train: histories of %d events: need 1 to %d", e.Longest, 1<<16)
@@ -164,7 +167,7 @@ func Encoder(ctx context.Context, l *Log, o Options) (*models.Encoder, Report, e
 	if err != nil {
 		return nil, Report{}, err
 	}
-	run := &encoderRun{a: a, o: o, start: start, began: o.Now()}
+	run := &encoderRun{a: a, o: a.o, start: start, began: o.Now()}
 	run.report = Report{Users: len(a.data.starts) - 1, Items: len(a.data.ids), Pairs: len(a.data.items), Events: a.data.events}
 	run.meta = func() models.Meta { return meta(l, o, run.report) }
 	if err := run.epochs(ctx); err != nil {
@@ -192,7 +195,7 @@ type encoderRun struct {
 func (r *encoderRun) epochs(ctx context.Context) error {
 	s := &r.a.state
 	resumed := s.Epoch
-	for s.Epoch < s.Epochs {
+	for s.Epoch < s.Epochs && (r.o.Encoder.StopAfter == 0 || s.Epoch < r.o.Encoder.StopAfter) {
 		if err := r.epoch(ctx); err != nil {
 			return fmt.Errorf("epoch %d: %w", s.Epoch+1, err)
 		}

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -13,23 +14,23 @@ import (
 
 // encoderTraining is the state of training and the work space of a step.
 type encoderTraining struct {
-	o       Options
-	p       models.EncoderParams
-	data    *sequences
-	pieces  []piece
-	catalog []int32 // rows that may be foreseen
-	targets int64   // events of the data that are targets
-	full    bool    // the softmax is over the whole catalogue
-	state   EncoderState
-	table   models.EncoderTable // of state.Values
-	batch   gathering
-	layers  []packedLayer
-	scoring scoring
+	o        Options
+	p        models.EncoderParams
+	data     *sequences
+	pieces   []piece
+	catalog  []int32 // rows that may be foreseen
+	targets  int64   // events of the data that are targets
+	full     bool    // the softmax is over the whole catalogue
+	state    EncoderState
+	table    models.EncoderTable // of state.Values
+	batch    gathering
+	layers   []packedLayer
+	scoring  scoring
 	gathered []float32 // the step's item rows, when they do not stand in order in the table
-	biases  []float32
-	nets    []*net // by worker
-	parts   [shards]gradient
-	blocks  []float64 // sums of squares
+	biases   []float32
+	nets     []*net // by worker
+	parts    [shards]gradient
+	blocks   []float64 // sums of squares
 }
 
 // gradient is the part of one shard.
@@ -59,6 +60,14 @@ func newEncoderTraining(l *Log, o Options) (*encoderTraining, error) {
 	if len(a.pieces) == 0 || len(a.catalog) < minItems {
 		return nil, fmt.Errorf("train: %d histories foresee something, %d items may be foreseen: %w", len(a.pieces), len(a.catalog), ErrTooLittle)
 	}
+	events := 0
+	for _, p := range a.pieces {
+		events += int(p.to - p.from)
+	}
+	a.o.Encoder.Tokens = cmp.Or(a.o.Encoder.Tokens, min(4096, max(256, events/32)))
+	// A short training has no time for a long warm-up: a tenth of it at most.
+	s := &a.o.Encoder.Schedule
+	s.Warmup = min(s.Warmup, o.Epochs*(events/a.o.Encoder.Tokens+1)/10)
 	a.full = len(a.catalog) <= o.Encoder.Full
 	a.batch.place = slices.Repeat([]int32{-1}, len(a.data.ids))
 	if a.full {
