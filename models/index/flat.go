@@ -112,6 +112,11 @@ func (x *Flat) Search(q []float32, k int, allowed Bitmap) []Hit {
 
 // AppendSearch appends what Search returns to dst: with enough capacity it allocates nothing.
 func (x *Flat) AppendSearch(dst []Hit, q []float32, k int, allowed Bitmap) []Hit {
+	return x.appendSearch(dst, q, k, allowed, nil)
+}
+
+// appendSearch searches with a pass over the codes that ride takes; nil = alone.
+func (x *Flat) appendSearch(dst []Hit, q []float32, k int, allowed Bitmap, ride func(*pass)) []Hit {
 	if len(q) != x.dim {
 		panic(fmt.Sprintf("index: a query of %d dimensions for rows of %d", len(q), x.dim))
 	}
@@ -124,8 +129,17 @@ func (x *Flat) AppendSearch(dst []Hit, q []float32, k int, allowed Bitmap) []Hit
 		s = &search{scores: make([]float32, chunk), ids: make([]int32, chunk)}
 	}
 	s.best.reset(k)
-	if !x.searchCodes(s, q, k, allowed) {
+	if p, ok := x.begin(s, q, k, allowed); !ok {
 		x.searchFloats(s, q, allowed)
+	} else {
+		s.pass[0] = p
+		if ride == nil {
+			x.scan(s.pass[:])
+		} else {
+			ride(&s.pass[0])
+		}
+		x.finish(&s.pass[0], q)
+		s.pass[0] = pass{} // keeps no bitmap alive
 	}
 	dst = s.best.appendHits(dst)
 	x.scratch.Put(s)
@@ -149,6 +163,7 @@ type search struct {
 	ids    []int32
 	best   top
 	sieve  sieve
+	pass   [1]pass
 }
 
 // scoreAll offers the rows first..first+n-1.

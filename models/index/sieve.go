@@ -38,87 +38,121 @@ type sifted struct {
 // the codes of all.
 const narrow = 24
 
-// searchCodes fills s.best by way of the codes; it is false when the index has none, or when floats
-// serve better.
-func (x *Flat) searchCodes(s *search, q []float32, k int, allowed Bitmap) bool {
+// pass is one query on its way over the codes.
+type pass struct {
+	s       *search
+	query   coded
+	k       int
+	count   int // allowed rows
+	allowed Bitmap
+	guess   float32
+}
+
+// begin prepares a pass over the codes; ok is false when the index has none, or when floats serve better.
+func (x *Flat) begin(s *search, q []float32, k int, allowed Bitmap) (p pass, ok bool) {
 	c := x.codes
 	if c == nil || k > x.rows/8 {
-		return false
+		return p, false
 	}
 	count := x.rows
 	if allowed != nil {
 		if count = min(allowed.Count(), x.rows); count <= x.rows/narrow {
-			return false
+			return p, false
 		}
 	}
-	v := &s.sieve
-	query, ok := c.encode(q, v.query)
-	if !ok {
-		return false
+	query, ok := c.encode(q, s.sieve.query)
+	s.sieve.query = query.query
+	return pass{s: s, query: query, k: k, count: count, allowed: allowed, guess: lowest}, ok
+}
+
+// scan takes some queries over the codes at once: a chunk of codes that one of them has read is in the
+// cache for the others. Each then has all rows that may be among its best.
+func (x *Flat) scan(passes []pass) {
+	x.guess(passes)
+	for i := range passes {
+		passes[i].start(passes[i].k, passes[i].guess)
 	}
-	v.query = query.query
-	guess := x.guess(s, query, k, count, allowed)
-	x.scan(s, query, k, guess, allowed, false)
-	if !v.sufficient(guess) { // an unlucky sample: k rows above the guess are needed to prove it
-		x.scan(s, query, k, lowest, allowed, false)
+	for first := 0; first < x.rows; first += chunk {
+		for i := range passes {
+			x.sift(&passes[i], first, false)
+		}
+	}
+	runtime.KeepAlive(x) // the garbage collector does not know the codes
+}
+
+// finish scores as floats what the scan left.
+func (x *Flat) finish(p *pass, q []float32) {
+	if v := &p.s.sieve; !v.sufficient(p.guess) { // an unlucky sample: k rows above the guess are needed to prove it
+		p.guess = lowest
+		p.start(p.k, lowest)
+		for first := 0; first < x.rows; first += chunk {
+			x.sift(p, first, false)
+		}
 		v.tighten()
 	}
-	x.rescore(s, q)
-	runtime.KeepAlive(x) // the garbage collector does not know the codes
-	return true
+	x.rescore(p.s, q)
+	runtime.KeepAlive(x)
 }
 
 // lowest is the floor of a sieve that lets everything through.
 var lowest = float32(math.Inf(-1))
 
-// guess returns a floor that probably more than k rows reach: from a sixteenth of the rows, so that the
-// scan need not begin with none. It proves nothing.
-func (x *Flat) guess(s *search, query coded, k, count int, allowed Bitmap) float32 {
+// guess finds for each query a floor that probably more than k rows reach: from a sixteenth of the rows,
+// so that the scan need not begin with none. It proves nothing.
+func (x *Flat) guess(passes []pass) {
 	const sample = chunkBlocks
-	share := float64(k) / sample
-	of := int(share + 3*math.Sqrt(share) + 3)
-	if of*sample*2 > count {
-		return lowest
+	for i := range passes {
+		p := &passes[i]
+		share := float64(p.k) / sample
+		of := int(share + 3*math.Sqrt(share) + 3)
+		if of*sample*2 > p.count {
+			continue
+		}
+		p.start(of, lowest)
+		for first := 0; first < x.rows; first += chunk {
+			x.sift(p, first, true)
+		}
+		if v := &p.s.sieve; len(v.found) >= of {
+			v.tighten()
+			p.guess = v.floor
+		}
 	}
-	x.scan(s, query, of, lowest, allowed, true)
-	if len(s.sieve.found) < of {
-		return lowest
-	}
-	s.sieve.tighten()
-	return s.sieve.floor
 }
 
-// scan sifts the allowed rows, or of every chunk the first block only.
-func (x *Flat) scan(s *search, query coded, k int, floor float32, allowed Bitmap, sample bool) {
-	c, v := x.codes, &s.sieve
-	v.k, v.twice, v.floor = k, 2*query.bound, floor
+// start empties the sieve of the pass.
+func (p *pass) start(k int, floor float32) {
+	v := &p.s.sieve
+	v.k, v.twice, v.floor = k, 2*p.query.bound, floor
 	v.found, v.next = v.found[:0], k+max(k/2, 256)
 	if floor > lowest {
 		v.next = 4 * k
 	}
+}
+
+// sift sifts the allowed rows of the chunk that begins at row first, or of its first block only.
+func (x *Flat) sift(p *pass, first int, sample bool) {
+	c, v, query := x.codes, &p.s.sieve, &p.query
 	blockBytes, data := len(query.query)*kernel.CodeRows, *c.data
-	for first := 0; first < x.rows; first += chunk {
-		words := v.choose(first, x.rows, allowed)
-		if sample {
-			words = words[:1]
+	words := v.choose(first, x.rows, p.allowed)
+	if sample {
+		words = words[:1]
+	}
+	for b := 0; b < len(words); b++ {
+		from := b
+		for b < len(words) && words[b] != 0 {
+			b++
 		}
-		for b := 0; b < len(words); b++ {
-			from := b
-			for b < len(words) && words[b] != 0 {
-				b++
-			}
-			if b == from {
-				continue
-			}
-			row := first + from*kernel.CodeRows
-			scores := s.scores[:(b-from)*kernel.CodeRows]
-			at := row / kernel.CodeRows * blockBytes
-			kernel.Codes(scores, query.query, data[at:at+(b-from)*blockBytes], c.scale[row:row+len(scores)], query.bias, query.bound)
-			v.sift(scores, words[from:b], row, c.scale)
+		if b == from {
+			continue
 		}
-		if len(v.found) >= v.next {
-			v.tighten()
-		}
+		row := first + from*kernel.CodeRows
+		scores := p.s.scores[:(b-from)*kernel.CodeRows]
+		at := row / kernel.CodeRows * blockBytes
+		kernel.Codes(scores, query.query, data[at:at+(b-from)*blockBytes], c.scale[row:row+len(scores)], query.bias, query.bound)
+		v.sift(scores, words[from:b], row, c.scale)
+	}
+	if len(v.found) >= v.next {
+		v.tighten()
 	}
 }
 
