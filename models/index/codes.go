@@ -36,8 +36,9 @@ const (
 	spare = 1 + 1e-6
 )
 
-// newCodes returns the codes of the vectors, nil when a vector is out of range.
-func newCodes(dim int, vectors []float32) *codes {
+// newCodes returns the codes of the vectors, nil when a vector is out of range. order[i] is the row whose
+// code comes in place i; nil = every row in its own.
+func newCodes(dim int, vectors []float32, order []int32) *codes {
 	if dim > maxCodeDim {
 		return nil
 	}
@@ -49,7 +50,7 @@ func newCodes(dim int, vectors []float32) *codes {
 	parts := make([]maxima, workers)
 	var done sync.WaitGroup
 	for i := range parts {
-		done.Go(func() { parts[i] = c.encodeRows(dim, vectors, rows*i/workers, rows*(i+1)/workers) })
+		done.Go(func() { parts[i] = c.encodeRows(dim, vectors, order, rows*i/workers, rows*(i+1)/workers) })
 	}
 	done.Wait()
 	for _, p := range parts {
@@ -86,11 +87,15 @@ type maxima struct {
 	outOfRange       bool
 }
 
-func (c *codes) encodeRows(dim int, vectors []float32, from, to int) (m maxima) {
+func (c *codes) encodeRows(dim int, vectors []float32, order []int32, from, to int) (m maxima) {
 	unit := make([]float64, dim)
 	for i := from; i < to; i++ {
+		row := i
+		if order != nil {
+			row = int(order[i])
+		}
 		var largest, norm float64
-		for j, v := range vectors[i*dim : (i+1)*dim] {
+		for j, v := range vectors[row*dim : (row+1)*dim] {
 			unit[j] = float64(v) / c.columns[j]
 			largest = max(largest, math.Abs(unit[j]))
 			norm += float64(v) * float64(v)
@@ -122,10 +127,13 @@ func (c *codes) encodeRows(dim int, vectors []float32, from, to int) (m maxima) 
 }
 
 // weighted returns the codes under weights, which share the bytes; nil when a weight is out of range.
-func (c *codes) weighted(weights []float32) *codes {
+func (c *codes) weighted(weights []float32, order []int32) *codes {
 	y := *c
 	y.scale = make([]float32, len(c.scale))
 	for i, w := range weights {
+		if order != nil {
+			w = weights[order[i]]
+		}
 		s := c.scale[i] * w
 		if s != 0 && (s < leastScale || s > mostScale) || s == 0 && w != 0 && c.scale[i] != 0 {
 			return nil

@@ -89,7 +89,7 @@ func TestBoundHolds(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 1))
 	const dim, n = 48, 640
 	for name, vectors := range shapes(rng, dim, n) {
-		c := newCodes(dim, vectors)
+		c := newCodes(dim, vectors, nil)
 		for range 20 {
 			q := random(rng, dim)
 			for j := range q {

@@ -71,7 +71,7 @@ func newFlat(dim int, vectors []float32, codesFrom int) *Flat {
 	}
 	x := &Flat{dim: dim, rows: len(vectors) / dim, vectors: vectors, scratch: new(sync.Pool)}
 	if x.rows >= max(codesFrom, 1) {
-		x.codes = newCodes(dim, vectors)
+		x.codes = newCodes(dim, vectors, nil)
 	}
 	return x
 }
@@ -79,7 +79,10 @@ func newFlat(dim int, vectors []float32, codesFrom int) *Flat {
 // Weighted returns an index over the same vectors in which row i scores weights[i] times its inner
 // product with the query; one over the length of each vector makes it a search by angle. Weights are
 // finite and not negative, one for each row. It shares the vectors with x.
-func (x *Flat) Weighted(weights []float32) *Flat {
+func (x *Flat) Weighted(weights []float32) *Flat { return x.weightedBy(weights, nil) }
+
+// weightedBy is Weighted where the codes stand in another order than the rows.
+func (x *Flat) weightedBy(weights []float32, order []int32) *Flat {
 	if len(weights) != x.rows {
 		panic(fmt.Sprintf("index: %d weights for %d rows", len(weights), x.rows))
 	}
@@ -91,7 +94,7 @@ func (x *Flat) Weighted(weights []float32) *Flat {
 	y := *x
 	y.weights = weights
 	if x.codes != nil {
-		y.codes = x.codes.weighted(weights)
+		y.codes = x.codes.weighted(weights, order)
 	}
 	return &y
 }
@@ -126,7 +129,8 @@ func (x *Flat) appendSearch(dst []Hit, q []float32, k int, allowed Bitmap, ride 
 	}
 	s, _ := x.scratch.Get().(*search)
 	if s == nil {
-		s = &search{scores: make([]float32, chunk), ids: make([]int32, chunk)}
+		room := newSearch()
+		s = &room
 	}
 	s.best.reset(k)
 	if p, ok := x.begin(s, q, k, allowed); !ok {
@@ -165,6 +169,8 @@ type search struct {
 	sieve  sieve
 	pass   [1]pass
 }
+
+func newSearch() search { return search{scores: make([]float32, chunk), ids: make([]int32, chunk)} }
 
 // scoreAll offers the rows first..first+n-1.
 func (x *Flat) scoreAll(s *search, q []float32, first, n int) {
