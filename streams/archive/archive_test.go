@@ -9,16 +9,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
 	"gocloud.dev/blob/memblob"
 	"pgregory.net/rapid"
 
 	"github.com/sartorhq/sartor/streams"
 )
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("go.opencensus.io/stats/view.(*worker).start"))
-}
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 

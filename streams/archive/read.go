@@ -45,10 +45,14 @@ func (a *Archive) Read(ctx context.Context, topics []string, fn func(*streams.Re
 // readPartition reads a chain of claims and returns the offset behind it.
 func (a *Archive) readPartition(ctx context.Context, keys []string, fn func(*streams.Record) error) (int64, error) {
 	var next int64
-	for _, key := range keys {
+	for i, key := range keys {
 		c, err := a.readClaim(ctx, key)
 		if err != nil {
 			return 0, fmt.Errorf("archive: %w", err)
+		}
+		if i == 0 && c.First > 0 {
+			a.options.Logger.Warn("the archive does not begin with the log: what was before has been deleted", "topic", c.Topic, "partition", c.Partition, "first", c.First)
+			next = c.First
 		}
 		if !c.Done {
 			return next, nil
