@@ -11,113 +11,45 @@ import (
 	"github.com/sartorhq/sartor/streams"
 )
 
-// What Redis 7 and Valkey need on a 64-bit machine, as their MEMORY USAGE counts it: keys with few,
-// short entries are one packed block, others a table. Limits are the servers' defaults.
+// What Redis 7 and Valkey need on a 64-bit machine, as their MEMORY USAGE counts it, for a list of few
+// parts, which is one packed block.
 const (
-	packedEntries = 128 // hash-max-listpack-entries, zset-max-listpack-entries
-	packedSteady  = 100 // a hash of more has had packedEntries before its old buckets were dropped, and stays a table
-	packedBytes   = 64  // hash-max-listpack-value, zset-max-listpack-value
+	keyBytes       = 24 + 16 // entry of the key space, object
+	listBytes      = 40 + 32 // list and its one node
+	blockBytes     = 7       // of a packed block beside its entries
+	expiryOverhead = 24 + 8  // the key's entry among those with a lifetime
 
-	keyBytes       = 24 + 16          // entry of the key space, object
-	tableBytes     = 56               // an empty hash table
-	tableEntry     = 24 + 8           // an entry and its bucket
-	skipListBytes  = 16 + 32 + 16*32  // an empty skip list and its head
-	skipListNode   = 24 + 16*4/3 + 16 // a node of average height
-	expiryOverhead = 24 + 8           // the key's entry among those with a lifetime
+	// Behind the state wait parts to be packed into it: usually half of the twelve that the store lets a
+	// user have, at the most so many bytes.
+	waitingUsual = 6 * 56
+	waitingMost  = 2048
 )
 
-// StoredBytes estimates the memory that Redis needs for the state of an entity: its hash and its
-// lists, with their keys and lifetimes, to about a tenth. prefix is what all keys start with.
+// StoredBytes estimates the memory that Redis needs for the packed state of an entity, with its key and
+// its lifetime, to about a tenth. prefix is what all keys start with. What was applied since the state was
+// packed comes to it, a part for each batch.
 func (s *Schema) StoredBytes(e Entity, st *State, prefix string) int64 {
-	var names, values []string
-	for name, v := range st.Counters {
-		names, values = append(names, name), append(values, strconv.FormatInt(v, 10))
-	}
-	if st.DocTime != 0 {
-		names, values = append(names, "doc", "doct"), append(values, st.Doc, strconv.FormatInt(st.DocTime, 10))
-	}
-	if st.RemovedAt != 0 {
-		names, values = append(names, "gone"), append(values, strconv.FormatInt(st.RemovedAt, 10))
-	}
 	const tag = "{v100}:u:"
-	expiry := 0
+	total := keyBytes + allocated(len(prefix)+len(tag)+len(e.ID)+3) + listBytes + allocated(blockBytes+blockEntry(len(PackState(nil, st))))
 	if e.Kind == UserEntity {
-		expiry = expiryOverhead
-	}
-	total := 0
-	if len(names) > 0 {
-		total += keyBytes + expiry + allocated(len(prefix)+len(tag)+len(e.ID)+3) + hashBytes(names, values)
-	}
-	for list, entries := range st.Lists {
-		if len(entries) == 0 {
-			continue
-		}
-		members := make([]string, len(entries))
-		for i, en := range entries {
-			members[i] = EncodeEntry(list, en)
-		}
-		total += keyBytes + expiry + allocated(len(prefix)+len(tag)+len(list)+len(e.ID)+4) + sortedSetBytes(members)
+		total += expiryOverhead
 	}
 	return int64(total)
 }
 
-func hashBytes(names, values []string) int {
-	packed, table := 7, tableBytes+16<<bits.Len(uint(len(names)+len(names)/4)) // tables do not shrink when buckets are dropped
-	isPacked := len(names) <= packedSteady
-	for i := range names {
-		isPacked = isPacked && len(names[i]) <= packedBytes && len(values[i]) <= packedBytes
-		packed += packedEntry(names[i]) + packedEntry(values[i])
-		table += 24 + textBytes(names[i]) + textBytes(values[i])
+// blockEntry is what a text of n bytes takes in a packed block.
+func blockEntry(n int) int {
+	head, back := 1, 1
+	switch {
+	case n >= 4096:
+		head = 5
+	case n >= 64:
+		head = 2
 	}
-	if isPacked {
-		return allocated(packed)
+	for rest := (n + head) >> 7; rest > 0; rest >>= 7 {
+		back++
 	}
-	return table
-}
-
-func sortedSetBytes(members []string) int {
-	packed, table := 7, tableBytes+skipListBytes+8<<bits.Len(uint(len(members)-1))
-	isPacked := len(members) <= packedEntries
-	for _, m := range members {
-		isPacked = isPacked && len(m) <= packedBytes
-		packed += packedEntry(m) + 10
-		table += tableEntry + skipListNode + textBytes(m)
-	}
-	if isPacked {
-		return allocated(packed)
-	}
-	return table
-}
-
-// packedEntry is the length of a text in a packed block, which writes whole numbers shorter.
-func packedEntry(s string) int {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		switch l := bits.Len64(uint64(max(n, -n))); {
-		case l <= 6:
-			return 2
-		case l <= 12:
-			return 3
-		case l <= 15:
-			return 4
-		case l <= 23:
-			return 5
-		case l <= 31:
-			return 6
-		}
-		return 10
-	}
-	if len(s) < 64 {
-		return len(s) + 2
-	}
-	return len(s) + 4
-}
-
-// textBytes is what a text of its own takes.
-func textBytes(s string) int {
-	if len(s) < 32 {
-		return allocated(len(s) + 2)
-	}
-	return allocated(len(s) + 4)
+	return head + n + back
 }
 
 // allocated rounds up to what the allocator hands out.
@@ -160,15 +92,15 @@ func (s *Schema) Budget(now time.Time, prefix string) (user, item []Sample) {
 			}
 		}
 	}
-	users := []Sample{s.sample("usual: 50 events in 30 days", u, usual[u], prefix)}
+	users := []Sample{s.sample("usual: 50 events in 30 days", u, usual[u], prefix, waitingUsual)}
 	if s.exposed() {
 		shown := *usual[u]
 		shown.Counters, shown.Lists = maps.Clone(shown.Counters), maps.Clone(shown.Lists)
 		s.show(&shown, u.ID, now)
-		users = append(users, s.sample("usual, and shown 5 lists of 20 items", u, &shown, prefix))
+		users = append(users, s.sample("usual, and shown 5 lists of 20 items", u, &shown, prefix, waitingUsual))
 	}
-	return append(users, s.sample("most: every bucket and list full", u, s.fullest(UserEntity, now), prefix)),
-		[]Sample{s.sample("usual: 50 events in 30 days", i, usual[i], prefix), s.sample("most: every bucket full, 10 countries", i, s.fullest(ItemEntity, now), prefix)}
+	return append(users, s.sample("most: every bucket and list full", u, s.fullest(UserEntity, now), prefix, waitingMost)),
+		[]Sample{s.sample("usual: 50 events in 30 days", i, usual[i], prefix, waitingUsual), s.sample("most: every bucket full, 10 countries", i, s.fullest(ItemEntity, now), prefix, waitingMost)}
 }
 
 // show applies the exposures of a user to whom five lists of twenty items were shown in five days.
@@ -186,8 +118,8 @@ func (s *Schema) show(st *State, user string, now time.Time) {
 	}
 }
 
-func (s *Schema) sample(name string, e Entity, st *State, prefix string) Sample {
-	out := Sample{Name: name, Fields: len(st.Counters), Bytes: s.StoredBytes(e, st, prefix)}
+func (s *Schema) sample(name string, e Entity, st *State, prefix string, waiting int64) Sample {
+	out := Sample{Name: name, Fields: len(st.Counters), Bytes: s.StoredBytes(e, st, prefix) + waiting}
 	for _, l := range st.Lists {
 		out.Listed += len(l)
 	}
@@ -231,7 +163,7 @@ func (s *Schema) fullest(k EntityKind, now time.Time) *State {
 		if len(l.Events) == 1 {
 			kind = l.Events[0]
 		}
-		for n := range l.Max + l.Max/4 { // cut when it is well over its length
+		for n := range l.Max {
 			st.Lists[l.Name] = append(st.Lists[l.Name], Entry{Type: kind, ItemID: "sku-" + strconv.Itoa(1000000+n), Time: ms - int64(n)})
 		}
 	}

@@ -10,10 +10,10 @@ import (
 	"github.com/sartorhq/sartor/streams"
 )
 
-// What is stored about an entity is a sequence of packed parts: at most one state, which comes first,
-// and the operations of the batches since, in the order in which they were applied. Folding the parts
-// with Schema.Unpack gives the state; writing that state in place of the parts changes nothing but
-// their length. So writers append and need not read, and there is one fold, in Go.
+// What is stored about an entity is a sequence of packed parts: a state, when there is one, and the
+// operations of the batches since, in the order in which they were applied. Folding the parts with
+// Schema.Unpack gives the state; writing that state in place of the parts changes nothing but their
+// length. So writers append and need not read, and there is one fold, in Go.
 //
 // A part is a format byte and then whole numbers in base 128 (zigzag where they may be negative), and
 // texts as their length and bytes. Names that this version knows are one byte; others are written out

@@ -9,7 +9,17 @@ import (
 	"github.com/sartorhq/sartor/streams"
 )
 
-// Operations are packed in groups of one event time: the time since the group before, how many there
+// Origin says which part of which log operations come from: those with offsets above From and up to To,
+// which is never below From. Parts of one source do not overlap, and come in ascending order. When they
+// do overlap, the later one is right: see Schema.Unpack.
+type Origin struct {
+	Source   uint64 // of the log; the lower 40 bits count
+	From, To int64
+}
+
+const sourceBytes = 5
+
+// Operations are packed behind their origin, in groups of one event time: the time since the group before, how many there
 // are, and each as a tag byte and what the tag does not say. Tags of counters: code, how the bucket's
 // index is known (2 bits), how the value is known (2 bits), whether the name is that of the counter
 // before. Tags of list entries: code, how the text is known.
@@ -59,8 +69,13 @@ type opsPacker struct {
 const itemsBack = 64
 
 // PackOps appends the operations as one part. They come out again as they went in, in the same order.
-func PackOps(dst []byte, ops []Op) []byte {
+func PackOps(dst []byte, from Origin, ops []Op) []byte {
 	p := opsPacker{packer: packer{b: append(dst, packedOps)}}
+	for i := range sourceBytes {
+		p.b = append(p.b, byte(from.Source>>(8*i)))
+	}
+	p.int(from.To)
+	p.uint(uint64(from.To - from.From))
 	for len(ops) > 0 {
 		n := 1
 		for n < len(ops) && ops[n].Time == ops[0].Time {
@@ -186,12 +201,29 @@ type opsUnpacker struct {
 	before int64
 }
 
+// origin reads the head of a part.
+func (u *unpacker) origin() Origin {
+	if u.byte() != packedOps || len(u.s) < sourceBytes {
+		u.fail()
+		return Origin{}
+	}
+	var o Origin
+	for i := range sourceBytes {
+		o.Source |= uint64(u.s[i]) << (8 * i)
+	}
+	u.s = u.s[sourceBytes:]
+	o.To = u.int()
+	span := u.uint()
+	if o.From = o.To - int64(span); o.From > o.To {
+		u.fail()
+	}
+	return o
+}
+
 // UnpackOps appends the operations of a part.
 func UnpackOps(dst []Op, part string) ([]Op, error) {
 	u := opsUnpacker{unpacker: unpacker{s: part}}
-	if u.byte() != packedOps {
-		return dst, unpackError("change", part)
-	}
+	u.origin()
 	for len(u.s) > 0 {
 		u.before += u.int()
 		for range u.count(1) {

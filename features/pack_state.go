@@ -2,7 +2,6 @@ package features
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -359,48 +358,4 @@ func (u *unpacker) list(history []Entry, items []string, ref int64) []Entry {
 		out = append(out, e)
 	}
 	return out
-}
-
-// Unpack folds the parts that are stored about an entity, in their order, into its state; nil when
-// there are none. Lists that the schema does not have are left out.
-func (s *Schema) Unpack(parts []string) (*State, error) {
-	if len(parts) == 0 {
-		return nil, nil
-	}
-	st, _, err := s.unpack(parts)
-	if err != nil {
-		return nil, err
-	}
-	maps.DeleteFunc(st.Lists, func(name string, _ []Entry) bool { return s.listByName(name) == nil })
-	return st, nil
-}
-
-// Repack returns the one part that says the same as the parts do. whole is false when something would
-// get lost: entries of a list that this schema does not have, but that of another writer may.
-func (s *Schema) Repack(parts []string) (part []byte, whole bool, err error) {
-	st, whole, err := s.unpack(parts)
-	if err != nil {
-		return nil, false, err
-	}
-	return PackState(nil, st), whole, nil
-}
-
-func (s *Schema) unpack(parts []string) (st *State, whole bool, err error) {
-	st = &State{}
-	if len(parts) > 0 && parts[0] != "" && parts[0][0] == packedState {
-		if st, err = UnpackState(parts[0]); err != nil {
-			return nil, false, err
-		}
-		parts = parts[1:]
-	}
-	var ops []Op
-	for _, part := range parts {
-		if ops, err = UnpackOps(ops, part); err != nil {
-			return nil, false, err
-		}
-	}
-	if len(ops) > 0 {
-		st.Apply(s, ops)
-	}
-	return st, !slices.ContainsFunc(ops, func(op Op) bool { return op.Code == Push && s.listByName(op.Field) == nil }), nil
 }

@@ -129,7 +129,7 @@ func deletion(subject string, at time.Time) streams.Event {
 // check fails when more than tombstones are left.
 func (p *erasure) check() error {
 	for _, k := range p.Left {
-		if k.Type != "hash" || k.Entries != 1 {
+		if !k.Tombstone {
 			return fmt.Errorf("%s has %d entries again: events newer than the erasure arrived; repeat it if they must go too", k.Key, k.Entries)
 		}
 	}
@@ -141,11 +141,7 @@ func (a *app) printErasure(p erasure) {
 	var entries int64
 	for _, k := range p.Erased {
 		entries += k.Entries
-		what := "fields"
-		if k.Type == "zset" {
-			what = "entries"
-		}
-		fmt.Fprintf(a.stdout, "  deleted  %s  %d %s, %s bytes\n", k.Key, k.Entries, what, grouped(k.Bytes))
+		fmt.Fprintf(a.stdout, "  deleted  %s  %d entries, %s bytes\n", k.Key, k.Entries, grouped(k.Bytes))
 	}
 	fmt.Fprintf(a.stdout, "%d keys with %d entries deleted", len(p.Erased), entries)
 	if p.Events > 0 {

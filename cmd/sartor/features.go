@@ -51,6 +51,16 @@ func checkOutput(format string) error {
 // withStore gives fn the feature store of the configuration. Nothing is written but, in a new store,
 // its layout.
 func (a *app) withStore(ctx context.Context, fn func(*wiring, *redisstore.Store) error) error {
+	return a.withAnyStore(ctx, func(w *wiring, store *redisstore.Store, attached error) error {
+		if attached != nil {
+			return attached
+		}
+		return fn(w, store)
+	})
+}
+
+// withAnyStore is withStore for who can do with a store that this version cannot read: attached says why.
+func (a *app) withAnyStore(ctx context.Context, fn func(w *wiring, store *redisstore.Store, attached error) error) error {
 	if len(a.config.Redis.Addrs) == 0 {
 		return usagef("no Redis is configured: use --redis, redis.addrs in the --config file or SARTOR_REDIS_ADDRS")
 	}
@@ -61,10 +71,7 @@ func (a *app) withStore(ctx context.Context, fn func(*wiring, *redisstore.Store)
 	w.redis.ReadTimeout = 5 * time.Second // a person waits, not a visitor
 	store := redisstore.New(w.redis, w.schema)
 	defer store.Close()
-	if err := store.Attach(ctx); err != nil {
-		return err
-	}
-	return fn(w, store)
+	return fn(w, store, store.Attach(ctx))
 }
 
 // writeJSON prints a value for programs.

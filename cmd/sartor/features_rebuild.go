@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -56,9 +57,6 @@ it (--from-archive).`,
 
 // rebuild runs one call.
 func (a *app) rebuild(ctx context.Context, f rebuildFlags, now time.Time) error {
-	if err := a.needServers("rebuild"); err != nil {
-		return err
-	}
 	if f.name == "" {
 		f.name = now.UTC().Format("g20060102-150405")
 	}
@@ -66,7 +64,10 @@ func (a *app) rebuild(ctx context.Context, f rebuildFlags, now time.Time) error 
 	if err != nil {
 		return err
 	}
-	return a.withStore(ctx, func(w *wiring, served *redisstore.Store) error {
+	return a.withAnyStore(ctx, func(w *wiring, served *redisstore.Store, attached error) error {
+		if attached != nil && !errors.Is(attached, redisstore.ErrLayout) {
+			return attached
+		}
 		if served.Namespace() == f.name {
 			return usagef("--name %s: that namespace is being served", f.name)
 		}

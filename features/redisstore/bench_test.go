@@ -165,8 +165,11 @@ func BenchmarkUser(b *testing.B) {
 	for i := range 300 {
 		events = append(events, event(streams.Types()[i%9], "u1", fmt.Sprintf("item-%d", i), time.Duration(i)*time.Hour))
 	}
-	if err := partition(b, s).Apply(ctx, foldAll(events), int64(len(events)-1)); err != nil {
-		b.Fatal(err)
+	log, p := foldAll(events), partition(b, s)
+	for i := range log { // each in a batch of its own: parts are packed and wait as in a shop
+		if err := p.Apply(ctx, log[i:i+1], int64(i)); err != nil {
+			b.Fatal(err)
+		}
 	}
 	schema := features.Default()
 	b.Run("read", func(b *testing.B) {

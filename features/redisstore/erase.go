@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -15,116 +13,92 @@ import (
 	"github.com/sartorhq/sartor/features"
 )
 
-// eraseLua forgets a user as the apply script does: all keys go, a document that is not older and a
-// tombstone with the time remain. KEYS 1 the hash, then the lists; ARGV 1 the time, 2 the lifetime of
-// the tombstone in ms (0 = for ever). It returns the time of the tombstone.
-const eraseLua = `
-local gone, doct, doc = unpack(redis.call('HMGET', KEYS[1], 'gone', 'doct', 'doc'))
-if gone and tonumber(gone) >= tonumber(ARGV[1]) then return gone end
-redis.call('DEL', unpack(KEYS))
-redis.call('HSET', KEYS[1], 'gone', ARGV[1])
-if doct and tonumber(doct) >= tonumber(ARGV[1]) then
-  redis.call('HSET', KEYS[1], 'doct', doct)
-  if doc then redis.call('HSET', KEYS[1], 'doc', doc) end
-end
-if tonumber(ARGV[2]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
-return ARGV[1]`
-
 // StoredKey is one key about a user: what an erasure deletes.
 type StoredKey struct {
 	Namespace string
 	Key       string
-	Type      string // hash or zset
-	Entries   int64  // fields or members
+	Type      string // of the key in Redis
+	Entries   int64  // counters, entries of lists, document and tombstone
 	Bytes     int64  // as the server estimates it; 0 when it does not say
+	// Tombstone is set when nothing but the time of an erasure is left.
+	Tombstone bool
 }
 
-// UserKeys lists every key that is stored about the subject, in all namespaces, also lists of
-// schemas that are not in use any more. It scans the whole key space.
+// UserKeys lists every key that is stored about the subject, in all namespaces.
 func (s *Store) UserKeys(ctx context.Context, subject string) ([]StoredKey, error) {
-	spaces, err := s.Namespaces(ctx)
+	spaces, err := s.ownSpaces(ctx)
 	if err != nil {
 		return nil, err
 	}
 	e := features.Entity{Kind: features.UserEntity, ID: subject}
-	shard := s.shardOf(e)
 	var out []StoredKey
-	for _, n := range spaces {
-		tag := s.opts.space(n.Name).tag(shard)
-		keys := []string{hashKey(tag, e)}
-		var mu sync.Mutex
-		err := s.scan(ctx, globEscape(tag+"l:")+"*"+globEscape(":"+subject), func(_ redis.UniversalClient, found []string) error {
-			mu.Lock()
-			defer mu.Unlock()
-			for _, k := range found {
-				if list, id, _ := strings.Cut(strings.TrimPrefix(k, tag+"l:"), ":"); id == subject && !strings.HasPrefix(list, "i.") {
-					keys = append(keys, k)
-				}
-			}
-			return nil
-		})
+	for _, sp := range spaces {
+		key := entityKey(sp.tag(s.shardOf(e)), e)
+		parts, err := s.parts(ctx, []string{key})
 		if err != nil {
-			return nil, fmt.Errorf("look for the keys of a user: %w", err)
+			return nil, fmt.Errorf("look at the keys of a user: %w", err)
 		}
-		slices.Sort(keys[1:])
-		for _, k := range slices.Compact(keys) {
-			stored, err := s.describe(ctx, n.Name, k)
-			if err != nil {
-				return nil, fmt.Errorf("look at the keys of a user: %w", err)
-			}
-			if stored.Entries > 0 {
-				out = append(out, stored)
-			}
+		if len(parts[0]) == 0 {
+			continue
 		}
+		k := StoredKey{Namespace: sp.name, Key: key, Type: "list", Entries: int64(len(parts[0]))}
+		if st, err := s.schema.Unpack(parts[0]); err == nil { // what cannot be read can be erased
+			k.Entries = entriesOf(st)
+			k.Tombstone = st.RemovedAt != 0 && k.Entries == 1
+		}
+		k.Bytes, _ = s.client.MemoryUsage(ctx, key, 0).Result() // not every server can say
+		out = append(out, k)
 	}
 	return out, nil
 }
 
-// describe measures one key.
-func (s *Store) describe(ctx context.Context, namespace, key string) (StoredKey, error) {
-	k := StoredKey{Namespace: namespace, Key: key}
-	var err error
-	if k.Type, err = s.client.Type(ctx, key).Result(); err != nil {
-		return k, err
+// entriesOf counts what is stored.
+func entriesOf(st *features.State) int64 {
+	n := len(st.Counters)
+	for _, l := range st.Lists {
+		n += len(l)
 	}
-	switch k.Type {
-	case "hash":
-		k.Entries, err = s.client.HLen(ctx, key).Result()
-	case "zset":
-		k.Entries, err = s.client.ZCard(ctx, key).Result()
+	if st.DocTime != 0 || st.Doc != "" {
+		n++
 	}
+	if st.RemovedAt != 0 {
+		n++
+	}
+	return int64(n)
+}
+
+// ownSpaces returns the namespaces; an error when one has a layout that this version cannot read.
+func (s *Store) ownSpaces(ctx context.Context) ([]space, error) {
+	found, err := s.Namespaces(ctx)
 	if err != nil {
-		return k, err
+		return nil, err
 	}
-	k.Bytes, _ = s.client.MemoryUsage(ctx, key, 0).Result() // not every server can say
-	return k, nil
+	var out []space
+	for _, n := range found {
+		if n.Layout != layout {
+			return nil, fmt.Errorf("namespace %q: %w", n.Name, layoutError(n.Layout))
+		}
+		out = append(out, s.opts.space(n.Name))
+	}
+	return out, nil
 }
 
 // EraseUser forgets the subject in every namespace at once, and leaves a tombstone with the time:
 // events up to it leave no trace, also when they are applied later. What remains after a return
 // without error is the tombstone, and a document whose time is not before it. It does not follow the
 // user's visitors, and it writes no event: a namespace that is built later needs the user-delete
-// event in the log.
+// event in the log. It returns what was there.
 func (s *Store) EraseUser(ctx context.Context, subject string, at time.Time) ([]StoredKey, error) {
 	keys, err := s.UserKeys(ctx, subject)
 	if err != nil {
 		return nil, err
 	}
-	spaces, err := s.Namespaces(ctx)
+	spaces, err := s.ownSpaces(ctx)
 	if err != nil {
 		return nil, err
 	}
-	e := features.Entity{Kind: features.UserEntity, ID: subject}
-	script := redis.NewScript(eraseLua)
-	for _, n := range spaces {
-		names := []string{hashKey(s.opts.space(n.Name).tag(s.shardOf(e)), e)}
-		for _, k := range keys {
-			if k.Namespace == n.Name && k.Key != names[0] {
-				names = append(names, k.Key)
-			}
-		}
-		ttl := max(s.opts.UserTTL.Milliseconds(), 0)
-		if err := script.Run(ctx, s.client, names, strconv.FormatInt(at.UnixMilli(), 10), ttl).Err(); err != nil {
+	for _, sp := range spaces {
+		if err := s.tombstone(ctx, sp, subject, at.UnixMilli()); err != nil {
 			return nil, fmt.Errorf("erase a user: %w", err)
 		}
 	}
@@ -158,40 +132,11 @@ func (s *Store) Entities(ctx context.Context, fn func(features.Entity) error) er
 
 // StoredAll reads entities in one round trip; nil where nothing is stored. Visitors are not joined.
 func (s *Store) StoredAll(ctx context.Context, entities []features.Entity) ([]*features.State, error) {
-	out := make([]*features.State, len(entities))
-	var users []string
-	var at []int
-	items := map[int]itemReply{}
-	sp := s.space()
-	_, err := s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for i, e := range entities {
-			if e.Kind == features.UserEntity {
-				users, at = append(users, e.ID), append(at, i)
-			} else {
-				items[i] = s.askItem(ctx, p, sp, e.ID)
-			}
-		}
-		return nil
-	})
+	states, err := s.states(ctx, s.space(), entities)
 	if err != nil {
-		return nil, fmt.Errorf("read items: %w", err)
+		return nil, fmt.Errorf("read what is stored: %w", err)
 	}
-	for i, c := range items {
-		if out[i], err = s.decodeItem(c); err != nil {
-			return nil, fmt.Errorf("item %s: %w", entities[i].ID, err)
-		}
-	}
-	if len(users) == 0 {
-		return out, nil
-	}
-	states, err := s.users(ctx, users)
-	if err != nil {
-		return nil, fmt.Errorf("read users: %w", err)
-	}
-	for n, i := range at {
-		out[i] = states[n]
-	}
-	return out, nil
+	return states, nil
 }
 
 // CopyErasures brings the erasures of the active namespace into the one in use, which is being built:
@@ -206,27 +151,33 @@ func (s *Store) CopyErasures(ctx context.Context) (int, error) {
 	if from == to {
 		return 0, nil
 	}
-	script, n := redis.NewScript(eraseLua), 0
+	found, err := s.client.HGet(ctx, from.prefix+"meta", "layout").Result()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return 0, fmt.Errorf("copy the erasures: %w", err)
+	}
+	times := s.erasures
+	switch found {
+	case layout, "":
+	case hashLayout:
+		times = hashErasures
+	default:
+		return 0, fmt.Errorf("copy the erasures: %w", layoutError(found))
+	}
+	n := 0
 	var mu sync.Mutex
 	err = s.scan(ctx, globEscape(from.prefix)+"{v*}:u:*", func(c redis.UniversalClient, keys []string) error {
 		mu.Lock()
 		defer mu.Unlock()
-		gone := make([]*redis.StringCmd, len(keys))
-		_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
-			for i, k := range keys {
-				gone[i] = p.HGet(ctx, k, fieldGone)
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, redis.Nil) {
+		at, err := times(ctx, c, keys)
+		if err != nil {
 			return err
 		}
 		for i, k := range keys {
-			if gone[i].Val() == "" {
+			_, subject, ok := strings.Cut(k[len(from.prefix):], "}:u:")
+			if at[i] == 0 || !ok {
 				continue
 			}
-			target := to.prefix + strings.TrimPrefix(k, from.prefix)
-			if err := script.Run(ctx, s.client, []string{target}, gone[i].Val(), max(s.opts.UserTTL.Milliseconds(), 0)).Err(); err != nil {
+			if err := s.tombstone(ctx, to, subject, at[i]); err != nil {
 				return err
 			}
 			n++
@@ -237,4 +188,53 @@ func (s *Store) CopyErasures(ctx context.Context) (int, error) {
 		return n, fmt.Errorf("copy the erasures: %w", err)
 	}
 	return n, nil
+}
+
+// erasures returns when the users of some keys were erased, 0 for others.
+func (s *Store) erasures(ctx context.Context, c redis.UniversalClient, keys []string) ([]int64, error) {
+	cmds := make([]*redis.StringSliceCmd, len(keys))
+	_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, k := range keys {
+			cmds[i] = p.LRange(ctx, k, 0, -1)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]int64, len(keys))
+	for i, c := range cmds {
+		st, err := s.schema.Unpack(c.Val())
+		if err != nil {
+			return nil, err
+		}
+		if st != nil {
+			out[i] = st.RemovedAt
+		}
+	}
+	return out, nil
+}
+
+// hashErasures is erasures in a namespace of layout 1, which kept a user in a hash.
+func hashErasures(ctx context.Context, c redis.UniversalClient, keys []string) ([]int64, error) {
+	cmds := make([]*redis.StringCmd, len(keys))
+	_, err := c.Pipelined(ctx, func(p redis.Pipeliner) error {
+		for i, k := range keys {
+			cmds[i] = p.HGet(ctx, k, "gone")
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return nil, err
+	}
+	out := make([]int64, len(keys))
+	for i, c := range cmds {
+		if c.Val() == "" {
+			continue
+		}
+		if out[i], err = c.Int64(); err != nil {
+			return nil, fmt.Errorf("the time of an erasure: %w", err)
+		}
+	}
+	return out, nil
 }

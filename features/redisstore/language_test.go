@@ -116,8 +116,8 @@ func TestEraseLeavesItems(t *testing.T) {
 		if err != nil || len(st.Lists["i.with"]) != 1 {
 			t.Fatalf("got %v, %v", st, err)
 		}
-		if ttl := s.client.PTTL(t.Context(), s.tag(0)+"l:i.with:a").Val(); ttl > 0 {
-			t.Errorf("an item's list ends in %v", ttl)
+		if ttl := s.client.PTTL(t.Context(), s.tag(0)+"i:a").Val(); ttl > 0 {
+			t.Errorf("an item ends in %v", ttl)
 		}
 	})
 }

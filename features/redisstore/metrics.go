@@ -8,7 +8,7 @@ import (
 
 // metrics counts what the store does. Two stores on one registry share the counters.
 type metrics struct {
-	applied, skipped, scripts, fenced, rewinds, reloads prometheus.Counter
+	applied, skipped, scripts, fenced, rewinds, reloads, packed, moved, unpacked prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -28,11 +28,14 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		return c
 	}
 	return &metrics{
-		applied: counter("events_applied_total", "Events whose changes were applied."),
-		skipped: counter("changes_skipped_total", "Entity changes skipped because their shard had applied them before."),
-		scripts: counter("scripts_total", "Script calls, one per touched shard and batch."),
-		fenced:  counter("fenced_total", "Batches refused because the stored position was not the expected one."),
-		rewinds: counter("rewinds_total", "Times the store was found behind what had been applied: Redis lost writes."),
-		reloads: counter("script_reloads_total", "Times the script had to be loaded again."),
+		applied:  counter("events_applied_total", "Events whose changes were applied."),
+		skipped:  counter("changes_skipped_total", "Entity changes skipped because their shard had applied them before."),
+		scripts:  counter("scripts_total", "Script calls, one per touched shard and batch."),
+		fenced:   counter("fenced_total", "Batches refused because the stored position was not the expected one."),
+		rewinds:  counter("rewinds_total", "Times the store was found behind what had been applied: Redis lost writes."),
+		packed:   counter("packed_total", "Users and items whose changes were packed into one state."),
+		moved:    counter("moved_total", "Packings and erasures that found something else than what they had read, and left it alone or read it again."),
+		unpacked: counter("pack_failures_total", "Batches after which what had become long could not be packed."),
+		reloads:  counter("script_reloads_total", "Times the script had to be loaded again."),
 	}
 }

@@ -120,6 +120,8 @@ type Namespace struct {
 	Active bool
 	// Schema is the version that writes into it, Built the one that it was begun with; "" = unknown.
 	Schema, Built string
+	// Layout is the version of the keys and their contents.
+	Layout string
 	// Source and BuiltSource are the texts of these schemas; "" = unknown.
 	Source, BuiltSource string
 }
@@ -145,7 +147,7 @@ func (s *Store) Namespaces(ctx context.Context) ([]Namespace, error) {
 			continue
 		}
 		out = append(out, Namespace{Name: name, Active: name == active, Schema: meta["schema"], Source: meta["source"],
-			Built: meta["built"], BuiltSource: meta["builtSource"]})
+			Layout: meta["layout"], Built: meta["built"], BuiltSource: meta["builtSource"]})
 	}
 	return out, nil
 }

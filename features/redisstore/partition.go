@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -24,10 +25,15 @@ type Partition struct {
 	store  *Store
 	space  space // the namespace in which the fences hold
 	field  string
-	fences []int64 // last applied offset by shard; -1 = none
-	last   int64   // everything up to here has been applied to every shard
-	verify int     // next shard whose fence Flush looks at
-	broken error   // why the partition must be opened again
+	source uint64            // the field's hash, which parts name
+	fences []int64           // last applied offset by shard; -1 = none
+	last   int64             // everything up to here has been applied to every shard
+	verify int               // next shard whose fence Flush looks at
+	broken error             // why the partition must be opened again
+	long   []features.Entity // have gained so many parts that they are to be packed
+	// lives are the users, by hash, whose lifetime was set since livesSince.
+	lives      map[uint64]struct{}
+	livesSince time.Time
 }
 
 // flushVerify is how many fences a Flush compares with Redis beside those that it writes.
@@ -41,6 +47,7 @@ func (s *Store) Partition(ctx context.Context, topic string, partition int) (*Pa
 		return nil, err
 	}
 	p := &Partition{store: s, space: sp, field: topic + ":" + strconv.Itoa(partition), fences: make([]int64, s.opts.Shards)}
+	p.source = hashOf(features.Entity{Kind: 'p', ID: p.field})
 	cmds := make([]*redis.StringCmd, s.opts.Shards)
 	_, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for v := range cmds {
@@ -117,7 +124,9 @@ func (p *Partition) Apply(ctx context.Context, events []Folded, last int64) erro
 	if err != nil {
 		return err
 	}
-	if err := p.send(ctx, groups, last); err != nil {
+	err = p.send(ctx, groups, last)
+	p.pack(ctx)
+	if err != nil {
 		return err
 	}
 	p.last = max(p.last, last)
@@ -136,25 +145,37 @@ func (p *Partition) group(events []Folded, last int64) ([]*shardBatch, error) {
 		}
 		before = at
 		for _, d := range events[i].Deltas {
-			v := p.store.shardOf(d.Entity)
+			hash := hashOf(d.Entity)
+			v := p.store.shardOfHash(hash)
 			if at <= p.fences[v] {
 				skipped++
 				continue
 			}
 			if byShard[v] == nil {
-				byShard[v] = &shardBatch{shard: v, at: map[features.Entity]int{}}
+				byShard[v] = newShardBatch(v)
 			}
-			byShard[v].add(d)
+			byShard[v].add(d, hash)
 		}
 	}
 	p.store.metrics.skipped.Add(float64(skipped))
 	var out []*shardBatch
 	for _, b := range byShard {
 		if b != nil {
+			b.pack(features.Origin{Source: p.source, From: p.fences[b.shard], To: last})
 			out = append(out, b)
 		}
 	}
 	return out, nil
+}
+
+// pack packs what has become long. The batch is applied whatever becomes of it.
+func (p *Partition) pack(ctx context.Context) {
+	long := p.long
+	p.long = nil
+	if err := p.store.compact(ctx, p.space, long); err != nil && ctx.Err() == nil {
+		p.store.metrics.unpacked.Inc()
+		p.store.log.Warn("what is stored was not packed; it is tried again with the next change", "error", err)
+	}
 }
 
 // Flush brings the shards that the latest batches did not touch up to date, so that Next moves on,

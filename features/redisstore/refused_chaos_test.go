@@ -35,7 +35,7 @@ func TestRefusedIsToldFromBusy(t *testing.T) {
 		if strings.Contains(key, "good") {
 			spoiled++
 			name := strings.Replace(key, "good", "bad", 1)
-			if err := client.RPush(ctx, name, "not ours").Err(); err != nil {
+			if err := client.Set(ctx, name, "not ours", 0).Err(); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -9,10 +9,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"log/slog"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -25,8 +23,15 @@ import (
 	"github.com/sartorhq/sartor/features"
 )
 
-//go:embed apply.lua
-var applyLua string
+// The scripts; parts.lua goes before the others.
+var (
+	//go:embed parts.lua
+	partsLua string
+	//go:embed apply.lua
+	applyLua string
+	//go:embed compact.lua
+	compactLua string
+)
 
 const (
 	// DefaultShards is the number of virtual shards of a store that is not told otherwise.
@@ -34,8 +39,9 @@ const (
 	// DefaultUserTTL is how long a user without events is remembered.
 	DefaultUserTTL = 180 * 24 * time.Hour
 
-	// layout is the version of the key layout; a store of another layout is refused.
-	layout = "1"
+	// layout is the version of the keys and their contents; a namespace of another one is refused.
+	// hashLayout kept an entity in a hash and its lists in sorted sets.
+	layout, hashLayout = "2", "1"
 	// loadChunk is how many items one pipeline reads.
 	loadChunk = 500
 )
@@ -80,18 +86,15 @@ type Options struct {
 
 // Store reads and writes features. It is safe for concurrent use; a Partition is not.
 type Store struct {
-	opts    Options
-	schema  *features.Schema
-	lists   []features.List // of users
-	items   []features.List // of items
-	all     []features.List // users' first
-	client  redis.UniversalClient
-	script  *redis.Script
-	metrics *metrics
-	log     *slog.Logger
-	current atomic.Pointer[space]
-	opened  atomic.Pointer[space] // the namespace whose schema Open has checked
-	err     error                 // why the options cannot work
+	opts                  Options
+	schema                *features.Schema
+	client                redis.UniversalClient
+	script, compactScript *redis.Script
+	metrics               *metrics
+	log                   *slog.Logger
+	current               atomic.Pointer[space]
+	opened                atomic.Pointer[space] // the namespace whose schema Open has checked
+	err                   error                 // why the options cannot work
 }
 
 // New returns a Store for the schema. It does not connect; Open does.
@@ -106,10 +109,9 @@ func New(opts Options, schema *features.Schema) *Store {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Store{
-		opts: opts, schema: schema, lists: schema.Lists(), items: schema.ItemLists(), log: opts.Logger,
-		script: redis.NewScript(applyLua), metrics: newMetrics(opts.Registerer),
+		opts: opts, schema: schema, log: opts.Logger, metrics: newMetrics(opts.Registerer),
+		script: redis.NewScript(partsLua + applyLua), compactScript: redis.NewScript(partsLua + compactLua),
 	}
-	s.all = slices.Concat(s.lists, s.items)
 	switch {
 	case strings.ContainsAny(opts.Prefix, "{}"):
 		s.err = fmt.Errorf("redis prefix %q must not hold braces", opts.Prefix)
@@ -199,18 +201,25 @@ func (s *Store) Open(ctx context.Context) error {
 			"set redis.shards to %s, or use another prefix and replay the log", shards.Val(), want, shards.Val())
 	}
 	if format.Val() != layout {
-		return fmt.Errorf("open the feature store: its key layout is %q and this version writes %q; use another prefix and replay the log", format.Val(), layout)
+		return fmt.Errorf("open the feature store: %w", layoutError(format.Val()))
 	}
 	s.opened.Store(&sp)
 	return s.noteSchema(ctx, key, schema.Val())
+}
+
+// ErrLayout says that what is stored has the layout of another version.
+var ErrLayout = errors.New("the stored features have the layout of another version")
+
+func layoutError(found string) error {
+	return fmt.Errorf("%w: theirs is %q, this version's %q; run 'sartor features rebuild' to compute them anew from the log beside what is there, then start with it", ErrLayout, found, layout)
 }
 
 // ErrEmpty says that no store was ever opened under the prefix.
 var ErrEmpty = errors.New("nothing is stored under this prefix")
 
 // Attach connects to an existing store to look at it: nothing is written, and the number of shards is
-// the stored one. It fails with ErrEmpty where Open would make a new store. Call it before anything
-// else, from one goroutine.
+// the stored one. It fails with ErrEmpty where Open would make a new store, and with ErrLayout where the
+// features can only be listed, built anew and dropped. Call it before anything else, from one goroutine.
 func (s *Store) Attach(ctx context.Context) error {
 	if s.err != nil {
 		return s.err
@@ -230,10 +239,13 @@ func (s *Store) Attach(ctx context.Context) error {
 	switch {
 	case len(meta) == 0:
 		return fmt.Errorf("open the feature store: %w", ErrEmpty)
-	case err != nil || shards < 1 || meta["layout"] != layout:
-		return fmt.Errorf("open the feature store: its key layout is %q with %q shards, and this version reads layout %q", meta["layout"], meta["shards"], layout)
+	case err != nil || shards < 1:
+		return fmt.Errorf("open the feature store: it says that it has %q shards", meta["shards"])
 	}
 	s.opts.Shards = shards
+	if meta["layout"] != layout {
+		return fmt.Errorf("open the feature store: %w", layoutError(meta["layout"]))
+	}
 	return nil
 }
 
@@ -281,19 +293,26 @@ func (s *Store) Shards() int { return s.opts.Shards }
 func (s *Store) tag(shard int) string { return s.space().tag(shard) }
 
 // shardOf returns the virtual shard of an entity.
-func (s *Store) shardOf(e features.Entity) int {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte{byte(e.Kind), ':'})
-	_, _ = h.Write([]byte(e.ID))
-	v := h.Sum64()
-	v ^= v >> 33 // FNV's low bits alone are not even enough for a small modulus
+func (s *Store) shardOf(e features.Entity) int { return s.shardOfHash(hashOf(e)) }
+
+func (s *Store) shardOfHash(hash uint64) int { return int(hash % uint64(s.opts.Shards)) }
+
+// hashOf returns FNV-1a of "kind:id", its bits mixed: the low ones alone are not even enough for a
+// small modulus. Where an entity is stored follows from it.
+func hashOf(e features.Entity) uint64 {
+	const offset, prime = 14695981039346656037, 1099511628211
+	v := (uint64(offset) ^ uint64(e.Kind)) * prime
+	v = (v ^ ':') * prime
+	for i := range len(e.ID) {
+		v = (v ^ uint64(e.ID[i])) * prime
+	}
+	v ^= v >> 33
 	v *= 0xff51afd7ed558ccd
 	v ^= v >> 33
-	return int(v % uint64(s.opts.Shards))
+	return v
 }
 
-func hashKey(tag string, e features.Entity) string {
+// entityKey returns the key of an entity's parts.
+func entityKey(tag string, e features.Entity) string {
 	return tag + string(rune(e.Kind)) + ":" + e.ID
 }
-
-func listKey(tag, list, id string) string { return tag + "l:" + list + ":" + id }
