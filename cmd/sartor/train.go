@@ -114,6 +114,8 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.Float64Var(&f.t.LAE.Beta, "beta", 0, "lae: damping of popular items of a history, 0 to 0.5")
 	flags.Float64Var(&f.t.LAE.Rate, "rate", 0, "lae, encoder: learning rate, which falls along a cosine; 0 = 0.01 for lae, 0.003 for encoder")
 	flags.Float64Var(&f.t.LAE.Keep, "keep", 0.5, "lae: share of a user's items that is shown to foresee the others")
+	flags.Float64Var(&f.t.LAE.Order, "order", 0, "lae: share of the examples that show what came before and foresee what came next; the others show a random part")
+	flags.IntVar(&f.t.LAE.Ahead, "ahead", 3, "lae: how many of the next items an ordered example foresees")
 	flags.IntVar(&f.t.LAE.Batch, "batch", 256, "lae: users in a step")
 	flags.IntVar(&f.t.LAE.Negatives, "negatives", 0, "lae, encoder: items drawn beside the targets of a step; 0 = 2048 for lae, 4096 for encoder")
 	encoderFlags(flags, &f.t.Encoder)

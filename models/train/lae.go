@@ -25,6 +25,12 @@ type LAEOptions struct {
 	// Objective is the weight of an item as a target by the type of its events, the best one counting;
 	// nil = every item alike. Items whose weight is 0 are shown and never foreseen.
 	Objective map[string]float64
+	// Order is the share of examples that are ordered: what came before a moment is shown, and of what the
+	// user wanted next, new to the user unless Again, the first Ahead items are to be foreseen. The rest
+	// shows a random part, by Keep. Default 0; Ahead is 3.
+	Order float64
+	Ahead int
+	Again bool
 	// Catalog limits what is foreseen, and against what, to the items for which it is true; nil = all.
 	Catalog func(item string) bool
 	// From is the model to start from; its dimension, temperature and damping are kept. Items that it
@@ -62,6 +68,7 @@ func (o Options) laeDefaults() Options {
 	l := &o.LAE
 	l.Batch, l.Negatives = cmp.Or(l.Batch, 256), cmp.Or(l.Negatives, 2048)
 	l.Rate, l.Keep, l.Tau = cmp.Or(l.Rate, 0.01), cmp.Or(l.Keep, 0.5), cmp.Or(l.Tau, 0.1)
+	l.Ahead = cmp.Or(l.Ahead, 3)
 	l.JudgeEvery = cmp.Or(l.JudgeEvery, 5)
 	l.Tower.Hidden, l.Tower.IDDropout, l.Tower.FeatureDropout = cmp.Or(l.Tower.Hidden, 64), cmp.Or(l.Tower.IDDropout, 0.3), cmp.Or(l.Tower.FeatureDropout, 0.1)
 	if l.From != nil {
@@ -90,6 +97,8 @@ func (o Options) ValidateLAE() error {
 		return fmt.Errorf("train: the learning rate is %v: need more than 0, at most 1", l.Rate)
 	case !(l.Keep > 0 && l.Keep < 1):
 		return fmt.Errorf("train: a share of %v is shown: need more than 0 and less than 1", l.Keep)
+	case !(l.Order >= 0 && l.Order <= 1) || l.Ahead < 1:
+		return fmt.Errorf("train: a share of %v of the examples is ordered, foreseeing %d items: need 0 to 1, and at least 1", l.Order, l.Ahead)
 	case l.FreezeIn && l.FreezeOut && (l.Tower.Freeze || l.Tower.Catalog == nil && (l.From == nil || l.From.Table().Tower == nil)):
 		return fmt.Errorf("train: both item tables are frozen: nothing could be learned")
 	case l.Tower.Hidden < 8 || l.Tower.Hidden > 1024 || l.Tower.Hidden%8 != 0:
@@ -229,6 +238,12 @@ type autoencoder struct {
 	batch   batch
 	passes  passes
 	tower   *tower // nil = none
+	// timelines are those of the users of the problem, for ordered examples; the weights as evidence and as
+	// targets are by the log's number of the event type.
+	timelines   []timeline
+	kindWeights []float64
+	kindAims    []float32
+	shown       []trace // work space
 }
 
 func newAutoencoder(p *problem, l *Log, o Options) (*autoencoder, error) {
@@ -243,10 +258,12 @@ func newAutoencoder(p *problem, l *Log, o Options) (*autoencoder, error) {
 	}
 	a.weighTargets(l)
 	for u := range p.byUser.rows() {
-		lo, hi := p.byUser.starts[u], p.byUser.starts[u+1]
-		if hi-lo >= 2 && (a.target == nil || slices.ContainsFunc(a.target[lo:hi], func(w float32) bool { return w > 0 })) {
+		if a.maskable(u) {
 			a.users = append(a.users, int32(u))
 		}
+	}
+	if o.LAE.Order > 0 {
+		a.order(l)
 	}
 	if len(a.users) < minUsers || len(a.catalog) < minItems {
 		return nil, fmt.Errorf("train: %d users have two items of which one is to be foreseen, %d items may be: %w",

@@ -68,6 +68,10 @@ func (b *batch) place(item int32) int32 {
 func (a *autoencoder) drawUser(rng *rand.Rand, u int) {
 	b := &a.batch
 	cols, values := a.p.byUser.row(u)
+	if a.timelines != nil && (a.o.LAE.Order == 1 || !a.maskable(u) || rng.Float64() < a.o.LAE.Order) {
+		a.drawOrdered(rng, u)
+		return
+	}
 	first := a.p.byUser.starts[u]
 	shown, goals := len(b.kept), len(b.goal)
 	forced := a.force(rng, first, len(cols))
@@ -90,6 +94,12 @@ func (a *autoencoder) drawUser(rng *rand.Rand, u int) {
 		b.kept = slices.Delete(b.kept, at, at+1)
 		b.goal = append(b.goal, link{row: j, weight: a.weightOf(first + forced)})
 	}
+}
+
+// maskable tells whether a random part of the user's items can be shown and another foreseen.
+func (a *autoencoder) maskable(u int) bool {
+	lo, hi := a.p.byUser.starts[u], a.p.byUser.starts[u+1]
+	return hi-lo >= 2 && (a.target == nil || slices.ContainsFunc(a.target[lo:hi], func(w float32) bool { return w > 0 }))
 }
 
 // force draws one of n pairs that may be foreseen.
