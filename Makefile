@@ -3,7 +3,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: run build test race lint integration fuzz bench e2e soak help
+.PHONY: run build test race lint integration fuzz bench e2e soak clients help
 
 run:         ## everything in one process with a synthetic shop: http://127.0.0.1:8080
 	go run -tags nocloud ./cmd/sartor dev $(ARGS)
@@ -36,6 +36,9 @@ soak:        ## the long forms: reloads, swaps and random cases by the thousand,
 	SARTOR_SOAK=1 go test -count=1 -timeout 60m ./rules/... ./recommender/... ./cmd/sartor
 	go test -race -count=10 -timeout 60m ./streams/... ./features/... ./recommender/... ./rules/rulestore/... ./deploy/...
 	go test -rapid.checks=10000 -run 'Naive|Explain|Facts|Analysis|Agree|Reference' ./rules
+
+clients:     ## Go and TypeScript clients from the OpenAPI document (needs npm)
+	deploy/clients/generate.sh
 
 help:        ## this list
 	@grep -E '^[a-z0-9]+: +##' Makefile | sed -E 's/: +## /\t/' | expand -t 14

@@ -50,7 +50,7 @@ in each answer what is missing. Any number of replicas may run. It stops cleanly
 	a.bind(cmd.Flags(), "adapters", "http.adapters", "APIs of other systems to answer as well: gorse, metarank")
 	a.bind(cmd.Flags(), "insecure", "http.insecure", "serve other machines without API keys")
 	cmd.Flags().Lookup("insecure").NoOptDefVal = "true"
-	cmd.AddCommand(newKeyCommand())
+	cmd.AddCommand(newKeyCommand(), newOpenAPICommand(a))
 	return cmd
 }
 

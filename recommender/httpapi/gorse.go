@@ -69,7 +69,7 @@ func (s *Server) gorseRoutes() []route {
 	recommend.operation.Description = "A list of ids; with the header X-API-Version: 2 a list of ids and scores. What is shown is recorded by itself: write-back-type is taken and changes nothing."
 	recommend.operation.Parameters = append(recommend.operation.Parameters, count("offset", "How many items of the list to leave out.", 0, maxPaged),
 		queryParam("write-back-type", "Changes nothing.", textSchema(128)), queryParam("write-back-delay", "Changes nothing.", textSchema(32)))
-	recommend.operation.Responses["200"].Content[fiber.MIMEApplicationJSON].Schema = &huma.Schema{OneOf: []*huma.Schema{
+	recommend.operation.Responses["200"].Content[fiber.MIMEApplicationJSON].Schema = &huma.Schema{AnyOf: []*huma.Schema{
 		{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}}, {Type: huma.TypeArray, Items: d.schema(gorseScore{})}}}
 	out := scoped(ScopeRecommend, recommend,
 		list(http.MethodGet, "/api/item/{id}/neighbors", "Neighbors", "Items like this one", s.gorseNeighbors),

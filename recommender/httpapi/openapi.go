@@ -103,6 +103,28 @@ func jsonBody(schema *huma.Schema, example any) *huma.RequestBody {
 	}}
 }
 
+// withCloudEvents adds the media types of CloudEvents to a body of events.
+func withCloudEvents(body *huma.RequestBody) *huma.RequestBody {
+	event := map[string]any{"specversion": "1.0", "id": "7", "source": "/shop", "type": "view", "time": "2026-10-23T19:00:00Z",
+		"data": map[string]any{"user_id": "u1", "item_id": "sku-1"}}
+	object := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
+	body.Content[typeCloudEvent] = &huma.MediaType{Schema: object, Example: event}
+	body.Content[typeCloudEvents] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeArray, Items: object}, Example: []any{event}}
+	return body
+}
+
+// OpenAPI returns the document that a server without adapters serves.
+func OpenAPI() []byte { return New(Options{}).document.json }
+
+// OpenAPI30 returns the same in OpenAPI 3.0, for generators that do not know 3.1.
+func OpenAPI30() ([]byte, error) {
+	data, err := New(Options{}).document.api.Downgrade()
+	if err != nil {
+		return nil, fmt.Errorf("write the document as OpenAPI 3.0: %w", err)
+	}
+	return data, nil
+}
+
 // answers describes the answer of an operation that does what it was asked to do.
 func (d *document) answers(status int, description string, body any) map[string]*huma.Response {
 	return map[string]*huma.Response{
@@ -135,5 +157,5 @@ func textSchema(maxLength int) *huma.Schema {
 
 func countSchema() *huma.Schema {
 	low, high := 1.0, 100.0
-	return &huma.Schema{Type: huma.TypeInteger, Minimum: &low, Maximum: &high, Default: 10}
+	return &huma.Schema{Type: huma.TypeInteger, Format: "int64", Minimum: &low, Maximum: &high, Default: 10}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/getkin/kin-openapi/openapi3filter"
 	"github.com/getkin/kin-openapi/routers"
 
+	"github.com/sartorhq/sartor/recommender/httpapi"
 	"github.com/sartorhq/sartor/rules"
 )
 
@@ -22,7 +23,13 @@ func brokenRule() []rules.Problem {
 // TestContract sends the example of every operation in the document to a real server and checks
 // request and answer against the document.
 func TestContract(t *testing.T) {
-	s := serve(t, nil)
+	t.Run("plain", func(t *testing.T) { contract(t, serve(t, nil), 15) })
+	t.Run("admin", func(t *testing.T) { contract(t, serve(t, func(o *httpapi.Options) { o.Admin = true }), 13) })
+	t.Run("adapters", func(t *testing.T) { contract(t, adapted(t), 29) })
+}
+
+func contract(t *testing.T, s *service, want int) {
+	t.Helper()
 	_, body := s.do(t, "GET", "/openapi.json", "", nil)
 	doc, err := openapi3.NewLoader().LoadFromData([]byte(body))
 	if err != nil {
@@ -39,30 +46,39 @@ func TestContract(t *testing.T) {
 			t.Run(op.OperationID, func(t *testing.T) { exercise(t, s, route) })
 		}
 	}
-	if operations != 15 {
-		t.Errorf("%d operations are documented, want 15", operations)
+	if operations != want {
+		t.Errorf("%d operations are documented, want %d", operations, want)
 	}
 }
 
-// exercise sends an operation's example and judges both directions by the document.
+// exercise sends an operation's example, in every media type that it has, and judges both directions by
+// the document.
 func exercise(t *testing.T, s *service, route *routers.Route) {
 	t.Helper()
-	var example []byte
-	if body := route.Operation.RequestBody; body != nil {
-		media := body.Value.Content.Get("application/json")
-		if media == nil || media.Example == nil {
-			t.Fatal("the request body has no example")
+	body := route.Operation.RequestBody
+	if body == nil {
+		exchange(t, s, route, "application/json", nil)
+		return
+	}
+	for kind, media := range body.Value.Content {
+		if media.Example == nil {
+			t.Fatalf("the request body has no example as %s", kind)
 		}
-		var err error
-		if example, err = json.Marshal(media.Example); err != nil {
+		example, err := json.Marshal(media.Example)
+		if err != nil {
 			t.Fatal(err)
 		}
+		exchange(t, s, route, kind, example)
 	}
+}
+
+func exchange(t *testing.T, s *service, route *routers.Route, kind string, example []byte) {
+	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), route.Method, s.url+strings.ReplaceAll(route.Path, "{id}", "sku-1"), bytes.NewReader(example))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Content-Type", kind)
 	in := &openapi3filter.RequestValidationInput{Request: req, PathParams: map[string]string{"id": "sku-1"}, Route: route,
 		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc}}
 	if err := openapi3filter.ValidateRequest(t.Context(), in); err != nil {
@@ -81,7 +97,7 @@ func exercise(t *testing.T, s *service, route *routers.Route) {
 	if resp.StatusCode >= 300 {
 		t.Fatalf("the example got %d: %s", resp.StatusCode, got)
 	}
-	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	kind, _, _ = strings.Cut(resp.Header.Get("Content-Type"), ";")
 	if documented := route.Operation.Responses.Status(resp.StatusCode); documented == nil || documented.Value.Content.Get(kind) == nil {
 		t.Fatalf("an answer %d of type %s is not documented", resp.StatusCode, kind)
 	}
@@ -92,5 +108,32 @@ func exercise(t *testing.T, s *service, route *routers.Route) {
 	out.SetBodyBytes(got)
 	if err := openapi3filter.ValidateResponse(t.Context(), out); err != nil {
 		t.Errorf("the answer does not fit the document: %v\n%s", err, got)
+	}
+}
+
+// TestEveryRouteIsDocumented asks for the paths of all routes that Fiber knows with every method: what is
+// not in the document is not there.
+func TestEveryRouteIsDocumented(t *testing.T) {
+	s := adapted(t)
+	var doc struct{ Paths map[string]map[string]any }
+	_, body := s.do(t, "GET", "/openapi.json", "", nil)
+	if err := json.Unmarshal([]byte(body), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for path, item := range doc.Paths {
+		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE"} {
+			_, documented := item[strings.ToLower(method)]
+			resp, _ := s.do(t, method, strings.ReplaceAll(path, "{id}", "sku-1"), "", nil)
+			if there := resp.StatusCode != http.StatusMethodNotAllowed && resp.StatusCode != http.StatusNotFound; there != documented {
+				t.Errorf("%s %s: documented %v, answers %d", method, path, documented, resp.StatusCode)
+			}
+		}
+	}
+	for _, path := range []string{"/", "/docs", "/debug/pprof/", "/debug/vars", "/swagger", "/apidocs.json", "/v1", "/v1/", "/v1/recommend/", "/console", "/api", "/api/purge", "/api/dashboard/config"} {
+		for _, method := range []string{"GET", "POST"} {
+			if resp, _ := s.do(t, method, path, "", nil); resp.StatusCode != http.StatusNotFound {
+				t.Errorf("%s %s answers %d", method, path, resp.StatusCode)
+			}
+		}
 	}
 }
