@@ -2,6 +2,7 @@ package features
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 
@@ -100,4 +101,18 @@ func joins(name string) OpCode {
 		return Max
 	}
 	return Add
+}
+
+// Clone returns a state that shares nothing with st; nil for nil.
+func (st *State) Clone() *State {
+	if st == nil {
+		return nil
+	}
+	out := *st
+	out.Counters = maps.Clone(st.Counters)
+	out.Lists = maps.Clone(st.Lists)
+	for name, l := range out.Lists {
+		out.Lists[name] = slices.Clone(l)
+	}
+	return &out
 }
