@@ -43,6 +43,7 @@ var packageTable = map[string][]string{
 	"rules/rulestore": {"rules", "rules/rulefile", "features"},
 	"rules/schema":    {"rules", "rules/rulefile", "rules/rulestest", "features"},
 	"rules/suggest":   {"streams"},
+	"rules/value":     {"streams"},
 
 	"recommender/experiment": {},
 	"recommender/decision":   {"streams", "rules", "recommender/experiment"},

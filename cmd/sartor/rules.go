@@ -32,13 +32,14 @@ explained in rules/LANGUAGE.md, with a recipe for most things that shops want.
   sartor rules publish    checks a folder and makes it live; history, rollback and audit go with it
   sartor rules schema     prints the JSON Schema of rule files, for editors
   sartor rules suggest    proposes rules from what happened, with the numbers behind them
+  sartor rules value      measures what rules with a hold-out are worth
 
 A PATH is a rule file or a folder of them. Names that end in .test.yaml are tests.`,
 	}
 	cmd.AddCommand(newRulesCheckCommand(a), newRulesLintCommand(a), newRulesTestCommand(a), newRulesCoverageCommand(a), newRulesFmtCommand(a),
 		newRulesExplainCommand(a), newRulesSimulateCommand(a), newRulesDiffCommand(a),
 		newRulesPublishCommand(a), newRulesRollbackCommand(a), newRulesHistoryCommand(a), newRulesAuditCommand(a),
-		newRulesSchemaCommand(a), newRulesSuggestCommand(a))
+		newRulesSchemaCommand(a), newRulesSuggestCommand(a), newRulesValueCommand(a))
 	return cmd
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/sartorhq/sartor/rules/rulefile"
 	"github.com/sartorhq/sartor/rules/rulestore"
 	rulesuggest "github.com/sartorhq/sartor/rules/suggest"
+	"github.com/sartorhq/sartor/rules/value"
 	"github.com/sartorhq/sartor/streams"
 	"github.com/sartorhq/sartor/streams/file"
 	"github.com/sartorhq/sartor/streams/kafka"
@@ -33,9 +34,11 @@ func newRulesSuggestCommand(a *app) *cobra.Command {
 		Use:   "suggest [PATH]",
 		Short: "Propose rules from what happened, with the numbers behind them",
 		Long: `Reads the log (Kafka or a recording) and proposes: a boost for categories whose sales rise by more than
-chance, a place for items that have stock and margin and are never shown, and, for the rules in PATH,
-which of them never act. Each rule comes as a file with a test and its evidence; --out writes them. What
-is proposed has passed the same checks and tests as a published revision. Nothing is published.`,
+chance, a place for items that have stock and margin and are never shown, a weight for categories that a
+segment or tier wants more or less than others do, and, for the rules in PATH, which of them never act and
+which cost revenue, by their hold-outs. Each rule comes as a file with a test and its evidence; --out
+writes them, and under replace/ the files of PATH without the rules that are better off. What is
+proposed has passed the same checks and tests as a published revision. Nothing is published.`,
 		Example: `  sartor rules suggest deploy/rules --brokers localhost:9092
   sartor rules suggest --from-file ndjson:events.ndjson --out suggested/`,
 		Args: cobra.MaximumNArgs(1),
@@ -55,6 +58,7 @@ is proposed has passed the same checks and tests as a published revision. Nothin
 	flags.Float64Var(&f.options.MinRise, "min-rise", 1.5, "last week's units to those of the week before, at least")
 	flags.Int64Var(&f.options.MinStock, "min-stock", 10, "stock of an item that should be shown, at least")
 	flags.Float64Var(&f.options.MinMargin, "min-margin", 0.3, "margin of an item that should be shown, at least")
+	flags.IntVar(&f.options.MinUsers, "min-users", 100, "users of a segment, and others, who were shown a category, at least")
 	flags.Int64Var(&f.options.MinShown, "min-shown", 1000, "recorded places that it takes to say never")
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
 	a.bind(flags, "schema", "schema.file", "feature schema `file`; empty = the built-in schema")
@@ -67,22 +71,23 @@ func (a *app) suggestRules(ctx context.Context, args []string, f suggestFlags) e
 		return err
 	}
 	var ids []string
+	var files []rules.File
 	if len(args) == 1 {
-		set, _, err := a.compileRules(args[0], schema)
+		set, read, err := a.compileRules(args[0], schema)
 		if err != nil {
 			return err
 		}
-		ids = set.RuleIDs()
+		ids, files = set.RuleIDs(), read
 	}
-	read, err := a.suggestEvents(f.from)
+	read, err := a.loggedEvents(f.from, streams.Catalog, streams.Users, streams.Orders, streams.Behavior, streams.Exposures)
 	if err != nil {
 		return err
 	}
-	log, events := rulesuggest.NewLog(), 0
-	if err := read(ctx, func(e *streams.Event) { log.Add(e); events++ }); err != nil {
+	log, worth, events := rulesuggest.NewLog(), value.NewLog(), 0
+	if err := read(ctx, func(e *streams.Event) { log.Add(e); worth.Add(e); events++ }); err != nil {
 		return err
 	}
-	found := log.Suggest(ids, f.options)
+	found := append(log.Suggest(ids, f.options), costlyRules(worth.Measure(value.Options{Held: heldShares(files)}), ids)...)
 	for i := range found {
 		if err := prove(ctx, &found[i], schema); err != nil {
 			return fmt.Errorf("the suggestion %s does not hold: %w", found[i].Name, err)
@@ -98,11 +103,14 @@ func (a *app) suggestRules(ctx context.Context, args []string, f suggestFlags) e
 	if f.out == "" {
 		return nil
 	}
-	return a.writeSuggestions(found, f.out)
+	if err := a.writeSuggestions(found, f.out); err != nil {
+		return err
+	}
+	return a.writeReplacements(ctx, found, files, f.out, schema)
 }
 
-// suggestEvents opens the log that the command line names.
-func (a *app) suggestEvents(from string) (func(context.Context, func(*streams.Event)) error, error) {
+// loggedEvents opens the log that the command line names; of Kafka only the streams that are asked for.
+func (a *app) loggedEvents(from string, which ...streams.Stream) (func(context.Context, func(*streams.Event)) error, error) {
 	if from != "" {
 		name, path, ok := strings.Cut(from, ":")
 		format, err := file.ParseFormat(name)
@@ -119,7 +127,7 @@ func (a *app) suggestEvents(from string) (func(context.Context, func(*streams.Ev
 		return nil, err
 	}
 	return func(ctx context.Context, add func(*streams.Event)) error {
-		return kafka.ReadAll(ctx, options, []streams.Stream{streams.Catalog, streams.Orders, streams.Exposures}, func(r streams.Record) error {
+		return kafka.ReadAll(ctx, options, which, func(r streams.Record) error {
 			add(&r.Event)
 			return nil
 		})

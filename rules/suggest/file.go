@@ -76,7 +76,7 @@ func (f *file) begin(now time.Time) {
 func (f *file) rising(category string, boost float64, now time.Time) {
 	f.begin(now)
 	day := now.UTC().Truncate(24 * time.Hour)
-	fmt.Fprintf(&f.rules, "rules:\n  - id: %s\n    description: %s\n    match: %s\n    schedule: {from: %s, until: %s}\n    then: [boost: {multiply: %g}]\n",
+	fmt.Fprintf(&f.rules, "rules:\n  - id: %s\n    description: %s\n    match: %s\n    schedule: {from: %s, until: %s}\n    holdout: 10%%\n    then: [boost: {multiply: %g}]\n",
 		f.name, quoted(oneLine(f.title)), quoted("item.category == "+strconv.Quote(category)), day.Format(time.DateOnly), day.AddDate(0, 0, 15).Format(time.DateOnly), boost)
 	fmt.Fprintf(&f.test, "items: {rising: {score: 0.5, category: %s}, other: {score: 0.52}}\ncases:\n", yamlText(category))
 	fmt.Fprintf(&f.test, "  - name: the rising category goes up\n    candidates: [other, rising]\n    expect: {order: [rising, other], fired: [%s], score: {rising: %g}}\n", f.name, 0.5*boost)

@@ -26,6 +26,9 @@ type Options struct {
 	// MinShown is how many places must have been recorded before "never shown" and "never acts" mean
 	// anything; 0 = 1,000.
 	MinShown int64
+	// MinUsers is how many users a segment, and everybody else, must have been shown a category to be
+	// compared; 0 = 100.
+	MinUsers int
 	// Most bounds the suggestions of each kind, and the items of one list; 0 = 5 and 20.
 	Most, MostItems int
 	// Owner is whom the files name as owner.
@@ -36,6 +39,7 @@ func (o Options) withDefaults() Options {
 	o.MinUnits, o.MinRise = cmp.Or(o.MinUnits, 20), cmp.Or(o.MinRise, 1.5)
 	o.MinStock, o.MinMargin = cmp.Or(o.MinStock, 10), cmp.Or(o.MinMargin, 0.3)
 	o.HiddenDays, o.MinShown = cmp.Or(o.HiddenDays, 30), cmp.Or(o.MinShown, 1000)
+	o.MinUsers = cmp.Or(o.MinUsers, 100)
 	o.Most, o.MostItems, o.Owner = cmp.Or(o.Most, 5), cmp.Or(o.MostItems, 20), cmp.Or(o.Owner, "nobody yet")
 	return o
 }
@@ -53,6 +57,8 @@ type Log struct {
 	shown  int64 // places in lists
 	lists  int64
 	acted  map[string]int64 // rule -> lists in which it acted
+
+	shoppers map[string]*shopper
 }
 
 // good is what is counted of one item.
@@ -71,7 +77,9 @@ type good struct {
 }
 
 // NewLog returns an empty log.
-func NewLog() *Log { return &Log{items: map[string]*good{}, acted: map[string]int64{}} }
+func NewLog() *Log {
+	return &Log{items: map[string]*good{}, acted: map[string]int64{}, shoppers: map[string]*shopper{}}
+}
 
 func day(t time.Time) int { return int(t.Unix() / 86400) }
 
@@ -89,6 +97,7 @@ func (l *Log) Add(e *streams.Event) {
 	if e.Time.After(l.latest) {
 		l.latest = e.Time
 	}
+	l.behave(e)
 	switch e.Type {
 	case streams.Order, streams.Return:
 		for _, line := range e.Items {
@@ -139,13 +148,13 @@ func (g *good) describe(e *streams.Event) {
 func (g *good) margin() float64 { return (g.price - g.cost) / g.price }
 
 // Suggestion is one proposal: files that are ready to be checked, tested and published, or, for a rule
-// that does nothing, its name.
+// that does nothing or costs money, its name.
 type Suggestion struct {
-	Kind     string   `json:"kind"` // rising-category, hidden-items, idle-rule
-	Name     string   `json:"name"` // of the rule set; of the rule for an idle rule
+	Kind     string   `json:"kind"` // rising-category, hidden-items, segment-conversion, idle-rule, costly-rule
+	Name     string   `json:"name"` // of the rule set; of the rule for an idle or costly one
 	Title    string   `json:"title"`
 	Evidence []string `json:"evidence"`
-	// Rules and Test are YAML; empty for an idle rule.
+	// Rules and Test are YAML; empty for an idle or costly rule.
 	Rules string `json:"rules,omitempty"`
 	Test  string `json:"test,omitempty"`
 }
@@ -158,6 +167,7 @@ func (l *Log) Suggest(ruleIDs []string, opts Options) []Suggestion {
 	if s, ok := l.hidden(opts); ok {
 		out = append(out, s)
 	}
+	out = append(out, l.segments(opts)...)
 	return append(out, l.idle(ruleIDs, opts)...)
 }
 
