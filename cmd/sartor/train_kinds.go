@@ -81,7 +81,7 @@ func modelKinds() map[string]modelKind {
 // compared lists what --compare puts beside popularity, in the order of the table. EASE is left out
 // where the catalogue is too large for it.
 func compared(items int) []string {
-	list := []string{models.KindItemKNN, models.KindEASE, models.KindALS, models.KindLAE}
+	list := []string{models.KindItemKNN, models.KindEASE, models.KindALS, models.KindLAE, models.KindEncoder}
 	if items > models.MaxDenseItems {
 		list = slices.DeleteFunc(list, func(kind string) bool { return kind == models.KindEASE })
 	}

@@ -59,7 +59,7 @@ func TestTrainCompareJudgesAllKinds(t *testing.T) {
 	if code != exitOK || strings.Contains(out, "Published") {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}
-	for _, want := range []string{"\npopularity ", "\nitem-kNN ", "\nEASE ", "\nALS ", "\nLAE ", "LAE - popularity", "item-kNN: Trained on"} {
+	for _, want := range []string{"\npopularity ", "\nitem-kNN ", "\nEASE ", "\nALS ", "\nLAE ", "\nEncoder ", "LAE - popularity", "item-kNN: Trained on"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("output lacks %q", want)
 		}
@@ -67,7 +67,7 @@ func TestTrainCompareJudgesAllKinds(t *testing.T) {
 	if t.Failed() {
 		t.Log(out)
 	}
-	if list := compared(models.MaxDenseItems + 1); len(list) != 3 {
+	if list := compared(models.MaxDenseItems + 1); len(list) != 4 {
 		t.Errorf("compared for a large catalogue: %v", list)
 	}
 }
@@ -90,7 +90,7 @@ func TestAutoPublishesTheKindThatDidBest(t *testing.T) {
 	if code != exitOK || !strings.Contains(out, "Published als-") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
 	}
-	for kind, want := range map[string]int{models.KindALS: 5, models.KindLAE: 3, models.KindPopularity: 2, kindAuto: 6} {
+	for kind, want := range map[string]int{models.KindALS: 5, models.KindLAE: 3, models.KindEncoder: 3, models.KindPopularity: 2, kindAuto: 6} {
 		if got := trainings(kind); got != want {
 			t.Errorf("%s: %d trainings, want %d", kind, got, want)
 		}
