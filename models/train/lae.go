@@ -25,6 +25,13 @@ type LAEOptions struct {
 	// Objective is the weight of an item as a target by the type of its events, the best one counting;
 	// nil = every item alike. Items whose weight is 0 are shown and never foreseen.
 	Objective map[string]float64
+	// RateIn, RateOut and RateTower multiply the learning rate of the input table, the output table and the
+	// tower; default 1.
+	RateIn, RateOut, RateTower float64
+	// Exposures are what users were shown without taking it up: negatives that count ExposureWeight times
+	// as much as others, default 4.
+	Exposures      *Exposures
+	ExposureWeight float64
 	// Order is the share of examples that are ordered: what came before a moment is shown, and of what the
 	// user wanted next, new to the user unless Again, the first Ahead items are to be foreseen. The rest
 	// shows a random part, by Keep. Default 0; Ahead is 3.
@@ -68,7 +75,8 @@ func (o Options) laeDefaults() Options {
 	l := &o.LAE
 	l.Batch, l.Negatives = cmp.Or(l.Batch, 256), cmp.Or(l.Negatives, 2048)
 	l.Rate, l.Keep, l.Tau = cmp.Or(l.Rate, 0.01), cmp.Or(l.Keep, 0.5), cmp.Or(l.Tau, 0.1)
-	l.Ahead = cmp.Or(l.Ahead, 3)
+	l.Ahead, l.ExposureWeight = cmp.Or(l.Ahead, 3), cmp.Or(l.ExposureWeight, 4)
+	l.RateIn, l.RateOut, l.RateTower = cmp.Or(l.RateIn, 1), cmp.Or(l.RateOut, 1), cmp.Or(l.RateTower, 1)
 	l.JudgeEvery = cmp.Or(l.JudgeEvery, 5)
 	l.Tower.Hidden, l.Tower.IDDropout, l.Tower.FeatureDropout = cmp.Or(l.Tower.Hidden, 64), cmp.Or(l.Tower.IDDropout, 0.3), cmp.Or(l.Tower.FeatureDropout, 0.1)
 	if l.From != nil {
@@ -97,6 +105,10 @@ func (o Options) ValidateLAE() error {
 		return fmt.Errorf("train: the learning rate is %v: need more than 0, at most 1", l.Rate)
 	case !(l.Keep > 0 && l.Keep < 1):
 		return fmt.Errorf("train: a share of %v is shown: need more than 0 and less than 1", l.Keep)
+	case !(l.RateIn > 0 && l.RateOut > 0 && l.RateTower > 0) || l.RateIn > 100 || l.RateOut > 100 || l.RateTower > 100:
+		return fmt.Errorf("train: the rates of the groups are %v, %v and %v of the learning rate: need more than 0, at most 100; freeze a group to leave it", l.RateIn, l.RateOut, l.RateTower)
+	case !(l.ExposureWeight >= 1 && l.ExposureWeight <= 1e3):
+		return fmt.Errorf("train: an exposure counts %v times: need 1 to 1000", l.ExposureWeight)
 	case !(l.Order >= 0 && l.Order <= 1) || l.Ahead < 1:
 		return fmt.Errorf("train: a share of %v of the examples is ordered, foreseeing %d items: need 0 to 1, and at least 1", l.Order, l.Ahead)
 	case l.FreezeIn && l.FreezeOut && (l.Tower.Freeze || l.Tower.Catalog == nil && (l.From == nil || l.From.Table().Tower == nil)):
@@ -243,7 +255,8 @@ type autoencoder struct {
 	timelines   []timeline
 	kindWeights []float64
 	kindAims    []float32
-	shown       []trace // work space
+	shown       []trace   // work space
+	ignored     [][]int32 // by user of the problem: what was shown without being taken up; nil = none
 }
 
 func newAutoencoder(p *problem, l *Log, o Options) (*autoencoder, error) {
@@ -264,6 +277,9 @@ func newAutoencoder(p *problem, l *Log, o Options) (*autoencoder, error) {
 	}
 	if o.LAE.Order > 0 {
 		a.order(l)
+	}
+	if x := o.LAE.Exposures; x != nil {
+		a.ignored = x.unclicked(l, p)
 	}
 	if len(a.users) < minUsers || len(a.catalog) < minItems {
 		return nil, fmt.Errorf("train: %d users have two items of which one is to be foreseen, %d items may be: %w",
@@ -392,7 +408,7 @@ func (a *autoencoder) epoch(ctx context.Context) (float64, error) {
 		a.draw(rng, order[:n])
 		order = order[n:]
 		a.state.Step++
-		sum, count := a.step(kernel.NewAdam(rate, a.state.Step))
+		sum, count := a.step(a.movers(rate))
 		loss, targets = loss+sum, targets+count
 	}
 	if err := ctx.Err(); err != nil {

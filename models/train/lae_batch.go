@@ -21,6 +21,8 @@ type batch struct {
 	uses    []link
 	usesAt  []int
 	slot    []int32 // of an item among touched, else -1
+	// ignored are the places among items of what each user was shown in vain.
+	ignored [][]int32
 }
 
 // link is a row with a weight.
@@ -43,6 +45,10 @@ func (a *autoencoder) draw(rng *rand.Rand, users []int32) {
 	}
 	for k, g := range b.goal {
 		b.goal[k].row = b.place(g.row)
+	}
+	b.ignored = append(b.ignored[:0], make([][]int32, len(users))...)
+	if a.ignored != nil {
+		a.drawIgnored(rng, users)
 	}
 	want := min(len(b.items)+a.o.LAE.Negatives, len(b.items)+len(a.catalog))
 	for tries := 4 * a.o.LAE.Negatives; len(b.items) < want && tries > 0; tries-- {

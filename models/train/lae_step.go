@@ -45,10 +45,19 @@ func (s *passes) reset(users, items, dim, workers int) {
 	}
 }
 
+// movers are the steps of Adam of the groups of weights.
+type movers struct{ in, out, tower kernel.Adam }
+
+// movers returns the next step at the learning rate.
+func (a *autoencoder) movers(rate float64) movers {
+	o, n := a.o.LAE, a.state.Step
+	return movers{in: kernel.NewAdam(rate*o.RateIn, n), out: kernel.NewAdam(rate*o.RateOut, n), tower: kernel.NewAdam(rate*o.RateTower, n)}
+}
+
 // step moves both tables once, for the users of the batch, and returns the sums of the loss and of the
 // weights of the targets. Every number is computed by one worker in a fixed order, so that the result
 // does not depend on how many there are.
-func (a *autoencoder) step(adam kernel.Adam) (loss, weight float64) {
+func (a *autoencoder) step(m movers) (loss, weight float64) {
 	s, b := &a.passes, &a.batch
 	s.reset(b.users, len(b.items), a.o.Dim, a.o.Workers)
 	a.forward()
@@ -57,7 +66,7 @@ func (a *autoencoder) step(adam kernel.Adam) (loss, weight float64) {
 			s.loss[u], s.weight[u] = a.softmax(u)
 		}
 	})
-	a.backward(adam)
+	a.backward(m)
 	for u := range b.users {
 		loss, weight = loss+s.loss[u], weight+s.weight[u]
 	}
@@ -140,6 +149,9 @@ func (a *autoencoder) softmax(u int) (loss, weight float64) {
 			row[p] = never
 		}
 	}
+	for _, p := range b.ignored[u] {
+		row[p] += float32(a.o.LAE.Tau * math.Log(a.o.LAE.ExposureWeight))
+	}
 	inverse := 1 / a.o.LAE.Tau
 	aimed := 0.0
 	for _, g := range goals {
@@ -159,7 +171,7 @@ func (a *autoencoder) softmax(u int) (loss, weight float64) {
 }
 
 // backward carries the gradient back to the tables and moves them.
-func (a *autoencoder) backward(adam kernel.Adam) {
+func (a *autoencoder) backward(m movers) {
 	s, b, d := &a.passes, &a.batch, a.o.Dim
 	learnTower := a.tower != nil && !a.o.LAE.Tower.Freeze
 	if !a.o.LAE.FreezeIn || learnTower {
@@ -175,12 +187,12 @@ func (a *autoencoder) backward(adam kernel.Adam) {
 					continue
 				}
 				at := int(b.items[k]) * d
-				adam.Step(a.state.Out[at:at+d], a.state.OutMean[at:], a.state.OutSquare[at:], g)
+				m.out.Step(a.state.Out[at:at+d], a.state.OutMean[at:], a.state.OutSquare[at:], g)
 			}
 		})
 	}
 	if learnTower {
-		a.towerBackward(outSide, s.dItem, adam)
+		a.towerBackward(outSide, s.dItem, m.tower)
 	}
 	if a.o.LAE.FreezeIn && !learnTower {
 		return
@@ -204,11 +216,11 @@ func (a *autoencoder) backward(adam kernel.Adam) {
 				continue
 			}
 			at := int(b.touched[k]) * d
-			adam.Step(a.state.In[at:at+d], a.state.InMean[at:], a.state.InSquare[at:], g)
+			m.in.Step(a.state.In[at:at+d], a.state.InMean[at:], a.state.InSquare[at:], g)
 		}
 	})
 	if learnTower {
-		a.towerBackward(inSide, s.input, adam)
+		a.towerBackward(inSide, s.input, m.tower)
 	}
 }
 

@@ -162,7 +162,8 @@ func TestTowerGradientAgainstFiniteDifferences(t *testing.T) {
 		}
 		return lossByDefinition(a, eff[0], eff[1])
 	}
-	a.step(kernel.NewAdam(0.01, 1))
+	adam := kernel.NewAdam(0.01, 1)
+	a.step(movers{adam, adam, adam})
 	for side := range w {
 		m := a.tower.sides[side].mean
 		table := a.state.InMean
