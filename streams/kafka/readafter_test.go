@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +47,42 @@ func TestReadAfter(t *testing.T) {
 		err := ReadAfter(ctx, o, []streams.Stream{streams.Behavior}, func(string, int) int64 { return 41 }, nil)
 		if err == nil || !strings.Contains(err.Error(), "was created anew or cut") {
 			t.Errorf("beyond the end: %v", err)
+		}
+	})
+}
+
+// All partitions at once, in the order in which things happened.
+func TestSourcesInOrder(t *testing.T) {
+	onEach(t, func(t *testing.T, o Options) {
+		ctx := testContext(t)
+		makeTopics(t, o, 3)
+		p := newTestProducer(t, o)
+		all := views(7, 0, 200)
+		if err := p.Write(ctx, all...); err != nil {
+			t.Fatal(err)
+		}
+		sources, done, err := Sources(ctx, o, []streams.Stream{streams.Orders, streams.Behavior}, func(string, int) int64 { return 0 })
+		if err != nil || len(sources) != 6 {
+			t.Fatal(len(sources), err)
+		}
+		defer done()
+		var got []streams.Record
+		if err := streams.InOrder(ctx, sources, func(r *streams.Record) error { got = append(got, *r); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		if len(got) != len(all) || !slices.IsSortedFunc(got, func(a, b streams.Record) int { return a.Event.Time.Compare(b.Event.Time) }) {
+			t.Errorf("%d of %d events, sorted: no", len(got), len(all))
+		}
+		one := append(sources[:0:0], sources...)
+		slices.Reverse(one)
+		n := 0
+		for _, s := range one { // one after the other is possible, too
+			if err := s.Read(ctx, func(*streams.Record) error { n++; return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if n != len(all) {
+			t.Errorf("%d events one by one", n)
 		}
 	})
 }

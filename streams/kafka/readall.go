@@ -25,22 +25,64 @@ func ReadAll(ctx context.Context, options Options, which []streams.Stream, fn fu
 // from elsewhere. What is before them decides all the same what a repeat is. It fails when a partition
 // ends before its start: the topic was created anew, and the two histories do not belong together.
 func ReadAfter(ctx context.Context, options Options, which []streams.Stream, start func(topic string, partition int) int64, fn func(streams.Record) error) error {
-	bad := 0
-	var current *part
-	var known *repeats
-	var from int64
-	err := readParts(ctx, options, which, func(p *part) error {
-		from = start(p.topic, p.partition)
+	sources, done, err := Sources(ctx, options, which, start)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for i := range sources {
+		if err := sources[i].Read(ctx, func(r *streams.Record) error { return fn(*r) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Sources returns the partitions of the streams as they are now, stream by stream, each to be read from
+// the offset that start names, as ReadAfter reads it. done releases the connections.
+func Sources(ctx context.Context, options Options, which []streams.Stream, start func(topic string, partition int) int64) (sources []streams.Source, done func(), err error) {
+	if err := options.Validate(); err != nil {
+		return nil, nil, err
+	}
+	pool, err := newPool(&options)
+	if err != nil {
+		return nil, nil, err
+	}
+	parts, err := pool.parts(ctx, which)
+	if err != nil {
+		pool.close()
+		return nil, nil, err
+	}
+	fetchBytes := min(4<<20, max(64<<10, sourceBytes/max(len(parts), 1)))
+	for _, p := range parts {
+		from := start(p.topic, p.partition)
 		if from > p.end {
-			return fmt.Errorf("topic %s partition %d ends at offset %d, and it is to be read from %d on: the topic was created anew or cut", p.topic, p.partition, p.end, from)
+			pool.close()
+			return nil, nil, fmt.Errorf("topic %s partition %d ends at offset %d, and it is to be read from %d on: the topic was created anew or cut", p.topic, p.partition, p.end, from)
 		}
 		p.first = max(p.first, from-options.horizon(p.stream))
-		return nil
-	}, func(p *part, m *message) error {
-		if p != current {
-			current, known = p, newRepeats(&options, p.stream)
-		}
-		e, err := m.decode(&options, p.stream)
+		s := source{options: &options, part: p, from: from, reading: reading{pool: pool, fetchBytes: fetchBytes}}
+		sources = append(sources, streams.Source{Topic: p.topic, Partition: p.partition, Next: p.end, Read: s.read})
+	}
+	return sources, pool.close, nil
+}
+
+// sourceBytes bounds the fetches of all sources together, of which each may hold three.
+const sourceBytes = 64 << 20
+
+// source is one partition on the way from its messages to its events.
+type source struct {
+	options *Options
+	part    *part
+	from    int64
+	reading reading
+}
+
+// read delivers the events from the offset on.
+func (s source) read(ctx context.Context, fn func(*streams.Record) error) error {
+	p, bad, known := s.part, 0, newRepeats(s.options, s.part.stream)
+	s.reading.each = func(_ *part, m *message) error {
+		e, err := m.decode(s.options, p.stream)
 		if errors.Is(err, codec.ErrSkipped) {
 			return nil
 		}
@@ -48,24 +90,20 @@ func ReadAfter(ctx context.Context, options Options, which []streams.Stream, sta
 			bad++
 			return nil
 		}
-		if known.seen(&e, m.offset) || m.offset < from {
+		if known.seen(&e, m.offset) || m.offset < s.from {
 			return nil
 		}
-		return fn(streams.Record{Position: streams.Position{Topic: p.topic, Partition: p.partition, Offset: m.offset}, Event: e})
-	})
+		return fn(&streams.Record{Position: streams.Position{Topic: p.topic, Partition: p.partition, Offset: m.offset}, Event: e})
+	}
+	err := s.reading.partition(ctx, p)
 	if bad > 0 && err == nil {
-		options.logger().Warn("messages that are not events were passed over", "count", bad)
+		s.options.logger().Warn("messages that are not events were passed over", "topic", p.topic, "partition", p.partition, "count", bad)
 	}
 	return err
 }
 
 // readRaw is ReadAll for messages as they are. A message and its bytes are the caller's.
 func readRaw(ctx context.Context, options Options, which []streams.Stream, each func(*part, *message) error) error {
-	return readParts(ctx, options, which, func(*part) error { return nil }, each)
-}
-
-// readParts is readRaw with a say in what is read of each partition, before it is read.
-func readParts(ctx context.Context, options Options, which []streams.Stream, begin func(*part) error, each func(*part, *message) error) error {
 	if err := options.Validate(); err != nil {
 		return err
 	}
@@ -78,11 +116,8 @@ func readParts(ctx context.Context, options Options, which []streams.Stream, beg
 	if err != nil {
 		return err
 	}
-	r := reading{pool: p, each: each}
+	r := reading{pool: p, each: each, fetchBytes: 4 << 20}
 	for _, next := range parts {
-		if err := begin(next); err != nil {
-			return err
-		}
 		if err := r.partition(ctx, next); err != nil {
 			return err
 		}
@@ -134,10 +169,11 @@ type part struct {
 	first, end int64
 }
 
-// reading is one ReadAll.
+// reading is the reading of one partition, or of one after the other.
 type reading struct {
-	pool *pool
-	each func(*part, *message) error
+	pool       *pool
+	fetchBytes int
+	each       func(*part, *message) error
 }
 
 // partition reads one partition; the next chunk is fetched while fn has the current one.
@@ -164,7 +200,7 @@ func (r *reading) partition(ctx context.Context, p *part) error {
 
 // fetch sends the partition's chunks.
 func (r *reading) fetch(ctx context.Context, p *part, chunks chan<- chunk) error {
-	c := cursor{pool: r.pool, topic: p.topic, partition: p.partition, offset: p.first, maxBytes: 4 << 20, maxWait: 100 * time.Millisecond}
+	c := cursor{pool: r.pool, topic: p.topic, partition: p.partition, offset: p.first, maxBytes: r.fetchBytes, maxWait: 100 * time.Millisecond}
 	what := fmt.Sprintf("read topic %s partition %d", p.topic, p.partition)
 	moved := time.Now()
 	for before := c.offset; c.offset < p.end; before = c.offset {
