@@ -11,14 +11,14 @@ import (
 
 // encode is the user's vector in the model, computed once a request; nil when there is none.
 func (w *work) encode() []float32 {
-	if w.encoded || w.s.model == nil {
+	if w.encoded || w.m == nil {
 		return w.vec
 	}
 	w.encoded = true
 	encoding := w.begin()
 	defer w.span("encode", encoding)
-	items := w.s.model.Items()
-	if vec, ok := w.s.model.Encode(w.user, w.q.now); ok && len(vec) == items.Dim {
+	items := w.m.items
+	if vec, ok := w.m.model.Encode(w.user, w.q.now); ok && len(vec) == items.Dim {
 		w.vec, w.env.Taste = vec, tasteOf(items, vec)
 	}
 	return w.vec

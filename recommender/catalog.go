@@ -12,20 +12,23 @@ import (
 	"github.com/sartorhq/sartor/rules"
 )
 
-// catalog is the catalogue view: every known item in one row. Rows below vectors stand in the
-// model's order, so that row j of the index is row j here; items without a vector follow. A catalog
+// catalog is the catalogue view: every known item in one row. The items of the shared model come first, in
+// its order, so that row j of its index is row j here; the others follow. A catalog
 // is immutable: a change makes a new one that shares the rows that did not change.
 type catalog struct {
-	rows    []*row
-	vectors int              // rows below this one have a vector
-	base    map[string]int32 // id -> row; shared by successive catalogs, never changed
-	added   map[string]int32 // ids that came after base was built
-	live    int              // rows that are not deleted
-	known   int              // rows that an item source has told about
+	rows  []*row
+	order *order
+	base  map[string]int32 // id -> row; shared by successive catalogs, never changed
+	added map[string]int32 // ids that came after base was built
+	live  int              // rows that are not deleted
+	known int              // rows that an item source has told about
 	// Rows below agedRow were computed in the hour agedHour or later; see age.
 	agedHour int64
 	agedRow  int
 }
+
+// order stands for one numbering of the rows: catalogs that share it know an item by the same number.
+type order struct{ _ byte }
 
 // row is one item: what is stored of it, and what the precomputed lists sort by. Most rows of a large
 // catalogue are never shown, so that the item itself is made when it is first asked for.
@@ -200,7 +203,7 @@ func (c *catalog) align(m models.Model, schema *features.Schema, now time.Time) 
 	out := &catalog{
 		rows:     make([]*row, 0, max(len(ids), len(c.rows))),
 		base:     make(map[string]int32, max(len(ids), len(c.rows))),
-		vectors:  len(ids),
+		order:    new(order),
 		agedHour: c.agedHour,
 	}
 	view := newView(schema, now)

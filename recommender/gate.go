@@ -15,6 +15,7 @@ type gate struct {
 	cat     *catalog
 	static  *mask
 	bits    index.Bitmap // static and item-only filter; not to be changed
+	model   *modelView   // whose indexes are searched; nil = none
 	exclude map[string]bool
 	shown   map[uint64]bool  // hashes of items on earlier pages
 	mixed   *rules.Condition // a filter that looks at user or context too
@@ -24,8 +25,8 @@ type gate struct {
 	overBudget bool
 }
 
-func (s *snapshot) gate(ctx context.Context, env *rules.Env, q *checked) *gate {
-	g := &gate{ctx: ctx, cat: s.cat, exclude: q.exclude, shown: q.shown, env: env, static: s.allowed(env.Request.Scenario)}
+func (s *snapshot) gate(ctx context.Context, m *modelView, env *rules.Env, q *checked) *gate {
+	g := &gate{ctx: ctx, cat: s.cat, model: m, exclude: q.exclude, shown: q.shown, env: env, static: s.allowed(env.Request.Scenario)}
 	g.bits = g.static.bits
 	switch {
 	case q.filter == nil:
@@ -62,11 +63,14 @@ func (g *gate) late(row int32) bool {
 
 // search returns the best k open rows by <query, vector>. Rows that only late can refuse are
 // searched for again with a larger k, until the list is full or everything was seen.
-func (g *gate) search(x *index.Flat, query []float32, k int) []index.Hit {
-	vectors := x.Len()
+func (g *gate) search(x *index.Extended, query []float32, k int) []index.Hit {
+	vectors, bits := x.Len(), g.bits
+	if g.model != nil {
+		bits = g.model.searchable(bits)
+	}
 	for ask := k + len(g.exclude) + len(g.shown); ; ask *= 8 {
 		ask = min(ask, vectors)
-		hits := x.Search(query, ask, g.bits)
+		hits := x.Search(query, ask, bits)
 		kept := make([]index.Hit, 0, min(k, len(hits)))
 		for _, h := range hits {
 			if len(kept) == k {

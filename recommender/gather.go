@@ -24,9 +24,9 @@ type pool struct {
 	list []rules.Candidate
 	// alone holds one list per source, shared by all candidates that have no other.
 	alone map[rules.Source][]rules.Source
-	// vectors are the items' in the model, nil unless a rule compares them.
-	vectors *models.Items
-	room    *poolRoom
+	// model has the items' vectors, nil unless a rule compares them.
+	model *modelView
+	room  *poolRoom
 }
 
 // poolRoom is the memory of a pool, which requests use one after the other: most of what one takes.
@@ -44,9 +44,8 @@ func (w *work) newPool(size int) *pool {
 	}
 	room.at.reset(size)
 	p := &pool{cat: s.cat, set: s.rules, room: room, at: room.at, list: slices.Grow(room.list[:0], size), alone: make(map[rules.Source][]rules.Source, 4)}
-	if s.model != nil && s.rules.Vectors() {
-		items := s.model.Items()
-		p.vectors = &items
+	if w.m != nil && s.rules.Vectors() {
+		p.model = w.m
 	}
 	return p
 }
@@ -78,10 +77,11 @@ func (p *pool) add(row int32, base float64, src rules.Source) {
 
 // vector is what rules compare an item by, nil when it has none or nobody asks.
 func (p *pool) vector(row int32) []float32 {
-	if p.vectors == nil || int(row) >= p.cat.vectors {
+	vec := p.model.vector(row)
+	if vec == nil {
 		return nil
 	}
-	return tasteOf(*p.vectors, vectorOf(*p.vectors, row))
+	return tasteOf(p.model.items, vec)
 }
 
 func (p *pool) only(src rules.Source) []rules.Source {
@@ -175,7 +175,7 @@ type modelScores struct {
 // fromModel adds the model's candidates. The rules keep them to their share when a rule replaces the
 // strategy; they are not even looked for when no share is left.
 func (w *work) fromModel(depth int) (out modelScores) {
-	if w.s.model == nil || w.s.index.Len() == 0 || w.plan.Replace != nil && w.plan.KeepModel <= 0 {
+	if w.m == nil || w.m.index.Len() == 0 || w.plan.Replace != nil && w.plan.KeepModel <= 0 {
 		return out
 	}
 	vec := w.encode()
@@ -184,7 +184,7 @@ func (w *work) fromModel(depth int) (out modelScores) {
 		return out
 	}
 	retrieving := w.begin()
-	hits := w.gate.search(w.s.index, vec, depth)
+	hits := w.gate.search(w.m.index, vec, depth)
 	w.span("retrieve", retrieving)
 	if len(hits) == 0 {
 		return out
@@ -262,15 +262,15 @@ func (w *work) pins(model modelScores) {
 
 // pinBase is the base score of an item that only a pin brings in: the model's, or 0.
 func (w *work) pinBase(m modelScores, row int32) float64 {
-	if m.vec == nil || int(row) >= w.s.cat.vectors {
+	vec := w.m.vector(row)
+	if m.vec == nil || vec == nil {
 		return 0
 	}
-	return w.scoreRow(m, row)
+	return w.scoreRow(m, vec)
 }
 
-func (w *work) scoreRow(m modelScores, row int32) float64 {
-	items := w.s.model.Items()
-	score := float64(dot(m.vec, items.Vectors[int(row)*items.Dim:(int(row)+1)*items.Dim]))
+func (w *work) scoreRow(m modelScores, vec []float32) float64 {
+	score := float64(dot(m.vec, vec))
 	n := len(m.bases)
 	return scaleOne(score, n, n+1, m.top, m.bottom, w.scaling())
 }
@@ -330,12 +330,12 @@ func (w *work) fill(want int) (exhausted bool) {
 }
 
 // modelInfo is what rules may know of the model.
-func (s *snapshot) modelInfo() rules.ModelInfo {
-	if s.model == nil {
+func (w *work) modelInfo() rules.ModelInfo {
+	if w.m == nil {
 		return rules.ModelInfo{}
 	}
-	m := s.model.Meta()
-	return rules.ModelInfo{Name: m.Kind, Version: s.versions.Model, TrainedAt: m.CreatedAt}
+	m := w.m.model.Meta()
+	return rules.ModelInfo{Name: m.Kind, Version: m.Version, TrainedAt: m.CreatedAt}
 }
 
-func (w *work) scaling() models.Scaling { return w.s.model.Meta().Scaling }
+func (w *work) scaling() models.Scaling { return w.m.model.Meta().Scaling }

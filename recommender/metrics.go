@@ -55,7 +55,7 @@ func newMetrics(r *Recommender, reg prometheus.Registerer) *metrics {
 	}
 	gauge("sartor_catalogue_items", "Items that may be recommended.", func(s *snapshot) float64 { return float64(s.cat.live) })
 	gauge("sartor_catalogue_age_seconds", "Time since the item source last answered; -1 = never.", func(*snapshot) float64 { return r.catalogueAge() })
-	gauge("sartor_model_items", "Items that have a vector.", func(s *snapshot) float64 { return float64(s.cat.vectors) })
+	gauge("sartor_model_items", "Items that have a vector.", func(s *snapshot) float64 { return float64(s.main.count()) })
 	gauge("sartor_user_read_open", "1 while user reads are refused after failures.", func(*snapshot) float64 {
 		if r.users.breaker.isOpen() {
 			return 1

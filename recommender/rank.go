@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/models/index"
 	"github.com/sartorhq/sartor/rules"
 )
@@ -100,7 +99,7 @@ func (w *work) gatherGiven(given []string) ServedBy {
 	w.plan = &plan
 	w.pool = w.newPool(len(given))
 	vec := w.encode()
-	if vec == nil && w.s.model != nil {
+	if vec == nil && w.m != nil {
 		w.trail.noVector()
 	}
 	var scored []index.Hit
@@ -115,17 +114,14 @@ func (w *work) gatherGiven(given []string) ServedBy {
 			continue
 		}
 		seen.put(row, 0)
-		if vec == nil || int(row) >= w.s.cat.vectors {
+		own := w.m.vector(row)
+		if vec == nil || own == nil {
 			rest = append(rest, row)
 			continue
 		}
-		scored = append(scored, index.Hit{Row: int(row), Score: dot(vec, vectorOf(w.s.model.Items(), row))})
+		scored = append(scored, index.Hit{Row: int(row), Score: dot(vec, own)})
 	}
 	return w.offerGiven(scored, rest)
-}
-
-func vectorOf(items models.Items, row int32) []float32 {
-	return items.Vectors[int(row)*items.Dim : (int(row)+1)*items.Dim]
 }
 
 // offerGiven adds the scored rows by score and the rest below them.

@@ -70,6 +70,9 @@ type Options struct {
 	StaleAfter time.Duration
 	// AgeRows is how many items a refresh recomputes when an hour has turned; 0 = 20,000.
 	AgeRows int
+	// Index is the kind of index over item vectors: IndexAuto, IndexExact or IndexApproximate; "" =
+	// IndexAuto.
+	Index string
 	// Filters is how many request filters are kept per snapshot as bitmaps; 0 = 256.
 	Filters int
 }
@@ -95,6 +98,7 @@ func (o Options) withDefaults() Options {
 	o.StaleAfter = orDefault(o.StaleAfter, 30*time.Second)
 	o.AgeRows = orDefault(o.AgeRows, 20_000)
 	o.Filters = orDefault(o.Filters, 256)
+	o.Index = orDefault(o.Index, IndexAuto)
 	return o
 }
 
@@ -150,7 +154,7 @@ func New(opts Options) *Recommender {
 	}
 	set := rules.Empty()
 	s := &snapshot{
-		cat:      &catalog{},
+		cat:      &catalog{order: new(order)},
 		lists:    &lists{},
 		rules:    set,
 		origin:   originNone,
@@ -177,11 +181,47 @@ func (r *Recommender) SetModel(m models.Model) error {
 			return fmt.Errorf("%w: %w", ErrModel, err)
 		}
 	}
+	var v *modelView
+	if m != nil {
+		v = newModelView(m, nil, r.opts.Index) // takes longest, and nobody need wait for it
+	}
 	r.write.Lock()
 	defer r.write.Unlock()
-	r.current.Store(r.current.Load().withModel(m, r.schema, r.opts.Now()))
+	r.current.Store(r.current.Load().withModel(v, r.schema, r.opts.Now()))
 	r.metrics.swapped("model")
 	return nil
+}
+
+// SetScenarioModel gives a scenario a model of its own, which answers its requests in place of the shared
+// one; nil takes it away. On an error what serves keeps serving. The vectors of m must not change
+// afterwards; they are copied into the order of the catalogue.
+func (r *Recommender) SetScenarioModel(scenario string, m models.Model) error {
+	if m == nil {
+		r.write.Lock()
+		defer r.write.Unlock()
+		r.setSpecial(scenario, nil)
+		return nil
+	}
+	if err := checkModel(m); err != nil {
+		return fmt.Errorf("%w: %w", ErrModel, err)
+	}
+	v := newModelView(m, r.current.Load().cat, r.opts.Index)
+	r.write.Lock()
+	defer r.write.Unlock()
+	if cat := r.current.Load().cat; v.order != cat.order {
+		v = newModelView(m, cat, r.opts.Index) // the rows got other numbers meanwhile
+	} else {
+		v = v.behind(cat)
+	}
+	r.setSpecial(scenario, v)
+	return nil
+}
+
+func (r *Recommender) setSpecial(scenario string, v *modelView) {
+	next := *r.current.Load()
+	next.special, next.builtAt = next.special.replaced(scenario, v), r.opts.Now()
+	r.current.Store(&next)
+	r.metrics.swapped("scenario model")
 }
 
 // SetRules swaps a compiled rule set in; nil takes all rules away.

@@ -75,12 +75,13 @@ func fetchScore(score string, model []float64) (fixed float64, ok bool) {
 	return min(max(v, 0), 1), true
 }
 
-// inverseLengths returns one over the length of each item vector, 0 for a zero vector.
-func inverseLengths(items models.Items) []float32 {
-	out := make([]float32, len(items.IDs))
+// inverseLengths returns one over the length of the first taste values of each vector, 0 for a zero
+// vector.
+func inverseLengths(dim, taste int, vectors []float32) []float32 {
+	out := make([]float32, len(vectors)/dim)
 	for i := range out {
 		var sum float64
-		for _, v := range items.Vectors[i*items.Dim : (i+1)*items.Dim] {
+		for _, v := range vectors[i*dim : i*dim+taste] {
 			sum += float64(v) * float64(v)
 		}
 		if sum > 0 {

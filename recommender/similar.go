@@ -66,7 +66,7 @@ func (w *work) gatherSimilar(id string) ServedBy {
 	depth := searchDepth(w.q.Count)
 	w.pool = w.newPool(depth)
 	row, known := w.s.cat.find(id)
-	if known && int(row) < w.s.cat.vectors && w.neighbours(row, depth) {
+	if known && w.m.vector(row) != nil && w.neighbours(row, depth) {
 		return ServedBySimilar
 	}
 	w.lose(DegradedNoVector)
@@ -102,7 +102,7 @@ func (w *work) origin() string {
 		return w.q.SourceItem
 	}
 	for _, e := range w.user.History {
-		if row, ok := w.s.cat.find(e.ItemID); ok && int(row) < w.s.cat.vectors {
+		if row, ok := w.s.cat.find(e.ItemID); ok && w.m.vector(row) != nil {
 			return e.ItemID
 		}
 	}
@@ -114,7 +114,7 @@ func (w *work) origin() string {
 func (w *work) like(pass func(int32) bool, n int) []sourced {
 	origin := w.origin()
 	row, known := w.s.cat.find(origin)
-	if !known || w.s.model == nil || int(row) >= w.s.cat.vectors {
+	if !known || w.m.vector(row) == nil {
 		return nil
 	}
 	near, _ := w.near(row, 2*n+16) // some may not pass
@@ -130,12 +130,14 @@ func (w *work) like(pass func(int32) bool, n int) []sourced {
 // near lists the open items at the smallest angle to the one in row. Base scores are half of one plus
 // the cosine. It is false for an item whose vector says nothing.
 func (w *work) near(row int32, n int) ([]sourced, bool) {
-	items := w.s.model.Items()
-	vec := items.Vectors[int(row)*items.Dim : (int(row)+1)*items.Dim]
-	if dot(vec, vec) == 0 {
+	// What makes every item score more, such as popularity, is no likeness.
+	taste := tasteOf(w.m.items, w.m.vector(row))
+	if dot(taste, taste) == 0 {
 		return nil, false
 	}
-	hits := w.gate.search(w.s.cosine, vec, n)
+	vec := make([]float32, w.m.items.Dim)
+	copy(vec, taste)
+	hits := w.gate.search(w.m.cosine, vec, n)
 	out := make([]sourced, len(hits))
 	for i, h := range hits {
 		cosine := float64(h.Score) / length(vec)

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/sartorhq/sartor/features"
-	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/models/index"
 	"github.com/sartorhq/sartor/rules"
 )
@@ -17,12 +16,12 @@ import (
 // catalogue view, one rule set. It is built aside and swapped whole; its only moving parts are
 // caches of values that follow from the rest.
 type snapshot struct {
-	model  models.Model // nil = none
-	index  *index.Flat  // over the model's item vectors
-	cosine *index.Flat  // over the same vectors, by angle: for item-to-item
-	cat    *catalog
-	lists  *lists
-	rules  *rules.Set
+	main *modelView // nil = none
+	// special are the models of single scenarios; never changed.
+	special scenarioViews
+	cat     *catalog
+	lists   *lists
+	rules   *rules.Set
 	// ruled is false while no rule set has been given.
 	ruled    bool
 	origin   origin
@@ -258,19 +257,17 @@ func (s *snapshot) withRules(set *rules.Set, given bool, now time.Time) *snapsho
 	return &next
 }
 
-// withModel returns the snapshot under another model (nil for none) and its indexes.
-func (s *snapshot) withModel(m models.Model, schema *features.Schema, now time.Time) *snapshot {
+// withModel returns the snapshot under another model, nil for none. Its items come first in the catalogue,
+// whose rows are therefore numbered anew: the indexes of scenarios are made again too.
+func (s *snapshot) withModel(v *modelView, schema *features.Schema, now time.Time) *snapshot {
 	next := *s
-	next.model, next.index, next.cosine = m, nil, nil
 	next.versions.Model = ""
-	if m != nil {
-		items := m.Items()
-		next.index = index.NewFlat(items.Dim, items.Vectors)
-		next.cosine = next.index.Weighted(inverseLengths(items))
-		next.versions.Model = m.Meta().Version
-	}
 	next.builtAt = now
-	next.cat = s.cat.align(m, schema, now)
+	next.cat = s.cat.align(v.trained(), schema, now)
+	if next.main = v; v != nil {
+		next.main, next.versions.Model = v.behind(next.cat), v.version()
+	}
+	next.special = s.special.renumbered(next.cat)
 	next.rank(now)
 	next.masks = newMaskCache()
 	next.warm(s.masks.all())
@@ -285,7 +282,11 @@ func (s *snapshot) withModel(m models.Model, schema *features.Schema, now time.T
 // emptied returns the snapshot with the model's items only.
 func (s *snapshot) emptied(schema *features.Schema, now time.Time) *snapshot {
 	next := *s
-	next.cat, next.origin = (&catalog{}).align(s.model, schema, now), originNone
+	next.cat, next.origin = (&catalog{}).align(s.main.trained(), schema, now), originNone
+	if s.main != nil {
+		next.main = s.main.behind(next.cat)
+	}
+	next.special = s.special.renumbered(next.cat)
 	next.rank(now)
 	next.masks = s.masks.carried(func(m *mask) *mask { return m.again() })
 	next.filters = newLRU[string, *mask](s.filters.max)
@@ -307,6 +308,8 @@ func (s *snapshot) withItems(cat *catalog, changed []int32, from origin, now tim
 	if len(changed) == 0 {
 		return &next
 	}
+	next.main = s.main.with(s.cat, cat, changed)
+	next.special = s.special.with(s.cat, cat, changed)
 	next.masks = s.masks.carried(func(m *mask) *mask { return m.carry(s.cat, cat, changed) })
 	next.warm(nil)
 	next.filters = newLRU[string, *mask](s.filters.max)

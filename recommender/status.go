@@ -17,8 +17,10 @@ type Status struct {
 	// Catalogue is where the items come from: "none", "live" or "disk".
 	Catalogue string
 	Items     int // that may be recommended
-	Vectors   int // items of the model
+	Vectors   int // items that have a vector
 	Model     ModelStatus
+	// Scenarios names the models of single scenarios: scenario -> version. nil for none.
+	Scenarios map[string]string
 	// UsersReachable is false while user reads are refused after failures.
 	UsersReachable bool
 	// Degraded names what an answer given now would lack, apart from its user.
@@ -32,6 +34,10 @@ type ModelStatus struct {
 	CreatedAt      time.Time
 	TrainedThrough time.Time
 	Metrics        map[string]float64
+	// Index is the kind of index over its vectors, Recall the share of the best items that it finds: 1 for
+	// an exact one.
+	Index  string
+	Recall float64
 }
 
 // Status tells what requests are answered from.
@@ -39,16 +45,23 @@ func (r *Recommender) Status() Status {
 	s := r.current.Load()
 	out := Status{
 		Versions: s.versions, BuiltAt: s.builtAt, Catalogue: string(s.origin),
-		Items: s.cat.live, Vectors: s.cat.vectors, UsersReachable: !r.users.breaker.isOpen(),
+		Items: s.cat.live, Vectors: s.main.count(), UsersReachable: !r.users.breaker.isOpen(),
 	}
 	if ms := r.refreshedAt.Load(); ms != 0 {
 		out.RefreshedAt = time.UnixMilli(ms).UTC()
 	}
-	if s.model != nil {
-		m := s.model.Meta()
-		out.Model = ModelStatus{Kind: m.Kind, Dim: m.Dim, CreatedAt: m.CreatedAt, TrainedThrough: m.TrainedThrough, Metrics: m.Metrics}
+	if s.main != nil {
+		m := s.main.model.Meta()
+		out.Model = ModelStatus{Kind: m.Kind, Dim: m.Dim, CreatedAt: m.CreatedAt, TrainedThrough: m.TrainedThrough, Metrics: m.Metrics,
+			Index: s.main.kind, Recall: s.main.recall}
 	} else {
 		out.Degraded = append(out.Degraded, DegradedNoModel)
+	}
+	for name, v := range s.special {
+		if out.Scenarios == nil {
+			out.Scenarios = make(map[string]string, len(s.special))
+		}
+		out.Scenarios[name] = v.version()
 	}
 	if lost := r.catalogueLoss(s, r.opts.Now()); lost != "" {
 		out.Degraded = append(out.Degraded, lost)

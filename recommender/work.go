@@ -28,6 +28,7 @@ func (s stage) String() string {
 type work struct {
 	r    *Recommender
 	s    *snapshot
+	m    *modelView // the scenario's own, else the shared one; nil = none
 	q    *checked
 	ctx  context.Context
 	user *features.User
@@ -52,6 +53,9 @@ type work struct {
 
 func (r *Recommender) newWork(ctx context.Context, q *checked) *work {
 	w := &work{r: r, s: r.current.Load(), q: q, ctx: ctx}
+	if w.m = w.s.special[q.Scenario]; w.m == nil {
+		w.m = w.s.main
+	}
 	if q.Explain {
 		w.trail = &trail{}
 	}
@@ -117,7 +121,7 @@ func (w *work) readUser() {
 		},
 		Context: w.q.context,
 		Source:  w.s.cat.item(w.q.SourceItem),
-		Model:   w.s.modelInfo(),
+		Model:   w.modelInfo(),
 		Off:     w.s.fuses.blown(),
 	}
 	w.trail.user(w, lost)
@@ -130,7 +134,7 @@ func (w *work) expired() bool {
 
 // route lets the rules choose the strategy, and names what the snapshot lacks.
 func (w *work) route() {
-	if w.s.model == nil {
+	if w.m == nil {
 		w.lose(DegradedNoModel)
 	}
 	if lost := w.r.catalogueLoss(w.s, w.q.now); lost != "" {
@@ -143,13 +147,13 @@ func (w *work) route() {
 	if w.otherModel() {
 		w.lose(DegradedOtherModel)
 	}
-	w.gate = w.s.gate(w.ctx, w.env, w.q)
+	w.gate = w.s.gate(w.ctx, w.m, w.env, w.q)
 	w.trail.plan(w)
 }
 
 // otherModel tells whether a rule chose a model that is not the one at hand.
 func (w *work) otherModel() bool {
-	return w.plan.Model != "" && w.s.model != nil && w.plan.Model != w.s.versions.Model && w.plan.Model != w.s.model.Meta().Kind
+	return w.plan.Model != "" && w.m != nil && w.plan.Model != w.m.version() && w.plan.Model != w.m.model.Meta().Kind
 }
 
 // servedBy names the strategy that made the list.
@@ -184,6 +188,9 @@ func (w *work) respond(by ServedBy) *Response {
 		ServedBy:         by,
 		Degraded:         append(w.degraded, w.result.Degraded...),
 		Versions:         w.s.versions,
+	}
+	if w.m != nil {
+		resp.Versions.Model = w.m.version()
 	}
 	for i := range w.result.Items {
 		ranked := &w.result.Items[i]

@@ -100,6 +100,21 @@ func (x *Extended) Added() int {
 	return n
 }
 
+// Vector returns the vector of a row behind the base; nil when it has none. It must not be changed.
+func (x *Extended) Vector(row int) []float32 {
+	at := row - x.base.Len()
+	if at < 0 || at/segmentRows >= len(x.segments) {
+		return nil
+	}
+	if g, i := &x.segments[at/segmentRows], at%segmentRows; g.has.Has(i) {
+		return g.vectors[i*x.dim : (i+1)*x.dim]
+	}
+	return nil
+}
+
+// Bare returns the index with the rows of its base only.
+func (x *Extended) Bare() *Extended { return Extend(x.base, x.dim) }
+
 // Search returns the best k of what the base finds and the rows behind it.
 func (x *Extended) Search(q []float32, k int, allowed Bitmap) []Hit {
 	return x.AppendSearch(nil, q, k, allowed)

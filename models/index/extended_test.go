@@ -45,6 +45,12 @@ func TestExtendedEqualsOneIndex(t *testing.T) {
 			if x.Len() > one.Len() || x.Added() != has.Count()-base {
 				t.Fatalf("base %d, step %d: %d rows and %d added, want %d and %d", base, step, x.Len(), x.Added(), one.Len(), has.Count()-base)
 			}
+			for row := range x.Len() + 70 {
+				v := x.Vector(row)
+				if (v != nil) != (row >= base && has.Has(row)) || v != nil && !slices.Equal(v, all[row*dim:(row+1)*dim]) {
+					t.Fatalf("base %d, step %d: the vector of row %d is %v", base, step, row, v)
+				}
+			}
 			for range 5 {
 				q, allowed := random(rng, dim), has.Clone()
 				for i := range allowed {
@@ -57,6 +63,9 @@ func TestExtendedEqualsOneIndex(t *testing.T) {
 					t.Fatalf("base %d, step %d, everything allowed:\n got %v\nwant %v", base, step, got, want)
 				}
 			}
+		}
+		if bare := x.Bare(); bare.Len() != base || bare.Added() != 0 {
+			t.Errorf("base %d: bare it has %d rows", base, bare.Len())
 		}
 		if before.Added() != 0 || before.Len() != base {
 			t.Errorf("base %d: Set changed the index that it was called on", base)
