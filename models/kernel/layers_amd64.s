@@ -5,14 +5,13 @@
 #include "textflag.h"
 
 // func sigmoidAVX2(y *float32, x *float32, n int, scale float32, c *float32)
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, AVX2, FMA3
 TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-40
 	MOVQ         y+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         n+16(FP), DX
 	MOVQ         c+32(FP), BX
-	MOVSS        scale+24(FP), X0
-	VBROADCASTSS X0, Y0
+	VBROADCASTSS scale+24(FP), Y0
 	VMOVUPS      352(BX), Y1
 	XORQ         SI, SI
 
@@ -52,8 +51,7 @@ TEXT ·expSumAVX2(SB), NOSPLIT, $0-44
 	MOVQ         y+8(FP), CX
 	MOVQ         n+16(FP), DX
 	MOVQ         c+32(FP), BX
-	MOVSS        shift+24(FP), X0
-	VBROADCASTSS X0, Y0
+	VBROADCASTSS shift+24(FP), Y0
 	VXORPS       Y1, Y1, Y1
 	XORQ         SI, SI
 
@@ -167,16 +165,14 @@ mulLoop:
 	RET
 
 // func swishBackAVX2(d *float32, x *float32, s *float32, n int, scale float32, one float32)
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, FMA3
 TEXT ·swishBackAVX2(SB), NOSPLIT, $0-40
 	MOVQ         d+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         s+16(FP), DX
 	MOVQ         n+24(FP), BX
-	MOVSS        scale+32(FP), X0
-	VBROADCASTSS X0, Y0
-	MOVSS        one+36(FP), X1
-	VBROADCASTSS X1, Y1
+	VBROADCASTSS scale+32(FP), Y0
+	VBROADCASTSS one+36(FP), Y1
 	XORQ         SI, SI
 
 swishBackLoop:
@@ -249,13 +245,12 @@ decayBackLoop:
 	RET
 
 // func dropAVX2(x *float32, n int, c *uint32, scale float32)
-// Requires: AVX, AVX2, SSE
+// Requires: AVX, AVX2
 TEXT ·dropAVX2(SB), NOSPLIT, $0-28
 	MOVQ         x+0(FP), AX
 	MOVQ         n+8(FP), CX
 	MOVQ         c+16(FP), DX
-	MOVSS        scale+24(FP), X0
-	VBROADCASTSS X0, Y0
+	VBROADCASTSS scale+24(FP), Y0
 	VMOVDQU      (DX), Y1
 	VMOVDQU      160(DX), Y2
 	XORQ         BX, BX
@@ -289,65 +284,117 @@ TEXT ·normAVX2(SB), NOSPLIT, $0-52
 	MOVQ         scale+16(FP), DX
 	MOVQ         shift+24(FP), BX
 	MOVQ         n+32(FP), SI
-	MOVSS        part+40(FP), X0
-	VBROADCASTSS X0, Y0
-	MOVSS        eps+44(FP), X1
-	VBROADCASTSS X1, Y1
+	VBROADCASTSS part+40(FP), Y0
+	VBROADCASTSS eps+44(FP), Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
+	VXORPS       Y4, Y4, Y4
+	VXORPS       Y5, Y5, Y5
 	XORQ         DI, DI
+	MOVQ         SI, R8
+	ANDQ         $-32, R8
+	JZ           normMeanRest
 
-normMean:
-	VADDPS     (CX)(DI*4), Y2, Y2
-	ADDQ       $0x08, DI
-	CMPQ       DI, SI
-	JL         normMean
-	VPERM2F128 $0x01, Y2, Y2, Y4
+normMeanFours:
+	VADDPS (CX)(DI*4), Y2, Y2
+	VADDPS 32(CX)(DI*4), Y3, Y3
+	VADDPS 64(CX)(DI*4), Y4, Y4
+	VADDPS 96(CX)(DI*4), Y5, Y5
+	ADDQ   $0x20, DI
+	CMPQ   DI, R8
+	JL     normMeanFours
+
+normMeanRest:
+	CMPQ   DI, SI
+	JGE    normMeanSum
+	VADDPS (CX)(DI*4), Y2, Y2
+	ADDQ   $0x08, DI
+	JMP    normMeanRest
+
+normMeanSum:
+	VADDPS     Y3, Y2, Y2
+	VADDPS     Y5, Y4, Y4
 	VADDPS     Y4, Y2, Y2
-	VPERMILPS  $0x4e, Y2, Y4
-	VADDPS     Y4, Y2, Y2
-	VPERMILPS  $0xb1, Y2, Y4
-	VADDPS     Y4, Y2, Y2
+	VPERM2F128 $0x01, Y2, Y2, Y3
+	VADDPS     Y3, Y2, Y2
+	VPERMILPS  $0x4e, Y2, Y3
+	VADDPS     Y3, Y2, Y2
+	VPERMILPS  $0xb1, Y2, Y3
+	VADDPS     Y3, Y2, Y2
 	VMULPS     Y0, Y2, Y2
+	VXORPS     Y4, Y4, Y4
+	VXORPS     Y5, Y5, Y5
+	VXORPS     Y6, Y6, Y6
+	VXORPS     Y7, Y7, Y7
 	XORQ       DI, DI
+	MOVQ       SI, R8
+	ANDQ       $-32, R8
+	JZ         normSquareRest
 
-normSquare:
-	VMOVUPS      (CX)(DI*4), Y4
-	VSUBPS       Y2, Y4, Y4
-	VMOVUPS      Y4, (CX)(DI*4)
-	VFMADD231PS  Y4, Y4, Y3
-	ADDQ         $0x08, DI
-	CMPQ         DI, SI
-	JL           normSquare
-	VPERM2F128   $0x01, Y3, Y3, Y2
-	VADDPS       Y2, Y3, Y3
-	VPERMILPS    $0x4e, Y3, Y2
-	VADDPS       Y2, Y3, Y3
-	VPERMILPS    $0xb1, Y3, Y2
-	VADDPS       Y2, Y3, Y3
-	VFMADD213PS  Y1, Y0, Y3
-	VSQRTPS      Y3, Y3
+normSquareFours:
+	VMOVUPS     (CX)(DI*4), Y3
+	VSUBPS      Y2, Y3, Y3
+	VMOVUPS     Y3, (CX)(DI*4)
+	VFMADD231PS Y3, Y3, Y4
+	VMOVUPS     32(CX)(DI*4), Y3
+	VSUBPS      Y2, Y3, Y3
+	VMOVUPS     Y3, 32(CX)(DI*4)
+	VFMADD231PS Y3, Y3, Y5
+	VMOVUPS     64(CX)(DI*4), Y3
+	VSUBPS      Y2, Y3, Y3
+	VMOVUPS     Y3, 64(CX)(DI*4)
+	VFMADD231PS Y3, Y3, Y6
+	VMOVUPS     96(CX)(DI*4), Y3
+	VSUBPS      Y2, Y3, Y3
+	VMOVUPS     Y3, 96(CX)(DI*4)
+	VFMADD231PS Y3, Y3, Y7
+	ADDQ        $0x20, DI
+	CMPQ        DI, R8
+	JL          normSquareFours
+
+normSquareRest:
+	CMPQ        DI, SI
+	JGE         normSquareSum
+	VMOVUPS     (CX)(DI*4), Y3
+	VSUBPS      Y2, Y3, Y3
+	VMOVUPS     Y3, (CX)(DI*4)
+	VFMADD231PS Y3, Y3, Y4
+	ADDQ        $0x08, DI
+	JMP         normSquareRest
+
+normSquareSum:
+	VADDPS       Y5, Y4, Y4
+	VADDPS       Y7, Y6, Y6
+	VADDPS       Y6, Y4, Y4
+	VPERM2F128   $0x01, Y4, Y4, Y2
+	VADDPS       Y2, Y4, Y4
+	VPERMILPS    $0x4e, Y4, Y2
+	VADDPS       Y2, Y4, Y4
+	VPERMILPS    $0xb1, Y4, Y2
+	VADDPS       Y2, Y4, Y4
+	VFMADD213PS  Y1, Y0, Y4
+	VSQRTPS      Y4, Y4
 	MOVL         $0x3f800000, DI
 	VMOVD        DI, X0
 	VBROADCASTSS X0, Y0
-	VDIVPS       Y3, Y0, Y3
+	VDIVPS       Y4, Y0, Y4
 	XORQ         DI, DI
 
 normScale:
-	VMULPS  (CX)(DI*4), Y3, Y4
-	VMOVUPS Y4, (CX)(DI*4)
-	VMULPS  (DX)(DI*4), Y4, Y4
-	VADDPS  (BX)(DI*4), Y4, Y4
-	VMOVUPS Y4, (AX)(DI*4)
+	VMULPS  (CX)(DI*4), Y4, Y0
+	VMOVUPS Y0, (CX)(DI*4)
+	VMULPS  (DX)(DI*4), Y0, Y0
+	VADDPS  (BX)(DI*4), Y0, Y0
+	VMOVUPS Y0, (AX)(DI*4)
 	ADDQ    $0x08, DI
 	CMPQ    DI, SI
 	JL      normScale
 	VZEROUPPER
-	MOVSS   X3, ret+48(FP)
+	MOVSS   X4, ret+48(FP)
 	RET
 
 // func normBackAVX2(d *float32, x *float32, scale *float32, byScale *float32, byShift *float32, n int, inverse float32, part float32)
-// Requires: AVX, AVX2, FMA3, SSE
+// Requires: AVX, FMA3
 TEXT ·normBackAVX2(SB), NOSPLIT, $0-56
 	MOVQ         d+0(FP), AX
 	MOVQ         x+8(FP), CX
@@ -355,10 +402,8 @@ TEXT ·normBackAVX2(SB), NOSPLIT, $0-56
 	MOVQ         byScale+24(FP), BX
 	MOVQ         byShift+32(FP), SI
 	MOVQ         n+40(FP), DI
-	MOVSS        inverse+48(FP), X0
-	VBROADCASTSS X0, Y0
-	MOVSS        part+52(FP), X1
-	VBROADCASTSS X1, Y1
+	VBROADCASTSS inverse+48(FP), Y0
+	VBROADCASTSS part+52(FP), Y1
 	VXORPS       Y2, Y2, Y2
 	VXORPS       Y3, Y3, Y3
 	XORQ         R8, R8

@@ -37,9 +37,15 @@ func loop(name string, n reg.Register, body func(at func(p reg.Register) Mem)) {
 	JL(LabelRef(name))
 }
 
+// broadcast reads the argument with an instruction of AVX: one of SSE, which Load would choose, waits for
+// hundreds of cycles when the upper halves of the registers are in use.
 func broadcast(name string) reg.VecVirtual {
+	p, err := Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
 	y := YMM()
-	VBROADCASTSS(Load(Param(name), XMM()).(reg.VecVirtual), y)
+	VBROADCASTSS(p.Addr, y)
 	return y
 }
 
@@ -270,24 +276,25 @@ func drop() {
 	RET()
 }
 
+// norm takes 32 floats at a time, so that the additions do not wait for each other, and then eights.
 func norm() {
 	TEXT("normAVX2", NOSPLIT, "func(y, x, scale, shift *float32, n int, part, eps float32) float32")
 	Doc("normAVX2 normalises x and sets y to scale*x + shift; n is a multiple of 8, at least 8; part is 1/n.")
 	y, x, scale, shift, n := load("y"), load("x"), load("scale"), load("shift"), load("n")
 	part, eps := broadcast("part"), broadcast("eps")
-	mean, square, v := YMM(), YMM(), YMM()
-	VXORPS(mean, mean, mean)
-	VXORPS(square, square, square)
-	loop("normMean", n, func(at func(reg.Register) Mem) { VADDPS(at(x), mean, mean) })
-	total(mean)
-	VMULPS(part, mean, mean)
-	loop("normSquare", n, func(at func(reg.Register) Mem) {
-		VMOVUPS(at(x), v)
-		VSUBPS(mean, v, v)
-		VMOVUPS(v, at(x))
-		VFMADD231PS(v, v, square)
+	mean, v := YMM(), YMM()
+	sums := fours("normMean", x, n, func(m Mem, sum reg.VecVirtual) { VADDPS(m, sum, sum) })
+	VMULPS(part, sums, mean)
+	w := []reg.VecVirtual{YMM(), YMM(), YMM(), YMM()}
+	next := 0
+	square := fours("normSquare", x, n, func(m Mem, sum reg.VecVirtual) {
+		t := w[next%4]
+		next++
+		VMOVUPS(m, t)
+		VSUBPS(mean, t, t)
+		VMOVUPS(t, m)
+		VFMADD231PS(t, t, sum)
 	})
-	total(square)
 	VFMADD213PS(eps, part, square) // square = square part + eps
 	VSQRTPS(square, square)
 	one, o := YMM(), GP32()
@@ -305,6 +312,38 @@ func norm() {
 	VZEROUPPER()
 	Store(square.AsX(), ReturnIndex(0))
 	RET()
+}
+
+// fours runs the body over x with four sums in turn, and returns their total in all lanes.
+func fours(name string, x, n reg.Register, body func(m Mem, sum reg.VecVirtual)) reg.VecVirtual {
+	sums := []reg.VecVirtual{YMM(), YMM(), YMM(), YMM()}
+	for _, s := range sums {
+		VXORPS(s, s, s)
+	}
+	i, whole := GP64(), GP64()
+	XORQ(i, i)
+	MOVQ(n, whole)
+	ANDQ(I32(-32), whole)
+	JZ(LabelRef(name + "Rest"))
+	Label(name + "Fours")
+	for k, s := range sums {
+		body(Mem{Base: x, Index: i, Scale: 4, Disp: 32 * k}, s)
+	}
+	ADDQ(Imm(32), i)
+	CMPQ(i, whole)
+	JL(LabelRef(name + "Fours"))
+	Label(name + "Rest")
+	CMPQ(i, n)
+	JGE(LabelRef(name + "Sum"))
+	body(Mem{Base: x, Index: i, Scale: 4}, sums[0])
+	ADDQ(Imm(8), i)
+	JMP(LabelRef(name + "Rest"))
+	Label(name + "Sum")
+	VADDPS(sums[1], sums[0], sums[0])
+	VADDPS(sums[3], sums[2], sums[2])
+	VADDPS(sums[2], sums[0], sums[0])
+	total(sums[0])
+	return sums[0]
 }
 
 func normBack() {
