@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/kafka"
 )
 
 // archiveEvents are n events of all topics.
@@ -54,14 +56,14 @@ func TestArchiveOnceThenVerifyAndRebuildFromIt(t *testing.T) {
 	w.write(archiveEvents(100, time.Hour)...)
 
 	// The archive alone holds the first part; with Kafka behind it, what Kafka holds.
-	alone := archiveLog{where: dir, options: w.wiring.kafka}
-	alone.options.Brokers = nil
-	both := archiveLog{where: dir, options: w.wiring.kafka}
+	offline := w.wiring.kafka
+	offline.Brokers = nil
+	alone, both := archiveLog(dir, offline), archiveLog(dir, w.wiring.kafka)
 	if n := len(kept(t, alone)); n != 202 {
 		t.Errorf("the archive holds %d events", n)
 	}
 	want, got := map[string]bool{}, kept(t, both)
-	for _, line := range kept(t, kafkaLog{w.wiring.kafka}) {
+	for _, line := range kept(t, kafkaLog(w.wiring.kafka)) {
 		want[line] = true
 	}
 	for _, line := range got {
@@ -71,6 +73,13 @@ func TestArchiveOnceThenVerifyAndRebuildFromIt(t *testing.T) {
 	}
 	if len(got) != len(want) {
 		t.Errorf("the archive and Kafka hold %d events, want %d", len(got), len(want))
+	}
+	var times []time.Time
+	if err := both.InOrder(t.Context(), consumed(), func(r *streams.Record) error { times = append(times, r.Event.Time); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if len(times) != len(want) || !slices.IsSortedFunc(times[4:], time.Time.Compare) { // the documents are older than what is before them
+		t.Errorf("%d events in order, want %d", len(times), len(want))
 	}
 	if out := w.mustRun(exitOK, "features", "verify", "--from-archive", dir); !strings.Contains(out, "304 events folded") || !strings.Contains(out, " 0 differ") {
 		t.Errorf("got %s", out)
@@ -95,8 +104,9 @@ func TestArchiveFollowsTheLog(t *testing.T) {
 	w := newFeatureWorld(t)
 	w.app.config.Archive.URL, w.app.config.Archive.MaxAge = "file://"+t.TempDir(), 50*time.Millisecond
 	background(t, func(ctx context.Context) error { return w.app.keepArchive(ctx, false) })
-	l := archiveLog{where: w.app.config.Archive.URL, options: w.wiring.kafka}
-	l.options.Brokers = nil
+	offline := w.wiring.kafka
+	offline.Brokers = nil
+	l := archiveLog(w.app.config.Archive.URL, offline)
 	for round := 1; round <= 3; round++ {
 		w.write(archiveEvents(50, time.Duration(round)*time.Minute)...)
 		eventually(t, "the archive to follow", func() bool {
@@ -127,7 +137,7 @@ func TestArchiveUsage(t *testing.T) {
 			}
 		})
 	}
-	l := archiveLog{where: t.TempDir()}
+	l := archiveLog(t.TempDir(), kafka.Options{})
 	if err := l.Read(t.Context(), consumed(), nil); err == nil || !strings.Contains(err.Error(), "is it the right place?") {
 		t.Errorf("an empty archive: %v", err)
 	}

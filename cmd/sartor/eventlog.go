@@ -20,60 +20,121 @@ type eventLog interface {
 	Read(ctx context.Context, which []streams.Stream, fn func(*streams.Record) error) error
 }
 
+// orderedLog is a log that can also be read in the order in which things happened, which training
+// wants: partition by partition, all views would come before the first order.
+type orderedLog interface {
+	InOrder(ctx context.Context, which []streams.Stream, fn func(*streams.Record) error) error
+}
+
 // eventsOf is the reading of a log as training takes it.
-func eventsOf(l eventLog, which ...streams.Stream) func(context.Context, func(*streams.Event)) error {
+func eventsOf(l orderedLog, which ...streams.Stream) func(context.Context, func(*streams.Event)) error {
 	return func(ctx context.Context, add func(*streams.Event)) error {
-		return l.Read(ctx, which, func(r *streams.Record) error {
+		return l.InOrder(ctx, which, func(r *streams.Record) error {
 			add(&r.Event)
 			return nil
 		})
 	}
 }
 
-// kafkaLog is what Kafka holds now.
-type kafkaLog struct{ options kafka.Options }
+// sourceLog is a log in partitions.
+type sourceLog struct {
+	// open returns the partitions as they are now, and what releases them.
+	open func(ctx context.Context, which []streams.Stream) ([]streams.Source, func(), error)
+}
 
-func (l kafkaLog) Read(ctx context.Context, which []streams.Stream, fn func(*streams.Record) error) error {
-	return kafka.ReadAll(ctx, l.options, which, func(r streams.Record) error { return fn(&r) })
+func (l sourceLog) Read(ctx context.Context, which []streams.Stream, fn func(*streams.Record) error) error {
+	sources, done, err := l.open(ctx, which)
+	if err != nil {
+		return err
+	}
+	defer done()
+	for _, s := range sources {
+		if err := s.Read(ctx, fn); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l sourceLog) InOrder(ctx context.Context, which []streams.Stream, fn func(*streams.Record) error) error {
+	sources, done, err := l.open(ctx, which)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return streams.InOrder(ctx, sources, fn)
+}
+
+// kafkaLog is what Kafka holds now.
+func kafkaLog(options kafka.Options) sourceLog {
+	return sourceLog{func(ctx context.Context, which []streams.Stream) ([]streams.Source, func(), error) {
+		return kafka.Sources(ctx, options, which, func(string, int) int64 { return 0 })
+	}}
 }
 
 // archiveLog is what the archive holds, and, when brokers are named, what Kafka has had since.
-type archiveLog struct {
-	where   string
-	options kafka.Options
+func archiveLog(where string, options kafka.Options) sourceLog {
+	return sourceLog{func(ctx context.Context, which []streams.Stream) ([]streams.Source, func(), error) {
+		a, err := archive.Open(ctx, where, archive.Options{Logger: options.Logger})
+		if err != nil {
+			return nil, nil, err
+		}
+		sources, done, err := archiveSources(ctx, a, which, options)
+		if err != nil {
+			return nil, nil, errors.Join(err, a.Close())
+		}
+		return sources, func() { done(); _ = a.Close() }, nil
+	}}
 }
 
-func (l archiveLog) Read(ctx context.Context, which []streams.Stream, fn func(*streams.Record) error) error {
-	a, err := archive.Open(ctx, l.where, archive.Options{Logger: l.options.Logger})
-	if err != nil {
-		return err
-	}
-	defer a.Close()
+// archiveSources joins each partition's archive with what Kafka has from the next offset on.
+func archiveSources(ctx context.Context, a *archive.Archive, which []streams.Stream, options kafka.Options) ([]streams.Source, func(), error) {
 	topics := make([]string, len(which))
 	for i, s := range which {
-		topics[i] = l.options.Topic(s)
+		topics[i] = options.Topic(s)
 	}
-	ends, err := a.Read(ctx, topics, fn)
+	old, err := a.Sources(ctx, topics)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	if len(l.options.Brokers) == 0 {
-		if len(ends) == 0 {
-			return fmt.Errorf("the archive %s holds nothing of the topics %s: is it the right place?", l.where, strings.Join(topics, ", "))
+	if len(options.Brokers) == 0 {
+		if len(old) == 0 {
+			return nil, nil, fmt.Errorf("the archive holds nothing of the topics %s: is it the right place?", strings.Join(topics, ", "))
 		}
-		return nil
+		return old, func() {}, nil
 	}
-	next := map[place]int64{}
-	for _, end := range ends {
-		next[place{end.Topic, end.Partition}] = end.Offset
+	past := map[place]streams.Source{}
+	for _, s := range old {
+		past[place{s.Topic, s.Partition}] = s
 	}
-	start := func(topic string, partition int) int64 { return next[place{topic, partition}] }
-	return kafka.ReadAfter(ctx, l.options, which, start, func(r streams.Record) error { return fn(&r) })
+	start := func(topic string, partition int) int64 { return past[place{topic, partition}].Next }
+	all, done, err := kafka.Sources(ctx, options, which, start)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, s := range all {
+		before, ok := past[place{s.Topic, s.Partition}]
+		if !ok {
+			continue
+		}
+		all[i].Read = func(ctx context.Context, fn func(*streams.Record) error) error {
+			if err := before.Read(ctx, fn); err != nil {
+				return err
+			}
+			return s.Read(ctx, fn)
+		}
+	}
+	return all, done, nil
 }
 
 // fileLog is a recording; its records have made-up offsets, which no store has fences for.
 type fileLog struct {
 	read func(context.Context, func(*streams.Event)) error
+}
+
+// InOrder is Read: recordings are in the order in which things happened.
+func (l fileLog) InOrder(ctx context.Context, which []streams.Stream, fn func(*streams.Record) error) error {
+	return l.Read(ctx, which, fn)
 }
 
 func (l fileLog) Read(ctx context.Context, which []streams.Stream, fn func(*streams.Record) error) error {
@@ -119,8 +180,14 @@ func (f *logFlags) bindArchive(cmd flagged) {
 	cmd.Flags().StringVar(&f.archive, "from-archive", "", "read the archive at `URL` first, and from Kafka, when brokers are named, only what is newer")
 }
 
+// namedLog is what the flags can name.
+type namedLog interface {
+	eventLog
+	orderedLog
+}
+
 // open returns the log that the flags name. what is said when they name none.
-func (f *logFlags) open(a *app, what string) (eventLog, error) {
+func (f *logFlags) open(a *app, what string) (namedLog, error) {
 	if f.file != "" && f.archive != "" {
 		return nil, usagef("--from-file and --from-archive are two logs: give one")
 	}
@@ -140,9 +207,9 @@ func (f *logFlags) open(a *app, what string) (eventLog, error) {
 		return nil, err
 	}
 	if f.archive != "" {
-		return archiveLog{f.archive, options}, nil
+		return archiveLog(f.archive, options), nil
 	}
-	return kafkaLog{options}, nil
+	return kafkaLog(options), nil
 }
 
 // place names one partition of a topic.

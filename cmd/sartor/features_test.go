@@ -257,7 +257,7 @@ func TestFeaturesRebuildGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := errors.New("stop")
-	r := &rebuilder{schema: w.wiring.schema, store: half, log: kafkaLog{w.wiring.kafka}, out: io.Discard, batch: 3, open: map[place]*filling{}}
+	r := &rebuilder{schema: w.wiring.schema, store: half, log: kafkaLog(w.wiring.kafka), out: io.Discard, batch: 3, open: map[place]*filling{}}
 	read := 0
 	err := r.log.Read(t.Context(), consumed(), func(rec *streams.Record) error {
 		if read++; read > 20 {

@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -10,13 +9,29 @@ import (
 	"github.com/sartorhq/sartor/streams"
 )
 
-// Read calls fn with every record of the topics, topic by topic, partition by partition, in the order
-// of the offsets, up to what was archived when it came to the partition. It returns, for each partition,
-// the offset behind the last: where the log goes on. Ranges that are being written are left out. It
-// holds one range in memory, and fails rather than leave anything out when a file is missing or is not
-// what its claim says. An error of fn ends the reading and is returned.
+// Read calls fn with every record of the topics, source by source. It returns, for each partition, the
+// offset behind the last: where the log goes on.
 func (a *Archive) Read(ctx context.Context, topics []string, fn func(*streams.Record) error) ([]streams.Position, error) {
-	var ends []streams.Position
+	sources, err := a.Sources(ctx, topics)
+	if err != nil {
+		return nil, err
+	}
+	ends := make([]streams.Position, len(sources))
+	for i, s := range sources {
+		if err := s.Read(ctx, fn); err != nil {
+			return nil, err
+		}
+		ends[i] = streams.Position{Topic: s.Topic, Partition: s.Partition, Offset: s.Next}
+	}
+	return ends, nil
+}
+
+// Sources returns what the archive holds of the topics now, topic by topic and partition by partition.
+// Ranges that are being written are left out. A source holds the files of one range as they are and
+// decodes them bit by bit. It fails rather than leave anything out when a file is missing or is not what
+// its claim says.
+func (a *Archive) Sources(ctx context.Context, topics []string) ([]streams.Source, error) {
+	var out []streams.Source
 	for _, topic := range topics {
 		keys, err := a.keys(ctx, claimFolder+"/"+topic+"/")
 		if err != nil {
@@ -31,72 +46,98 @@ func (a *Archive) Read(ctx context.Context, topics []string, fn func(*streams.Re
 			if n < 0 {
 				n = len(keys)
 			}
-			end, err := a.readPartition(ctx, keys[:max(n, 1)], fn)
+			s, err := a.source(ctx, topic, number, keys[:max(n, 1)])
 			if err != nil {
 				return nil, err
 			}
-			ends = append(ends, streams.Position{Topic: topic, Partition: number, Offset: end})
+			out = append(out, s)
 			keys = keys[max(n, 1):]
 		}
 	}
-	return ends, nil
+	return out, nil
 }
 
-// readPartition reads a chain of claims and returns the offset behind it.
-func (a *Archive) readPartition(ctx context.Context, keys []string, fn func(*streams.Record) error) (int64, error) {
+// source returns a chain of claims as a source.
+func (a *Archive) source(ctx context.Context, topic string, partition int, keys []string) (streams.Source, error) {
+	s := streams.Source{Topic: topic, Partition: partition}
+	last, err := a.readClaim(ctx, keys[len(keys)-1])
+	if err != nil {
+		return s, fmt.Errorf("archive: %w", err)
+	}
+	s.Next = last.Last + 1
+	if !last.Done {
+		s.Next, keys = last.First, keys[:len(keys)-1]
+	}
+	s.Read = func(ctx context.Context, fn func(*streams.Record) error) error { return a.readChain(ctx, keys, fn) }
+	return s, nil
+}
+
+// readChain reads the claims of a partition one after the other.
+func (a *Archive) readChain(ctx context.Context, keys []string, fn func(*streams.Record) error) error {
 	var next int64
 	for i, key := range keys {
 		c, err := a.readClaim(ctx, key)
 		if err != nil {
-			return 0, fmt.Errorf("archive: %w", err)
+			return fmt.Errorf("archive: %w", err)
 		}
 		if i == 0 && c.First > 0 {
 			a.options.Logger.Warn("the archive does not begin with the log: what was before has been deleted", "topic", c.Topic, "partition", c.Partition, "first", c.First)
 			next = c.First
 		}
-		if !c.Done {
-			return next, nil
+		if c.First != next || !c.Done {
+			return fmt.Errorf("archive: %s begins at offset %d, and what is before it ends at %d: a claim is missing", key, c.First, next)
 		}
-		if c.First != next {
-			return 0, fmt.Errorf("archive: %s begins at offset %d, and what is before it ends at %d: a claim is missing", key, c.First, next)
-		}
-		records, err := a.readRange(ctx, c)
-		if err != nil {
-			return 0, fmt.Errorf("archive: %w", err)
-		}
-		for i := range records {
-			if err := fn(&records[i]); err != nil {
-				return 0, err
-			}
+		if err := a.readRange(ctx, c, fn); err != nil {
+			return err
 		}
 		next = c.Last + 1
 	}
-	return next, nil
+	return nil
 }
 
-// readRange reads the records of a claim, in order.
-func (a *Archive) readRange(ctx context.Context, c *claim) ([]streams.Record, error) {
-	records := make([]streams.Record, 0, min(c.Events, 1<<20))
+// readRange reads the records of a claim, of all its files the one with the least offset.
+func (a *Archive) readRange(ctx context.Context, c *claim, fn func(*streams.Record) error) error {
+	readers := make([]*fileReader, 0, len(c.Files))
+	defer func() {
+		for _, r := range readers {
+			r.close()
+		}
+	}()
 	for _, f := range c.Files {
 		data, err := a.bucket.ReadAll(ctx, f.Key)
 		if err != nil {
-			return nil, fmt.Errorf("read %s: %w", f.Key, err)
+			return fmt.Errorf("archive: read %s: %w", f.Key, err)
 		}
-		before := len(records)
-		if records, err = decode(c.Topic, data, records); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.Key, err)
+		r, err := openFile(c.Topic, f, data)
+		if err != nil {
+			return fmt.Errorf("archive: %s: %w", f.Key, err)
 		}
-		if n := len(records) - before; n != f.Events {
-			return nil, fmt.Errorf("%s holds %d events, and its claim says %d: it was edited", f.Key, n, f.Events)
+		readers = append(readers, r)
+	}
+	last := c.First - 1
+	for {
+		var least *fileReader
+		for _, r := range readers {
+			head, err := r.head()
+			if err != nil {
+				return fmt.Errorf("archive: %s: %w", r.file.Key, err)
+			}
+			if head != nil && (least == nil || head.Offset < least.records[0].Offset) {
+				least = r
+			}
+		}
+		if least == nil {
+			return nil
+		}
+		r := least.take()
+		if r.Offset <= last || r.Offset > c.Last || r.Partition != c.Partition {
+			return fmt.Errorf("archive: %s: offset %d of partition %d is twice or does not belong there", c.key(), r.Offset, r.Partition)
+		}
+		last = r.Offset
+		if err := fn(r); err != nil {
+			return err
 		}
 	}
-	slices.SortFunc(records, func(x, y streams.Record) int { return cmp.Compare(x.Offset, y.Offset) })
-	for i, r := range records {
-		if r.Offset < c.First || r.Offset > c.Last || r.Partition != c.Partition || i > 0 && records[i-1].Offset == r.Offset {
-			return nil, fmt.Errorf("%s: offset %d of partition %d is twice or does not belong there", c.key(), r.Offset, r.Partition)
-		}
-	}
-	return records, nil
 }
 
 // Extent is what the archive holds of one partition.

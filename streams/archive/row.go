@@ -110,35 +110,73 @@ func encode(records []streams.Record) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// decode appends the records of a Parquet file.
-func decode(topic string, data []byte, to []streams.Record) (out []streams.Record, err error) {
-	out = to
-	defer func() {
-		if p := recover(); p != nil { // parquet-go panics on some files that are cut or edited
-			err = fmt.Errorf("decode Parquet: %v", p)
-		}
-	}()
-	f, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
+// fileReader decodes a Parquet file bit by bit.
+type fileReader struct {
+	file    file
+	topic   string
+	reader  *parquet.GenericReader[row]
+	records []streams.Record // decoded and not taken
+	read    int
+	ended   bool
+}
+
+// openFile begins to decode a file; one with a negative number of events may have any.
+func openFile(topic string, f file, data []byte) (r *fileReader, err error) {
+	defer noPanic(&err)
+	p, err := parquet.OpenFile(bytes.NewReader(data), int64(len(data)))
 	if err != nil {
-		return out, fmt.Errorf("decode Parquet: %w", err)
+		return nil, fmt.Errorf("decode Parquet: %w", err)
 	}
-	r := parquet.NewGenericReader[row](f)
-	defer r.Close()
-	for {
-		rows := make([]row, 256) // anew: the rows' lists are the records'
-		n, err := r.Read(rows)
-		for i := range rows[:n] {
-			rec, err := rows[i].record(topic)
-			if err != nil {
-				return out, err
-			}
-			out = append(out, rec)
-		}
-		if errors.Is(err, io.EOF) {
-			return out, nil
-		}
-		if err != nil {
-			return out, fmt.Errorf("decode Parquet: %w", err)
-		}
+	return &fileReader{file: f, topic: topic, reader: parquet.NewGenericReader[row](p)}, nil
+}
+
+// noPanic turns a panic into an error: parquet-go panics on some files that are cut or edited.
+func noPanic(err *error) {
+	if p := recover(); p != nil {
+		*err = fmt.Errorf("decode Parquet: %v", p)
 	}
 }
+
+// head returns the next record, nil at the end.
+func (r *fileReader) head() (rec *streams.Record, err error) {
+	for len(r.records) == 0 && !r.ended {
+		if err := r.decode(); err != nil {
+			return nil, err
+		}
+	}
+	if len(r.records) == 0 {
+		return nil, nil
+	}
+	return &r.records[0], nil
+}
+
+// take returns the record that head has shown.
+func (r *fileReader) take() *streams.Record {
+	first := &r.records[0]
+	r.records = r.records[1:]
+	return first
+}
+
+// decode reads some rows.
+func (r *fileReader) decode() (err error) {
+	defer noPanic(&err)
+	rows := make([]row, 256) // anew: the rows' texts and lists are the records'
+	n, err := r.reader.Read(rows)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("decode Parquet: %w", err)
+	}
+	r.ended = errors.Is(err, io.EOF)
+	r.records = make([]streams.Record, n)
+	for i := range rows[:n] {
+		if r.records[i], err = rows[i].record(r.topic); err != nil {
+			return err
+		}
+	}
+	if r.read += n; r.file.Events >= 0 && (r.read > r.file.Events || r.ended && r.read < r.file.Events) {
+		return fmt.Errorf("it holds %d events, and its claim says %d: it was edited", r.read, r.file.Events)
+	}
+	return nil
+}
+
+// close lets go of the decoder.
+func (r *fileReader) close() { _ = r.reader.Close() }
