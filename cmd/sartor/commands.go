@@ -7,6 +7,7 @@ func commands(a *app) []*cobra.Command {
 	return []*cobra.Command{
 		newDevCommand(a),
 		newServeCommand(a),
+		newRecommendCommand(a),
 		newIngestCommand(a),
 		newArchiveCommand(a),
 		newTrainCommand(a),

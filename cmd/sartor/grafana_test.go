@@ -2,9 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -15,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sartorhq/sartor/features/redisstore"
+	"github.com/sartorhq/sartor/recommender/httpapi"
 	"github.com/sartorhq/sartor/streams/kafka"
 )
 
@@ -30,6 +33,12 @@ func described(t *testing.T) map[string]string {
 	a := &app{config: defaultConfig(), logger: slog.New(slog.DiscardHandler), metrics: prometheus.NewRegistry()}
 	a.config.Rules.Dir, a.config.Models.Dir = t.TempDir(), t.TempDir()
 	a.config.Kafka.Brokers, a.config.Redis.Addrs = []string{"127.0.0.1:1"}, []string{"127.0.0.1:1"}
+	a.config.HTTP.KeysFile = filepath.Join(t.TempDir(), "keys.yaml")
+	_, hash := httpapi.NewKey("ops")
+	keys := fmt.Sprintf("keys: [{id: ops, sha256: %x, scopes: [admin]}]", hash)
+	if err := os.WriteFile(a.config.HTTP.KeysFile, []byte(keys), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	w, err := a.newWiring()
 	if err != nil {
 		t.Fatal(err)
@@ -136,6 +145,52 @@ func TestGrafanaNamesOnlyMetricsThatExist(t *testing.T) {
 					t.Errorf("%s: no metric of it has the label %s: %s", where, label, query)
 				}
 			}
+		}
+	}
+}
+
+// TestGrafanaAlertsFire runs the unit tests of the alert rules as Prometheus itself would.
+func TestGrafanaAlertsFire(t *testing.T) {
+	promtool, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skip("no promtool on PATH: Debian's package prometheus has it")
+	}
+	for _, args := range [][]string{{"check", "rules", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}} {
+		cmd := exec.CommandContext(t.Context(), promtool, args...)
+		cmd.Dir = grafanaDir
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), "SUCCESS") {
+			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+}
+
+// TestGrafanaAlertsHaveTests: each alert has a unit test in which it fires, whether or not promtool is here.
+func TestGrafanaAlertsHaveTests(t *testing.T) {
+	data, err := os.ReadFile(filepath.Join(grafanaDir, "alerts_test.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Tests []struct {
+			Cases []struct {
+				Alert string `yaml:"alertname"`
+				Fires []any  `yaml:"exp_alerts"`
+			} `yaml:"alert_rule_test"`
+		} `yaml:"tests"`
+	}
+	if err := yaml.Unmarshal(data, &file); err != nil {
+		t.Fatal(err)
+	}
+	fires := map[string]bool{}
+	for _, test := range file.Tests {
+		for _, c := range test.Cases {
+			fires["alert "+c.Alert] = fires["alert "+c.Alert] || len(c.Fires) > 0
+		}
+	}
+	for where := range grafanaQueries(t) {
+		if strings.HasPrefix(where, "alert ") && !fires[where] {
+			t.Errorf("no unit test has the %s fire", where)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"encoding/json"
+	"fmt"
 	"math"
 	"time"
 
@@ -248,4 +250,13 @@ func instant(t time.Time) *time.Time {
 	}
 	t = t.UTC()
 	return &t
+}
+
+// MarshalRecommendation writes an answer as POST /v1/recommend does, for whoever answers in other ways.
+func MarshalRecommendation(r *recommender.Response) ([]byte, error) {
+	data, err := json.Marshal(toRecommendation(r))
+	if err != nil {
+		return nil, fmt.Errorf("encode a recommendation: %w", err)
+	}
+	return data, nil
 }
