@@ -19,9 +19,9 @@ const (
 	blockBytes     = 7       // of a packed block beside its entries
 	expiryOverhead = 24 + 8  // the key's entry among those with a lifetime
 
-	// Behind the state wait parts to be packed into it: usually half of the twelve that the store lets a
+	// Behind the state wait parts to be packed into it: usually half of the twenty that the store lets a
 	// user have, at the most so many bytes.
-	waitingUsual = 6 * 56
+	waitingUsual = 10 * 48
 	waitingMost  = 2048
 )
 

@@ -63,7 +63,7 @@ func (p *packer) text(s string) {
 
 // name writes a name's number, and the name where it has none yet.
 func (p *packer) name(s string) {
-	if i := knownName(s); i > 0 {
+	if i := knownNumbers[s]; i > 0 {
 		p.uint(uint64(i))
 		return
 	}
@@ -76,16 +76,14 @@ func (p *packer) name(s string) {
 	p.text(s)
 }
 
-// knownName returns the number of a known name, 0 for any other. It compares few names: those of the
-// same length and last letter.
-func knownName(s string) int {
-	for i := range knownNames {
-		if k := &knownNames[i]; len(*k) == len(s) && *k == s {
-			return i + 1
-		}
+// knownNumbers are the numbers of the known names.
+var knownNumbers = func() map[string]int {
+	out := make(map[string]int, len(knownNames))
+	for i, name := range knownNames {
+		out[name] = i + 1
 	}
-	return 0
-}
+	return out
+}()
 
 func (p *packer) typ(t streams.Type) {
 	i := slices.Index(knownTypes[:], t) + 1

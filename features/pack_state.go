@@ -76,27 +76,39 @@ func (st *State) has() uint64 {
 
 // packedCounter is a counter on its way into a part.
 type packedCounter struct {
-	base  string
-	unit  byte // its number
-	index int64
-	rest  string
-	value int64
+	number int // of the base, after all numbers when it has none
+	unit   byte
+	base   string
+	index  int64
+	rest   string
+	value  int64
+}
+
+// compare orders the buckets of one name and unit newest first.
+func (c *packedCounter) compare(o *packedCounter) int {
+	if c.number == o.number && c.unit == o.unit && c.number < firstLocal {
+		return cmp.Or(cmp.Compare(o.index, c.index), strings.Compare(c.rest, o.rest))
+	}
+	return cmp.Or(cmp.Compare(c.number, o.number), strings.Compare(c.base, o.base), cmp.Compare(c.unit, o.unit),
+		cmp.Compare(o.index, c.index), strings.Compare(c.rest, o.rest))
 }
 
 // counters writes the counters by name; the buckets of one name and unit are written newest first, as
 // the distance to the one before and the value.
 func (p *packer) counters(in map[string]int64, ref int64) {
-	all := make([]packedCounter, 0, len(in))
+	space, all := make([]packedCounter, 0, len(in)), make([]*packedCounter, 0, len(in))
 	for name, v := range in {
 		c := packedCounter{base: name, value: v}
 		if base, u, index, rest, ok := splitBucket(name); ok {
-			c = packedCounter{base, unitNumber(u), index, rest, v}
+			c = packedCounter{base: base, unit: unitNumber(u), index: index, rest: rest, value: v}
 		}
-		all = append(all, c)
+		if c.number = knownNumbers[c.base]; c.number == 0 {
+			c.number = firstLocal
+		}
+		space = append(space, c)
+		all = append(all, &space[len(space)-1])
 	}
-	slices.SortFunc(all, func(a, b packedCounter) int {
-		return cmp.Or(strings.Compare(a.base, b.base), cmp.Compare(a.unit, b.unit), cmp.Compare(b.index, a.index), strings.Compare(a.rest, b.rest))
-	})
+	slices.SortFunc(all, (*packedCounter).compare)
 	groups := 0
 	for i := range all {
 		if startsGroup(all, i) {
@@ -114,12 +126,12 @@ func (p *packer) counters(in map[string]int64, ref int64) {
 	}
 }
 
-func startsGroup(all []packedCounter, i int) bool {
-	return i == 0 || all[i].base != all[i-1].base || all[i].unit != all[i-1].unit
+func startsGroup(all []*packedCounter, i int) bool {
+	return i == 0 || all[i].unit != all[i-1].unit || all[i].number != all[i-1].number || all[i].base != all[i-1].base
 }
 
 // group writes the counters of one name and unit.
-func (p *packer) group(g []packedCounter, ref int64) {
+func (p *packer) group(g []*packedCounter, ref int64) {
 	p.name(g[0].base)
 	p.uint(uint64(len(g))<<2 | uint64(g[0].unit))
 	if g[0].unit == 0 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/redis/go-redis/v9"
@@ -20,6 +21,7 @@ type entityOps struct {
 	entity features.Entity
 	hash   uint64
 	ops    []features.Op
+	events int // that ops are of
 	erases bool
 	part   []byte // the packed operations
 	// state is, of a user who is erased, all that is to be stored, in place of read.
@@ -33,23 +35,30 @@ type shardBatch struct {
 	// users, items and erased users, each in order of first appearance; their order in the script's keys.
 	users, items, erased []*entityOps
 	all                  []*entityOps
-	at                   map[features.Entity]*entityOps
+	at                   map[uint64]*entityOps // by hash
 	cmd                  *redis.Cmd
 }
 
 func newShardBatch(shard int) *shardBatch {
-	return &shardBatch{shard: shard, at: map[features.Entity]*entityOps{}}
+	return &shardBatch{shard: shard, at: map[uint64]*entityOps{}}
 }
 
 func (b *shardBatch) add(d features.Delta, hash uint64) {
-	g, ok := b.at[d.Entity]
-	if !ok {
+	g := b.at[hash]
+	if g != nil && g.entity != d.Entity { // two of one hash
+		i := slices.IndexFunc(b.all, func(g *entityOps) bool { return g.entity == d.Entity })
+		if g = nil; i >= 0 {
+			g = b.all[i]
+		}
+	}
+	if g == nil {
 		g = &entityOps{entity: d.Entity, hash: hash, ops: d.Ops[:len(d.Ops):len(d.Ops)]}
-		b.at[d.Entity] = g
+		b.at[hash] = g
 		b.all = append(b.all, g)
 	} else {
 		g.ops = append(g.ops, d.Ops...)
 	}
+	g.events++
 	for i := range d.Ops {
 		g.erases = g.erases || d.Ops[i].Code == features.Remove && d.Ops[i].Field == ""
 	}
@@ -59,7 +68,7 @@ func (b *shardBatch) add(d features.Delta, hash uint64) {
 func (b *shardBatch) pack(from features.Origin) {
 	buf := make([]byte, 0, 64*len(b.all))
 	for _, g := range b.all {
-		if g.entity.Kind == features.ItemEntity {
+		if g.entity.Kind == features.ItemEntity && g.events > 1 {
 			g.ops = features.MergeOps(g.ops)
 		}
 		start := len(buf)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -57,15 +55,7 @@ func BenchmarkApply(b *testing.B) {
 			apply := measured(b, s, log, func(batch []Folded) error {
 				return p.Apply(ctx, batch, batch[len(batch)-1].Offset)
 			})
-			plain := measured(b, s, log, func(batch []Folded) error {
-				_, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
-					for i := range batch {
-						plainWrites(ctx, pipe, opts.Prefix+"plain:", batch[i].Deltas)
-					}
-					return nil
-				})
-				return err
-			})
+			plain := measured(b, s, log, func(batch []Folded) error { return s.Plain().Write(ctx, batch) })
 			raw := measured(b, s, log, func(batch []Folded) error {
 				_, err := s.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 					for i := range batch {
@@ -104,33 +94,6 @@ func measured(b *testing.B, s *Store, log []Folded, write func([]Folded) error) 
 	return cost{time.Since(began).Seconds(), (ownCPU(b) - client).Seconds(), cpuOf(s) - server}
 }
 
-// plainWrites is what one would write without a fence: the same fields, lists and lifetimes.
-func plainWrites(ctx context.Context, pipe redis.Pipeliner, prefix string, deltas []features.Delta) {
-	for _, d := range deltas {
-		key := prefix + string(rune(d.Entity.Kind)) + ":" + d.Entity.ID
-		for _, op := range d.Ops {
-			switch op.Code {
-			case features.Add:
-				pipe.HIncrBy(ctx, key, op.Field, op.Value)
-			case features.Min:
-				pipe.HSetNX(ctx, key, op.Field, op.Value)
-			case features.Max:
-				pipe.HSet(ctx, key, op.Field, op.Value)
-			case features.Push:
-				list := prefix + "l:" + op.Field + ":" + d.Entity.ID
-				pipe.ZAdd(ctx, list, redis.Z{Score: float64(op.Time), Member: op.Text})
-				pipe.ZRemRangeByRank(ctx, list, 0, -101)
-				pipe.PExpire(ctx, list, DefaultUserTTL)
-			}
-		}
-		if d.Entity.Kind == features.UserEntity {
-			pipe.PExpire(ctx, key, DefaultUserTTL)
-		} else { // the change log that readers poll
-			pipe.ZAdd(ctx, prefix+"items", redis.Z{Score: float64(d.Ops[0].Time), Member: d.Entity.ID})
-		}
-	}
-}
-
 // ownCPU returns the CPU time of this process: the steady figure on a busy machine.
 func ownCPU(b *testing.B) time.Duration {
 	var u syscall.Rusage
@@ -140,21 +103,14 @@ func ownCPU(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// cpuOf returns the seconds of CPU that the server has used; 0 when it does not say (miniredis
-// runs in this process anyway).
+// cpuOf returns the seconds of CPU that the server has used; 0 for miniredis, which runs in this process
+// and knows no such figure.
 func cpuOf(s *Store) float64 {
-	text := s.client.Info(context.Background(), "cpu").Val()
-	var sum float64
-	for _, line := range strings.Split(text, "\r\n") {
-		name, value, _ := strings.Cut(line, ":")
-		if name == "used_cpu_sys" || name == "used_cpu_user" {
-			v, err := strconv.ParseFloat(value, 64)
-			if err == nil {
-				sum += v
-			}
-		}
+	used, err := s.ServerCPU(context.Background())
+	if err != nil {
+		return 0
 	}
-	return sum
+	return used.Seconds()
 }
 
 // BenchmarkUser measures one read of a user with full lists, and beside it one PING.

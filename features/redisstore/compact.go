@@ -15,8 +15,8 @@ import (
 // Each entity is a list of parts (features/pack.go). After so many they are packed into one: often
 // enough that reading stays cheap and memory small, rarely enough that writing stays an append.
 const (
-	usersParts = 12
-	itemsParts = 24
+	usersParts = 20
+	itemsParts = 40
 	// tailBytes is about how much the parts may hold beside the state before they are packed; a
 	// document that is renewed each day should not be stored two dozen times.
 	tailBytes = 2048
