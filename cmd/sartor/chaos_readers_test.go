@@ -36,6 +36,9 @@ func (w *chaosWorld) read() *chaosReaders {
 	r := &chaosReaders{t: w.t, cancel: cancel, proc: launch(w.t, env, nil, w.binary, "serve", "--addr", addr, "--log-level", "error")}
 	conn := &httpConn{addr: addr}
 	eventually(w.t, "sartor serve", func() bool {
+		if r.proc.ended() {
+			w.t.Fatalf("sartor serve has ended: %v\n%s", r.proc.err, r.proc.tail())
+		}
 		_, err := conn.do(request("GET", "/livez", addr, nil))
 		return err == nil
 	})

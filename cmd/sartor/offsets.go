@@ -32,3 +32,14 @@ func (o *offsets) sum(ends map[string][]int64) int64 {
 	}
 	return total
 }
+
+// known returns how many partitions have been heard of.
+func (o *offsets) known() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	n := 0
+	for _, partitions := range o.next {
+		n += len(partitions)
+	}
+	return n
+}

@@ -61,7 +61,7 @@ func (s *soak) refusedEvents() {
 	}
 	for _, key := range keys {
 		s.redis.must(s.redis.admin, "DEL", key)
-		s.redis.must(s.redis.admin, "RPUSH", key, "not ours")
+		s.redis.must(s.redis.admin, "SADD", key, "not ours") // no key of ours is a set
 	}
 	messages := s.shop.batch(150)
 	for range 3 {
