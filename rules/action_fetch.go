@@ -30,7 +30,7 @@ func (r *actionReader) source(field, name string) Source {
 		return Source(name)
 	}
 	hint := didYouMean(name, known, "")
-	if other := sourceSynonyms[strings.ToLower(name)]; hint == "" && contains(known, other) {
+	if other := sourceSynonyms[strings.NewReplacer(" ", "-", "_", "-").Replace(strings.ToLower(name))]; hint == "" && contains(known, other) {
 		hint = "write `" + other + "`"
 	}
 	if hint == "" {

@@ -61,8 +61,12 @@ func (r *actionReader) errorAt(name, code, message, hint string) {
 }
 
 func (r *actionReader) missing(name string) {
-	r.error(r.in.Pos, CodeActionField, "`"+r.in.Name+"` needs `"+name+"`", "")
+	r.error(r.in.Pos, CodeActionField, "`"+r.in.Name+"` needs `"+name+"`", "for instance `"+r.in.Name+": {"+name+": "+fieldExamples[name]+"}`")
 }
+
+// fieldExamples show the fields that an action cannot do without.
+var fieldExamples = map[string]string{"by": "item.brand", "max": "2", "min": "1", "position": "1", "match": "item.margin > 0.4", "source": "hot", "strategy": "hot", "name": "als",
+	"multiply": "1.2", "add": "0.1", "order_by": "item.sales_7d desc"}
 
 func (r *actionReader) expr(name string) (Expr, bool) {
 	f := r.find(name)
@@ -125,10 +129,10 @@ func (r *actionReader) int(name string, def, lo, hi int) int {
 	}
 	switch {
 	case err != nil:
-		r.errorAt(name, CodeActionField, "`"+name+": "+text+"` is not a whole number", "")
+		r.errorAt(name, CodeActionField, "`"+name+": "+text+"` is not a whole number", fmt.Sprintf("write digits, such as `%s: %d`", name, max(lo, min(3, hi))))
 		return lo
 	case v < lo || v > hi:
-		r.errorAt(name, CodeOutOfBounds, fmt.Sprintf("`%s: %d` is outside %d to %d", name, v, lo, hi), "")
+		r.errorAt(name, CodeOutOfBounds, fmt.Sprintf("`%s: %d` is outside %d to %d", name, v, lo, hi), fmt.Sprintf("write a number from %d to %d", lo, hi))
 		return lo
 	}
 	return v
@@ -137,7 +141,7 @@ func (r *actionReader) int(name string, def, lo, hi int) int {
 func (r *actionReader) bool(name string) bool {
 	text, ok := r.text(name)
 	if ok && text != "true" && text != "false" {
-		r.errorAt(name, CodeActionField, "`"+name+": "+text+"` is neither true nor false", "")
+		r.errorAt(name, CodeActionField, "`"+name+": "+text+"` is neither true nor false", "write `"+name+": true` or `"+name+": false`")
 	}
 	return text == "true"
 }

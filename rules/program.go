@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/expr-lang/expr/ast"
 	"github.com/expr-lang/expr/conf"
@@ -150,48 +149,6 @@ func parse(src string) (*parser.Tree, *fault) {
 		f.explainSyntax(src, fe.Message)
 	}
 	return nil, f
-}
-
-// explainSyntax finds the plain words for one message of the parser.
-func (f *fault) explainSyntax(src, message string) {
-	token := ""
-	if _, rest, ok := strings.Cut(message, `("`); ok {
-		token, _, _ = strings.Cut(rest, `")`)
-	}
-	switch {
-	case strings.Contains(message, "maximum allowed nodes"):
-		f.code, f.message, f.hint = CodeTooCostly, fmt.Sprintf("the condition has more than %d parts", maxNodes), "split it, or put values under `lists:`"
-	case strings.HasPrefix(message, `unexpected token Operator("=")`):
-		f.code, f.message, f.hint = CodeSingleEquals, "`=` does not compare", "write `==`"
-	case strings.Contains(message, "unexpected token EOF"), strings.Contains(message, "unexpected end"):
-		f.message, f.hint = "the expression ends too early", "something is missing after the last word, or a bracket is not closed"
-		f.offset = len([]rune(strings.TrimRight(src, " \t\n")))
-	case strings.Contains(message, "literal not terminated"):
-		f.message, f.hint = "a quote is not closed", "close the text with the same quote it starts with"
-	case strings.Contains(message, "unrecognized character"):
-		f.message, f.hint = "a character that conditions do not use", "use straight quotes \" and plain operators such as <= and !="
-	case strings.HasPrefix(message, "unexpected token Identifier"), strings.HasPrefix(message, "unexpected token String"):
-		f.message, f.hint = "`"+token+"` cannot stand here", wordHint(token)
-	case token != "":
-		f.message, f.hint = "`"+token+"` cannot stand here", "a value or an operator is missing before it"
-	case strings.Contains(message, "cannot be mixed"):
-		f.message, f.hint = "`??` beside another operator needs brackets", "write `(a ?? b) > 1`"
-	case strings.HasPrefix(message, "expected"):
-		f.message, f.hint = "the function needs more values", "for instance `any(user.last_items, # == \"sku-1\")`"
-	}
-}
-
-// wordHint offers the operator that a word stands for.
-func wordHint(word string) string {
-	switch strings.ToLower(word) {
-	case "and", "or", "not", "in":
-		return "write `" + strings.ToLower(word) + "` in small letters"
-	case "is", "equals", "eq":
-		return "write `==`"
-	case "like":
-		return "write `contains`"
-	}
-	return "join conditions with `and` or `or`; text needs quotes"
 }
 
 // engineMessage is the first line of an error of expr.

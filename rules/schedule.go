@@ -113,7 +113,13 @@ func (r *reporter) moment(s *Schedule, name, text string, zone *time.Location, i
 			return true
 		}
 	}
-	r.error(s.At(name), CodeSchedule, "`"+name+": "+text+"` is not a date", "write 2026-10-01 or 2026-10-01T18:00")
+	hint := "write 2026-10-01 or 2026-10-01T18:00"
+	for _, layout := range []string{"2.1.2006", "2.1.06"} { // as most of Europe writes; with slashes nobody knows what is the month
+		if t, err := time.Parse(layout, text); err == nil {
+			hint = "write " + t.Format(time.DateOnly)
+		}
+	}
+	r.error(s.At(name), CodeSchedule, "`"+name+": "+text+"` is not a date", hint)
 	return false
 }
 
@@ -131,7 +137,11 @@ func (r *reporter) days(s *Schedule, out *schedule) bool {
 			}
 		}
 		if !found {
-			r.error(s.At("days"), CodeSchedule, "`"+name+"` is not a day", "use mon, tue, wed, thu, fri, sat, sun")
+			hint := "use mon, tue, wed, thu, fri, sat, sun"
+			if short := strings.ToLower(name); len(short) > 2 && contains(weekdayNames[:], short[:3]) {
+				hint = "write `" + short[:3] + "`"
+			}
+			r.error(s.At("days"), CodeSchedule, "`"+name+"` is not a day", hint)
 			ok = false
 		}
 	}

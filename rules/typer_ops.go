@@ -73,6 +73,8 @@ func (t *typer) comparison(n *ast.BinaryNode, op string, l, r *node) *node {
 	if equality {
 		t.checkEnum(n, l, r)
 		t.checkEnum(n, r, l)
+		t.checkWildcard(n.Right, l, r)
+		t.checkWildcard(n.Left, r, l)
 	}
 	return t.fold(branch(n, op, kindBool, l, r))
 }
@@ -100,6 +102,13 @@ func (t *typer) checkEnum(n *ast.BinaryNode, field, text *node) {
 	t.warn(n, CodeConstant, fmt.Sprintf("`%s` is never %q", field.text, value), hint)
 }
 
+// checkWildcard warns about a star in a text that is compared as it stands.
+func (t *typer) checkWildcard(at ast.Node, field, text *node) {
+	if value, ok := text.value.(string); ok && text.constant() && field.op == "var" && strings.HasSuffix(value, "*") && len(value) > 1 {
+		t.warn(at, CodeConstant, "`*` stands for itself in a comparison", "write `"+field.text+" startsWith \""+strings.Trim(value, "*")+"\"`")
+	}
+}
+
 // mismatch reports two values of different types, with the repair that most likely fits.
 func (t *typer) mismatch(n *ast.BinaryNode, l, r *node) *node {
 	at, hint := ast.Node(n), ""
@@ -121,7 +130,10 @@ func (t *typer) mismatch(n *ast.BinaryNode, l, r *node) *node {
 	case field.kind.numeric() && other.kind == kindText && other.constant():
 		hint = "write the number without quotes"
 	case field.kind == kindTime:
-		hint = "compare its age: `age(" + field.text + ") < days(14)`"
+		hint = "compare its age: `age(" + field.text + ") < days(14)`; a fixed date goes into the rule's `schedule:`"
+		if field.text == "now" {
+			hint = "compare `local.date == \"2026-10-01\"`, or give the rule a `schedule:`"
+		}
 	case field.kind == kindDuration && other.kind.numeric():
 		hint = "write `days(" + other.text + ")` or `hours(" + other.text + ")`"
 	case field.kind == kindBool:

@@ -16,6 +16,9 @@ func (d *Document) Condition(key string, keyNode, n *yaml.Node) rules.Expr {
 	}
 	if n.Kind != yaml.ScalarNode {
 		what, hint := "list", "a condition that starts with `[` goes on its own line after `"+key+": |`"
+		if joined := joinedParts(n); joined != "" {
+			hint = "join what must hold together: `" + key + ": " + joined + "`"
+		}
 		if n.Kind == yaml.MappingNode {
 			what, hint = "mapping", "a condition with `{` or `: ` goes on its own line after `"+key+": |`"
 		}
@@ -179,4 +182,19 @@ func byteOffset(text string, column int) int {
 		seen++
 	}
 	return len(text)
+}
+
+// joinedParts makes one condition of a list of them, "" where the list is something else.
+func joinedParts(n *yaml.Node) string {
+	if n.Kind != yaml.SequenceNode || n.Style&yaml.FlowStyle != 0 || len(n.Content) < 2 {
+		return ""
+	}
+	var parts []string
+	for _, c := range n.Content {
+		if c.Kind != yaml.ScalarNode || c.Value == "" {
+			return ""
+		}
+		parts = append(parts, c.Value)
+	}
+	return clip(strings.Join(parts, " and "))
 }

@@ -2,6 +2,7 @@ package rulefile
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/sartorhq/sartor/rules"
@@ -150,6 +151,10 @@ func (r *reader) share(e Entry) *rules.Rollout {
 
 // percent reads a number from 0 to 100, with or without its sign.
 func (r *reader) percent(e Entry) float64 {
+	if text := strings.TrimSpace(strings.TrimSuffix(e.Value.Value, "%")); e.Value.Kind == yaml.ScalarNode && !numberPattern.MatchString(text) && !r.Muted(e.Value) {
+		r.At(e.Value, CodeShape, fmt.Sprintf("`%s` is a share of users, not `%s`", e.Key, clip(e.Value.Value)), fmt.Sprintf("write `%s: 20%%`", e.Key))
+		return 0
+	}
 	if e.Value.Kind == yaml.ScalarNode {
 		plain := *e.Value
 		plain.Value = strings.TrimSpace(strings.TrimSuffix(plain.Value, "%"))
@@ -221,15 +226,28 @@ func (r *reader) action(n *yaml.Node) (rules.Action, bool) {
 	}
 	a := rules.Action{Name: name.Value, Pos: PosOf(name)}
 	if value.Kind != yaml.MappingNode && !isNull(value) && !r.Muted(value) {
-		r.At(value, CodeShape, fmt.Sprintf("`%s` takes fields, not %s", name.Value, shapeOf(value)), actionHint(name.Value))
+		r.At(value, CodeShape, fmt.Sprintf("`%s` takes fields, not %s", name.Value, shapeOf(value)), actionHint(name.Value, value))
 		return a, true
 	}
 	a.Fields = r.fields(value, "`"+name.Value+"`", actionFields[name.Value], 0)
 	return a, true
 }
 
-func actionHint(name string) string {
+// mainField is the field that somebody means who writes a value beside an action's name.
+var mainField = map[string]string{"exclude": "reason", "keep": "reason", "boost": "multiply", "bury": "multiply", "pin": "position", "dedupe": "by", "cap": "by", "diversify": "by",
+	"inject": "source", "replace": "strategy", "fill": "strategy", "model": "name", "badge": "text", "note": "text"}
+
+func actionHint(name string, value *yaml.Node) string {
 	fields := actionFields[name]
+	if field := mainField[name]; field != "" && value.Kind == yaml.ScalarNode {
+		text := clip(value.Value)
+		if share, err := strconv.ParseFloat(strings.TrimLeft(strings.TrimSuffix(text, "%"), "+-"), 64); err == nil && strings.HasSuffix(text, "%") && field == "multiply" {
+			if text = strconv.FormatFloat(1+share/100, 'g', 6, 64); name == "bury" {
+				text = strconv.FormatFloat(max(0.01, 1-share/100), 'g', 6, 64)
+			}
+		}
+		return fmt.Sprintf("write `%s: {%s: %s}`", name, field, text)
+	}
 	if len(fields) == 0 {
 		return ""
 	}

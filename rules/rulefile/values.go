@@ -72,7 +72,11 @@ func (d *Document) unknownKey(parent, k, v *yaml.Node, what string, known []stri
 	}
 	message := fmt.Sprintf("%s has no key `%s`", what, clip(k.Value))
 	hint := mappingHint(known)
-	switch near := Nearest(k.Value, known); {
+	near := Nearest(k.Value, known)
+	if other := keySynonyms[strings.ToLower(k.Value)]; other != "" && contains(known, other) {
+		near = other
+	}
+	switch {
 	case near != "":
 		message += fmt.Sprintf("; did you mean `%s`?", near)
 		hint = fmt.Sprintf("write `%s:`", near)
@@ -86,6 +90,11 @@ func (d *Document) unknownKey(parent, k, v *yaml.Node, what string, known []stri
 	}
 	d.At(k, CodeUnknownKey, message, hint)
 }
+
+// keySynonyms are the words that people try first for the keys of a rule.
+var keySynonyms = map[string]string{"if": "match", "where": "match", "filter": "match", "condition": "match", "unless": "match", "do": "then", "action": "then", "actions": "then",
+	"name": "id", "title": "description", "comment": "description", "note": "description", "enabled": "disabled", "active": "disabled", "prio": "priority", "weight": "priority", "order": "priority",
+	"dates": "schedule", "valid": "schedule", "start": "from", "begin": "from", "end": "until", "to": "until", "percentage": "percent", "share": "percent", "control": "holdout"}
 
 // clip shortens what an author wrote for use inside a message.
 func clip(s string) string {
