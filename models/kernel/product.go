@@ -16,17 +16,33 @@ type Packed struct {
 	data   []float32
 	k, n   int
 	blocks int
+	stride int       // between the rows of a panel
+	view   []float32 // the matrix itself, when it is read where it lies
 }
 
 // Reset prepares for a matrix of k rows and n columns; Fill must follow.
 func (p *Packed) Reset(k, n int) {
 	p.k, p.n, p.blocks = k, n, (k+depth-1)/depth
 	_, width := tileShape()
+	p.stride, p.view = width, nil
 	if need := k * p.Panels() * width; cap(p.data) < need {
 		p.data = make([]float32, need)
 	} else {
 		p.data = p.data[:need]
 	}
+}
+
+// View takes m, of k rows, as the right side where it lies, in place of Reset and Fill: for products with
+// few rows on the left, where packing costs more than it saves. It packs after all when the columns do
+// not fill the tiles. m must not change while the Packed is in use.
+func (p *Packed) View(m Matrix, k int) {
+	if _, width := tileShape(); m.Dim%width != 0 || k == 0 {
+		p.Reset(k, m.Dim)
+		p.Fill(0, p.Panels(), m, false)
+		return
+	}
+	p.k, p.n, p.blocks = k, m.Dim, (k+depth-1)/depth
+	p.stride, p.view = m.Stride, m.Data
 }
 
 // Panels returns in how many panels the columns lie.
@@ -41,6 +57,9 @@ func (p *Packed) block(b int) (from, to int) { return p.k * b / p.blocks, p.k * 
 func (p *Packed) panel(b, panel int) []float32 {
 	_, width := tileShape()
 	from, to := p.block(b)
+	if p.view != nil {
+		return p.view[from*p.stride+panel*width:]
+	}
 	at := from*p.Panels()*width + panel*width*(to-from)
 	return p.data[at : at+width*(to-from)]
 }
@@ -119,7 +138,7 @@ func multiply(c Matrix, lo, hi int, a Matrix, transposed bool, b *Packed, w *Wor
 			end := min(i+chunk, hi)
 			for panel := range b.Panels() {
 				t := tiling{c: c, column: panel * width, columns: min(width, b.n-panel*width),
-					a: a.Data[from*step:], row: row, step: step, right: b.panel(block, panel), k: to - from, add: add || block > 0}
+					a: a.Data[from*step:], row: row, step: step, right: b.panel(block, panel), ldb: b.stride, k: to - from, add: add || block > 0}
 				w.tiles(&t, i, end)
 			}
 		}
@@ -133,6 +152,7 @@ type tiling struct {
 	a               []float32 // row r at step i stands at r*row + i*step
 	row, step       int
 	right           []float32
+	ldb             int // between the rows of right
 	k               int
 	add             bool
 }
@@ -148,10 +168,10 @@ func (w *Work) tiles(t *tiling, lo, hi int) {
 		}
 		to := t.c.Data[r*t.c.Stride+t.column:]
 		if n == height && t.columns == width {
-			mulTile(left, row, step, t.right, width, to, t.c.Stride, t.k, t.add)
+			mulTile(left, row, step, t.right, t.ldb, to, t.c.Stride, t.k, t.add)
 			continue
 		}
-		mulTile(left, row, step, t.right, width, w.edge, width, t.k, false)
+		mulTile(left, row, step, t.right, t.ldb, w.edge, width, t.k, false)
 		for i := range n {
 			from, at := w.edge[i*width:i*width+t.columns], to[i*t.c.Stride:i*t.c.Stride+t.columns]
 			if !t.add {

@@ -101,6 +101,24 @@ func TestMulTileAgainstItsTwin(t *testing.T) {
 	}
 }
 
+func TestAViewIsTheSameAsAPackedSide(t *testing.T) {
+	rng := rand.New(rand.NewPCG(9, 4))
+	for _, size := range [][3]int{{25, 64, 300}, {7, 32, 1}, {13, 33, 40}, {5, 64, 0}, {70, 96, 513}} {
+		m, n, k := size[0], size[1], size[2]
+		a, b := stored(rng, m, k), stored(rng, k, n)
+		want := multiplied(m, n, k, a, false, b, false)
+		var p Packed
+		p.View(b, k)
+		c := stored(rng, m, n)
+		Multiply(c, 0, m, a, false, &p, &Work{})
+		for i := range m {
+			if !slices.Equal(c.Row(i), want[i*n:(i+1)*n]) {
+				t.Fatalf("%v: row %d has other bits", size, i)
+			}
+		}
+	}
+}
+
 func TestMultiplyAddGoesOn(t *testing.T) {
 	rng := rand.New(rand.NewPCG(8, 4))
 	for _, size := range [][3]int{{25, 33, 300}, {12, 32, 64}, {1, 1, 1}, {3, 5, 0}} {
@@ -173,22 +191,36 @@ func BenchmarkLearn(b *testing.B) {
 	a, p, c := random(rng, 128*height), random(rng, 128*width), make([]float32, height*width)
 	limit := best(float64(2*height*width*128), func() { mulTile(a, 1, height, p, width, c, width, 128, true) })
 	b.ReportMetric(limit, "GFLOP/s-peak")
-	for _, size := range [][3]int{{256, 3300, 256}, {3300, 256, 256}, {256, 256, 3300}, {512, 128, 64}, {512, 256, 64}, {512, 64, 256}, {128, 3416, 64}} {
-		m, n, k := size[0], size[1], size[2]
-		x, y := stored(rng, m, k), stored(rng, k, n)
+	for _, c := range []struct {
+		m, n, k int
+		turned  bool // the left side is stored with its rows as columns
+		filled  bool // the right side is packed once for many products, as weights are
+	}{{256, 3300, 256, false, false}, {3300, 256, 256, false, false}, {256, 256, 3300, false, false},
+		{512, 128, 64, false, true}, {512, 256, 64, false, true}, {512, 64, 256, false, true}, {64, 256, 512, true, false}, {256, 64, 512, true, false},
+		{128, 3416, 64, false, true}, {128, 64, 3416, false, true}, {3416, 64, 128, true, false}} {
+		x, y := stored(rng, c.m, c.k), stored(rng, c.k, c.n)
+		if c.turned {
+			x = stored(rng, c.k, c.m)
+		}
 		var right Packed
 		var w Work
-		right.Reset(k, n)
-		out := Matrix{Data: make([]float32, m*n), Dim: n, Stride: n}
-		b.Run(fmt.Sprint(m, "x", n, "x", k), func(b *testing.B) {
-			for b.Loop() {
-				right.Fill(0, right.Panels(), y, false)
-				Multiply(out, 0, m, x, false, &right, &w)
+		right.Reset(c.k, c.n)
+		out := Matrix{Data: make([]float32, c.m*c.n), Dim: c.n, Stride: c.n}
+		b.Run(fmt.Sprintf("%dx%dx%d-turned-%v-filled-%v", c.m, c.n, c.k, c.turned, c.filled), func(b *testing.B) {
+			right.Fill(0, right.Panels(), y, false)
+			do := func() {
+				switch {
+				case c.turned:
+					right.View(y, c.k)
+				case !c.filled:
+					right.Fill(0, right.Panels(), y, false)
+				}
+				Multiply(out, 0, c.m, x, c.turned, &right, &w)
 			}
-			rate := best(2*float64(m)*float64(n)*float64(k), func() {
-				right.Fill(0, right.Panels(), y, false)
-				Multiply(out, 0, m, x, false, &right, &w)
-			})
+			for b.Loop() {
+				do()
+			}
+			rate := best(2*float64(c.m)*float64(c.n)*float64(c.k), do)
 			b.ReportMetric(rate, "GFLOP/s")
 			b.ReportMetric(100*rate/limit, "%-of-peak")
 		})

@@ -41,8 +41,7 @@ func (w *net) normaliseBack(d, x, inverse, scale, byScale, byShift []float32) {
 func (w *net) linearBack(dx, x, dy []float32, back *kernel.Packed, byW, byBias []float32, in int, add bool) {
 	out := len(byBias)
 	left, right := matrix(x, w.n, in), matrix(dy, w.n, out)
-	w.right.Reset(w.n, out)
-	w.right.Fill(0, w.right.Panels(), right, false)
+	w.right.View(right, w.n)
 	kernel.MultiplyAdd(matrix(byW, in, out), 0, in, left, true, &w.right, &w.work)
 	for i := range w.n {
 		kernel.Axpy(1, right.Row(i), byBias)

@@ -84,8 +84,7 @@ func (w *net) softmaxItems(goals []goal, s *scoring, byItem, byBias []float32) {
 		kernel.Axpy(sp.coefficient[i], sp.query.Row(i), row)
 		kernel.Axpy(sp.coefficient[i], sp.logit.Row(i), byBias[:len(s.bias)])
 	}
-	sp.right.Reset(m, d)
-	sp.right.Fill(0, sp.right.Panels(), sp.scaled, false)
+	sp.right.View(sp.scaled, m)
 	kernel.MultiplyAdd(matrix(byItem, len(s.bias), d), 0, len(s.bias), sp.logit, true, &sp.right, &w.work)
 	for i, g := range goals {
 		share := float32(float64(g.weight) / s.weight)
