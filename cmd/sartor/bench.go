@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,6 @@ import (
 	"github.com/sartorhq/sartor/features/redisstore"
 	"github.com/sartorhq/sartor/models/kernel"
 	"github.com/sartorhq/sartor/models/train"
-	"github.com/sartorhq/sartor/streams"
 	"github.com/sartorhq/sartor/streams/kafka"
 	"github.com/sartorhq/sartor/streams/synth"
 )
@@ -30,6 +30,9 @@ type benchOptions struct {
 	duration                       time.Duration
 	rate                           float64
 	noRedis                        bool
+	users, partitions              int // 0 = what suits the events; 4
+	ingestOnly                     bool
+	profile                        string // a file, for 'bench ingest'
 }
 
 func newBenchCommand(a *app) *cobra.Command {
@@ -59,7 +62,7 @@ machine, so the figures are lower bounds.`,
 	flags.IntVar(&opts.connections, "connections", 32, "connections of the load generator")
 	flags.IntVar(&opts.newcomers, "newcomers", 200, "users whose first event is followed into their next answer")
 	flags.BoolVar(&opts.noRedis, "in-process-redis", false, "do not use redis-server although it is on PATH")
-	cmd.AddCommand(newBenchServeCommand(a))
+	cmd.AddCommand(newBenchIngestCommand(a), newBenchServeCommand(a))
 	return cmd
 }
 
@@ -71,7 +74,7 @@ func (a *app) bench(ctx context.Context, opts benchOptions) (err error) {
 	if a.origins["log.level"] == "default" {
 		a.logger = newLogger(a.stderr, LogConfig{Level: "warn", Format: a.config.Log.Format})
 	}
-	stack, err := devstack.Start(ctx, devstack.Options{Ephemeral: true, NoRedisServer: opts.noRedis, Partitions: 4,
+	stack, err := devstack.Start(ctx, devstack.Options{Ephemeral: true, NoRedisServer: opts.noRedis, Partitions: cmp.Or(opts.partitions, 4),
 		RetentionBytes: 1 << 40, Logger: a.logger})
 	if err != nil {
 		return err
@@ -138,13 +141,16 @@ func (b *benchRun) run(ctx context.Context) error {
 	if err := b.ingest(ctx, total); err != nil {
 		return fmt.Errorf("measure ingest: %w", err)
 	}
+	if b.opts.ingestOnly {
+		return nil
+	}
 	return b.serving(ctx)
 }
 
 // fill produces a shop's history of about the wanted size.
 func (b *benchRun) fill(ctx context.Context) (int64, error) {
 	const days = 30
-	b.users = max(20, b.opts.events/60) // a user leaves some sixty events in a month
+	b.users = cmp.Or(b.opts.users, max(20, b.opts.events/60)) // a user leaves some sixty events in a month
 	start := time.Now().UTC().Add(-days * 24 * time.Hour).Truncate(time.Hour)
 	shop := synth.New(synth.Options{Seed: 1, Users: b.users, Items: b.opts.items, Days: days, Start: start})
 	begin := time.Now()
@@ -165,83 +171,6 @@ func (b *benchRun) ends() map[string][]int64 {
 	}
 	return ends
 }
-
-// ingest reads the log three times, each time from its start: only counting, decoding into nothing,
-// and into Redis.
-func (b *benchRun) ingest(ctx context.Context, total int64) error {
-	begin := time.Now()
-	volume, err := kafka.Count(ctx, b.wiring.kafka, consumed())
-	if err != nil {
-		return err
-	}
-	raw := perSecond(volume.Messages, time.Since(begin))
-	b.printf("  read only (the limit of the client)         %10s   %.0f MB/s\n", thousands(raw), float64(volume.Bytes)/time.Since(begin).Seconds()/1e6)
-	limit, err := b.consume(ctx, "bench-limit", total, func(_ context.Context, topic string, partition int, applied func(string, int, int64)) (kafka.Partition, error) {
-		return &drain{note: func(next int64) { applied(topic, partition, next) }}, nil
-	})
-	if err != nil {
-		return err
-	}
-	b.printf("  read in a group and decode, apply nothing   %10s   %.0f %% of reading only\n", thousands(limit), 100*float64(limit)/float64(raw))
-	rate, err := b.consume(ctx, "bench", total, func(ctx context.Context, topic string, partition int, applied func(string, int, int64)) (kafka.Partition, error) {
-		p, err := b.parts.store.Partition(ctx, topic, partition)
-		if err != nil {
-			return nil, err
-		}
-		return &sink{schema: b.wiring.schema, store: p, applied: func(next int64) { applied(topic, partition, next) }}, nil
-	})
-	if err != nil {
-		return err
-	}
-	b.printf("  read, decode, fold, apply to Redis          %10s   %.0f %% of applying nothing\n", thousands(rate), 100*float64(rate)/float64(limit))
-	return nil
-}
-
-// consume reads the whole log in a group of its own and returns the events per second.
-func (b *benchRun) consume(ctx context.Context, group string, total int64,
-	open func(ctx context.Context, topic string, partition int, applied func(string, int, int64)) (kafka.Partition, error)) (int64, error) {
-	options := b.wiring.kafka
-	options.Registerer = nil // two consumers in one process would count together
-	consumer := kafka.NewConsumer(options, kafka.ConsumerOptions{Group: group, Streams: consumed(), BatchEvents: b.wiring.config.Kafka.BatchEvents})
-	progress, ends := newOffsets(), b.ends()
-	g, gctx := errgroup.WithContext(ctx)
-	gctx, stop := context.WithCancel(gctx)
-	defer stop()
-	g.Go(func() error {
-		return consumer.Run(gctx, func(ctx context.Context, topic string, partition int) (kafka.Partition, error) {
-			return open(ctx, topic, partition, progress.note)
-		})
-	})
-	begin := time.Now()
-	every(gctx, time.Millisecond, func() bool { return progress.sum(ends) >= total })
-	took := time.Since(begin)
-	stop()
-	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
-		return 0, err
-	}
-	return perSecond(total, took), ctx.Err()
-}
-
-func perSecond(n int64, took time.Duration) int64 { return int64(float64(n) / took.Seconds()) }
-
-// drain is a partition that forgets everything.
-type drain struct {
-	next int64
-	note func(next int64)
-}
-
-// Next returns the offset behind the last one that was forgotten.
-func (d *drain) Next() int64 { return d.next }
-
-// Apply forgets the records.
-func (d *drain) Apply(_ context.Context, _ []streams.Record, last int64) error {
-	d.next = last + 1
-	d.note(d.next)
-	return nil
-}
-
-// Idle does nothing.
-func (d *drain) Idle(context.Context) error { return nil }
 
 // serving starts the read path and measures it: first alone, so that it can be set beside its limits,
 // then with ingest beside it, which also applies what was shown meanwhile.

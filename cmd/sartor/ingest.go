@@ -90,15 +90,20 @@ func (s *sink) Next() int64 { return s.store.Next() }
 // Apply folds the records and applies them in one batch; last is the offset up to which everything,
 // including messages without a record, is dealt with.
 func (s *sink) Apply(ctx context.Context, recs []streams.Record, last int64) error {
-	batch := make([]redisstore.Folded, len(recs))
-	for i := range recs {
-		batch[i] = redisstore.Folded{Offset: recs[i].Offset, Deltas: s.schema.Fold(&recs[i].Event)}
-	}
-	if err := s.store.Apply(ctx, batch, last); err != nil {
+	if err := s.store.Apply(ctx, foldRecords(s.schema, recs), last); err != nil {
 		return rewind(err)
 	}
 	s.applied(last + 1)
 	return nil
+}
+
+// foldRecords folds the records, keeping their offsets.
+func foldRecords(schema *features.Schema, recs []streams.Record) []redisstore.Folded {
+	out := make([]redisstore.Folded, len(recs))
+	for i := range recs {
+		out[i] = redisstore.Folded{Offset: recs[i].Offset, Deltas: schema.Fold(&recs[i].Event)}
+	}
+	return out
 }
 
 // Idle lets the store note how far an idle partition has been read.
