@@ -142,3 +142,24 @@ func TestArchiveUsage(t *testing.T) {
 		t.Errorf("an empty archive: %v", err)
 	}
 }
+
+// What is trained on is the same, wherever it lies.
+func TestTrainFromTheArchive(t *testing.T) {
+	w := newFeatureWorld(t)
+	dir := t.TempDir()
+	w.write(archiveEvents(300, 0)...)
+	w.mustRun(exitOK, "archive", "--once", "--to", dir)
+	w.write(archiveEvents(100, time.Hour)...)
+	args := []string{"train", "--eval-only", "--model", "popularity", "--k", "5", "--keep-seen"}
+	want := w.mustRun(exitOK, args...)
+	if got := w.mustRun(exitOK, append(args, "--from-archive", dir)...); got != want || !strings.Contains(got, "Data: 300 events of 17 users") {
+		t.Errorf("from the archive:\n%s\nfrom Kafka:\n%s", got, want)
+	}
+	offline := w.flags
+	w.flags = nil
+	if got := w.mustRun(exitOK, append(args, "--from-archive", dir)...); !strings.Contains(got, "Data: 225 events of 17 users") {
+		t.Errorf("from the archive alone:\n%s", got)
+	}
+	w.mustRun(exitOK, "data", "inspect", "--from-archive", dir)
+	w.flags = offline
+}

@@ -24,12 +24,7 @@ func kafkaEvents(options kafka.Options, read ...streams.Stream) func(context.Con
 	if len(read) == 0 {
 		read = []streams.Stream{streams.Behavior, streams.Orders}
 	}
-	return func(ctx context.Context, add func(*streams.Event)) error {
-		return kafka.ReadAll(ctx, options, read, func(r streams.Record) error {
-			add(&r.Event)
-			return nil
-		})
-	}
+	return eventsOf(kafkaLog(options), read...)
 }
 
 // fileEvents reads a recording.
@@ -60,6 +55,7 @@ const testHalf = "test-half"
 // trainFlags are the flags of one call.
 type trainFlags struct {
 	from, test, split    string
+	archive              string
 	history              string
 	lambda, kappa        string
 	weights              []string
@@ -81,6 +77,7 @@ are ranked, for every user with a history. Then it trains on everything and publ
 
 Exit code 1: training or reading failed. Exit code 2: the command line is wrong.`,
 		Example: `  sartor train --brokers localhost:9092 --models /var/lib/sartor/models
+  sartor train --brokers localhost:9092 --from-archive s3://shop-events/log --models /var/lib/sartor/models
   sartor train --from-file ml-1m:data/ml-1m --split user --eval-only
   sartor train --model encoder --from-file sasrec:data/ml-1m --split last --k 10 --whole-history --eval-only
   sartor train --from-file lightgcn:data/gowalla --test data/gowalla/test.tsv.gz --eval-only`,
@@ -92,6 +89,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
 	a.bind(flags, "models", "models.dir", "registry folder to publish to")
 	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.StringVar(&f.archive, "from-archive", "", "read the archive at `URL` first, and from Kafka, when brokers are named, only what is newer")
 	flags.StringVar(&f.test, "test", "", "`file` with the held-out events of a published split, in the same format")
 	flags.StringVar(&f.split, "split", splitTime, "what is held out: time (the newest of all), user (the newest of each user), last (one event of each user) or none")
 	flags.Float64Var(&f.options.Share, "holdout", 0.2, "share of the events that is held out")
@@ -152,17 +150,17 @@ func (a *app) trainOptions(cmd *cobra.Command, f trainFlags) (trainOptions, erro
 		return o, err
 	}
 	if o.Read == nil {
-		if len(a.config.Kafka.Brokers) == 0 {
-			return o, usagef("no events to train on: use --brokers, or --from-file FORMAT:PATH")
-		}
-		options, err := a.kafkaOptions()
+		log, err := (&logFlags{archive: f.archive}).open(a, "no events to train on: use --brokers, --from-archive URL, or --from-file FORMAT:PATH")
 		if err != nil {
 			return o, err
 		}
-		o.Read = kafkaEvents(options)
+		which := []streams.Stream{streams.Behavior, streams.Orders}
 		if o.Features {
-			o.Read = kafkaEvents(options, streams.Catalog, streams.Behavior, streams.Orders)
+			which = append([]streams.Stream{streams.Catalog}, which...)
 		}
+		o.Read = eventsOf(log, which...)
+	} else if f.archive != "" {
+		return o, usagef("--from-file and --from-archive are two logs: give one")
 	}
 	if !f.evalOnly && !f.options.Compare {
 		if a.config.Models.Dir == "" {

@@ -38,6 +38,7 @@ cleaning would leave out. It changes nothing.`,
 	flags := cmd.Flags()
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
 	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.StringVar(&f.archive, "from-archive", "", "read the archive at `URL` first, and from Kafka, when brokers are named, only what is newer")
 	flags.IntVar(&limits.PerHour, "bot-events", 600, "events of one user in an hour before it is taken for a bot")
 	flags.DurationVar(&limits.SessionGap, "session-gap", 30*time.Minute, "silence that ends a session")
 	flags.IntVar(&limits.LongSessions, "long-session", 500, "events of a session before it is long")
@@ -51,14 +52,11 @@ func (a *app) inspect(cmd *cobra.Command, f trainFlags, limits train.Limits, asJ
 		return err
 	}
 	if o.Read == nil {
-		if len(a.config.Kafka.Brokers) == 0 {
-			return usagef("no events to inspect: use --brokers, or --from-file FORMAT:PATH")
-		}
-		options, err := a.kafkaOptions()
+		log, err := (&logFlags{archive: f.archive}).open(a, "no events to inspect: use --brokers, --from-archive URL, or --from-file FORMAT:PATH")
 		if err != nil {
 			return err
 		}
-		o.Read = kafkaEvents(options)
+		o.Read = eventsOf(log, streams.Behavior, streams.Orders)
 		limits.Newest = time.Now().Add(24 * time.Hour)
 	}
 	x := train.NewInspector(limits)
