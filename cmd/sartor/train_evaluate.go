@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -135,7 +134,7 @@ func (h *holdout) wholeUser(t testUser) *features.User {
 		x := h.before.At(i)
 		u.History = append(u.History, features.Entry{Type: x.Type, ItemID: h.before.ItemID(x.Item), Time: x.Time})
 	}
-	slices.SortStableFunc(u.History, func(a, b features.Entry) int { return cmp.Compare(b.Time, a.Time) })
+	slices.SortFunc(u.History, features.CompareEntries)
 	return u
 }
 

@@ -1,11 +1,11 @@
 package train
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"slices"
 
+	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/models"
 )
 
@@ -24,7 +24,8 @@ type sequences struct {
 	events      int64
 }
 
-// sequence collects the events whose type carries weight, by user and time. Items without a positive
+// sequence collects the events whose type carries weight, by user and time; of one moment by type and
+// item, and an event that is there twice once, as the stored history is kept. Items without a positive
 // event are left out: nothing could be learned about them as targets.
 func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 	kinds, weights := map[string]uint8{}, make([]float64, len(l.types))
@@ -39,12 +40,12 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 	number := s.number(l, weights, models.Signal{HalfLife: o.PopularityHalfLife}, o.Encoder.Catalog)
 	for u := range len(starts) - 1 {
 		mine := order[starts[u]:starts[u+1]]
-		slices.SortStableFunc(mine, func(a, b int32) int { return cmp.Compare(l.events[a].time(), l.events[b].time()) })
+		slices.SortStableFunc(mine, func(a, b int32) int { return -features.CompareEntries(l.entry(a), l.entry(b)) })
 		last := int64(math.MinInt64)
-		for _, i := range mine {
+		for k, i := range mine {
 			x := l.events[i]
 			row := number[x.item]
-			if row < 0 {
+			if row < 0 || k > 0 && x == l.events[mine[k-1]] {
 				continue
 			}
 			since := int64(0)
@@ -75,6 +76,12 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 			minUsers, minItems, users, len(s.ids), l.Len(), ErrTooLittle)
 	}
 	return s, nil
+}
+
+// entry is interaction i as the stored history holds it.
+func (l *Log) entry(i int32) features.Entry {
+	x := l.events[i]
+	return features.Entry{Type: l.types[x.kind()], ItemID: l.items.list[x.item], Time: x.time()}
 }
 
 // goalWeight is what an event counts as a target: 1 where its type is evidence of taste, or what the

@@ -357,6 +357,38 @@ func TestSampledSoftmaxAimsAtTheFullOne(t *testing.T) {
 	}
 }
 
+// Events of one moment come in the order of the stored history, whatever the log's, and once.
+func TestSequencesAreWhatIsStored(t *testing.T) {
+	l := NewLog()
+	add := func(kind streams.Type, item string, second int) {
+		for _, user := range []string{"a", "b"} {
+			l.Add(&streams.Event{Type: kind, UserID: user, Time: start.Add(time.Duration(second) * time.Second), Items: []streams.Line{{ItemID: item}}})
+		}
+	}
+	add(streams.View, "z", 5)
+	add(streams.View, "c", 0)
+	add(streams.View, "a", 0)
+	add(streams.Search, "y", 1)
+	add(streams.Order, "b", 0)
+	add(streams.View, "a", 0)
+	add(streams.Return, "r", 6)
+	o := Options{}.encoderDefaults()
+	s, err := sequence(l, o.encoderParams(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for u := range 2 {
+		var got []string
+		for i := s.starts[u]; i < s.starts[u+1]; i++ {
+			got = append(got, fmt.Sprint(o.encoderParams().Types()[s.kinds[i]], " ", s.ids[s.items[i]], " ", s.gaps[i], " ", s.goals[i]))
+		}
+		want := []string{"order b 1 1", "view a 1 1", "view c 1 1", "view z 4 1"} // r was only given back: no item to learn
+		if !slices.Equal(got, want) {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestPiecesCoverEveryTargetOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &sequences{starts: []int{0}}
