@@ -23,6 +23,7 @@ explained in rules/LANGUAGE.md, with a recipe for most things that shops want.
 
   sartor rules check      finds every mistake, with its line, column and what to write instead
   sartor rules lint       finds what is right and yet doubtful
+  sartor rules code       explains the code of a problem
   sartor rules test       runs the *.test.yaml files beside the rules
   sartor rules coverage   shows what these tests do not reach
   sartor rules fmt        writes files in their canonical form, comments kept
@@ -36,7 +37,7 @@ explained in rules/LANGUAGE.md, with a recipe for most things that shops want.
 
 A PATH is a rule file or a folder of them. Names that end in .test.yaml are tests.`,
 	}
-	cmd.AddCommand(newRulesCheckCommand(a), newRulesLintCommand(a), newRulesTestCommand(a), newRulesCoverageCommand(a), newRulesFmtCommand(a),
+	cmd.AddCommand(newRulesCheckCommand(a), newRulesLintCommand(a), newRulesCodeCommand(a), newRulesTestCommand(a), newRulesCoverageCommand(a), newRulesFmtCommand(a),
 		newRulesExplainCommand(a), newRulesSimulateCommand(a), newRulesDiffCommand(a),
 		newRulesPublishCommand(a), newRulesRollbackCommand(a), newRulesHistoryCommand(a), newRulesAuditCommand(a),
 		newRulesSchemaCommand(a), newRulesSuggestCommand(a), newRulesValueCommand(a))

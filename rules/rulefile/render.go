@@ -115,7 +115,10 @@ type sarifRun struct {
 }
 
 type sarifRule struct {
-	ID string `json:"id"`
+	ID    string    `json:"id"`
+	Short sarifText `json:"shortDescription"`
+	Full  sarifText `json:"fullDescription"`
+	Help  string    `json:"helpUri"`
 }
 
 type sarifText struct {
@@ -141,6 +144,19 @@ type sarifLocation struct {
 	} `json:"physicalLocation"`
 }
 
+// catalogueURI is where the codes are explained, in this program's sources.
+const catalogueURI = "https://github.com/sartorhq/sartor/blob/main/rules/ERRORS.md"
+
+func sarifRuleOf(code string) sarifRule {
+	out := sarifRule{ID: code, Help: catalogueURI}
+	for _, c := range rules.Catalogue() {
+		if c.Code == code {
+			out.Short, out.Full = sarifText{c.Title}, sarifText{c.Meaning}
+		}
+	}
+	return out
+}
+
 func sarifOf(problems []rules.Problem) sarif {
 	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}}
 	run.Tool.Driver.Name = "sartor rules check"
@@ -149,7 +165,7 @@ func sarifOf(problems []rules.Problem) sarif {
 	for _, p := range problems {
 		if !seen[p.Code] {
 			seen[p.Code] = true
-			run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{p.Code})
+			run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRuleOf(p.Code))
 		}
 		message := p.Message
 		if p.Hint != "" {
