@@ -7,7 +7,6 @@ import (
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/models/index"
-	"github.com/sartorhq/sartor/models/kernel"
 )
 
 // ItemEncoder is a model that has vectors for items that it was not trained on, made of what is known of
@@ -179,7 +178,7 @@ func (v *modelView) encodeRow(r *row) (vec, unit []float32) {
 		it = r.view.schema.Item(r.id, r.state, r.view.now)
 	}
 	vec, ok := v.encoder.EncodeItem(it)
-	if !ok || len(vec) != v.items.Dim || !kernel.Finite(vec) {
+	if !ok || len(vec) != v.items.Dim || index.Check(v.items.Dim, vec) != nil {
 		return nil, nil
 	}
 	taste := tasteOf(v.items, vec)

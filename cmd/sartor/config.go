@@ -150,13 +150,16 @@ type RulesConfig struct {
 
 // ModelsConfig is where models live.
 type ModelsConfig struct {
-	Dir  string        `koanf:"dir" doc:"registry folder, watched; empty = no model"`
-	Poll time.Duration `koanf:"poll" doc:"how often the registry is looked at"`
+	Dir   string        `koanf:"dir" doc:"registry folder, watched; empty = no model"`
+	Poll  time.Duration `koanf:"poll" doc:"how often the registry is looked at"`
+	Index string        `koanf:"index" doc:"over item vectors: auto (by size), exact, or ivf (approximate)"`
 }
 
-// DataConfig is the local folder of 'sartor dev'.
+// DataConfig is what is kept in local files.
 type DataConfig struct {
-	Dir string `koanf:"dir" doc:"data folder of 'sartor dev'"`
+	Dir           string `koanf:"dir" doc:"data folder of 'sartor dev'"`
+	CatalogueFile string `koanf:"catalogue_file" doc:"file of 'sartor serve' that keeps the catalogue for a start without Redis; empty = none"`
+	ExposuresFile string `koanf:"exposures_file" doc:"file of 'sartor serve' that keeps exposures while Kafka is away; empty = they are dropped"`
 }
 
 func defaultConfig() Config {
@@ -174,7 +177,7 @@ func defaultConfig() Config {
 		Archive: ArchiveConfig{Group: "sartor-archive", MaxEvents: 50_000, MaxAge: 15 * time.Minute},
 		Redis:   RedisConfig{Addrs: []string{}, Shards: 256, UserTTL: 180 * 24 * time.Hour, ReadTimeout: 25 * time.Millisecond},
 		Rules:   RulesConfig{Poll: time.Second, Params: map[string]map[string]any{}},
-		Models:  ModelsConfig{Poll: time.Second},
+		Models:  ModelsConfig{Poll: time.Second, Index: "auto"},
 		Data:    DataConfig{Dir: "sartor-data"},
 	}
 }

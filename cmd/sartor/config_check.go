@@ -50,6 +50,7 @@ func (c *Config) validate() configProblems {
 	c.validateRedis(bad, positive)
 	positive("rules.poll", int64(c.Rules.Poll))
 	positive("models.poll", int64(c.Models.Poll))
+	oneOf("models.index", c.Models.Index, "auto", "exact", "ivf")
 	if c.Data.Dir == "" {
 		bad("data.dir", "must name a folder")
 	}

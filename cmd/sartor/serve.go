@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/features/redisstore"
 	"github.com/sartorhq/sartor/models/registry"
 	"github.com/sartorhq/sartor/recommender"
@@ -142,14 +141,16 @@ type serving struct {
 
 func newServing(w *wiring, parts servingParts) *serving {
 	s := &serving{config: w.config, logger: w.logger, parts: parts}
-	rec := recommender.Options{Schema: w.schema, Budget: w.config.HTTP.Budget, UserTimeout: w.config.Redis.ReadTimeout, Logger: w.logger, Registerer: w.metrics}
+	rec := recommender.Options{Schema: w.schema, Budget: w.config.HTTP.Budget, UserTimeout: w.config.Redis.ReadTimeout,
+		Index: w.config.Models.Index, Logger: w.logger, Registerer: w.metrics}
 	if parts.store != nil {
 		rec.Users = parts.store
 	}
 	api := httpapi.Options{Version: buildVersion(), Gatherer: w.metrics, Registerer: w.metrics, Logger: w.logger,
 		ReadTimeout: w.config.HTTP.ReadTimeout, Keys: w.keys, Admin: parts.admin != nil, MaxReads: w.config.HTTP.MaxInFlight}
 	if parts.producer != nil {
-		s.decisions = decision.NewLog(parts.producer, decision.LogOptions{Logger: w.logger, Registerer: w.metrics})
+		s.decisions = decision.NewLog(parts.producer, decision.LogOptions{Spill: w.config.Data.ExposuresFile,
+			Logger: w.logger, Registerer: w.metrics})
 		rec.Decided = s.decisions.Record
 		api.Events = parts.producer
 	}
@@ -197,7 +198,7 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 	if s.parts.store != nil {
 		g.Go(func() error { s.keepCatalogue(ctx); return nil })
 	} else {
-		g.Go(func() error { return s.rec.Refresh(ctx, noItems{}) })
+		g.Go(func() error { s.loadCatalogue(); return s.rec.Refresh(ctx, noItems{}) })
 	}
 	if s.rules != nil {
 		g.Go(func() error { return s.watchRules(ctx) })
@@ -214,35 +215,6 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 	return g.Wait()
 }
 
-// keepCatalogue opens the store and then brings the catalogue view up to date again and again. Until
-// it is open, the recommender is told of each failure: it is ready to answer without a catalogue.
-func (s *serving) keepCatalogue(ctx context.Context) {
-	c := complainer{logger: s.logger, what: "the feature store cannot be reached: answers lack what it knows"}
-	opened := func() bool {
-		err := s.parts.store.Open(ctx)
-		if err != nil {
-			err = s.rec.Refresh(ctx, noItems{err})
-		}
-		c.note(ctx, err)
-		return err == nil
-	}
-	if !opened() && !every(ctx, reopenEvery, opened) {
-		return
-	}
-	every(ctx, refreshEvery, func() bool {
-		c.note(ctx, s.rec.Refresh(ctx, s.parts.store))
-		return false
-	})
-}
-
-// noItems is an item source that has nothing, because of err or because none is configured (nil).
-type noItems struct{ err error }
-
-// ChangedItems returns nothing but the reason.
-func (n noItems) ChangedItems(context.Context, []int64) ([]features.ItemState, []int64, error) {
-	return nil, nil, n.err
-}
-
 // watchRules loads the rules and then each set that goes live. A folder with errors is no reason to
 // stop: the store logs it, counts it and reports it at /v1/status.
 func (s *serving) watchRules(ctx context.Context) error {
@@ -250,39 +222,6 @@ func (s *serving) watchRules(ctx context.Context) error {
 		s.rec.SetRules(s.rules.Set())
 	}
 	return ignoreCanceled(ctx, s.rules.Watch(ctx, s.config.Rules.Poll, s.rec.SetRules))
-}
-
-// watchModels loads the registry's current model whenever it is another one.
-func (s *serving) watchModels(ctx context.Context) {
-	c := complainer{logger: s.logger, what: "the registry's current model cannot be loaded: the old one keeps serving"}
-	serves := ""
-	load := func() bool {
-		version, err := s.models.Current()
-		if version == serves || errors.Is(err, registry.ErrEmpty) {
-			return false
-		}
-		if err == nil {
-			err = s.swapModel(version)
-		}
-		if c.note(ctx, err); err == nil {
-			serves = version
-		}
-		return false
-	}
-	load()
-	every(ctx, s.config.Models.Poll, load)
-}
-
-func (s *serving) swapModel(version string) error {
-	m, err := s.models.Load(version)
-	if err != nil {
-		return fmt.Errorf("load model %s: %w", version, err)
-	}
-	if err := s.rec.SetModel(m); err != nil {
-		return fmt.Errorf("use model %s: %w", version, err)
-	}
-	s.logger.Info("model swapped in", "version", version, "kind", m.Meta().Kind, "items", m.Meta().Items)
-	return nil
 }
 
 func (s *serving) rulesStatus() httpapi.RulesStatus {

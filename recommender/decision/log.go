@@ -25,8 +25,15 @@ type LogOptions struct {
 	// events; 0 = 50 ms.
 	Batch  int
 	Linger time.Duration
-	// Timeout bounds one write; 0 = 5 s. What could not be written by then is dropped and counted.
+	// Timeout bounds one write; 0 = 5 s.
 	Timeout time.Duration
+	// Spill is a file that takes what could not be written, until it can be; "" = that is dropped and
+	// counted. It holds at most SpillBytes; 0 = 256 MiB.
+	Spill      string
+	SpillBytes int64
+	// Retry is how long after a failed write the next one is tried; 0 = 1 s. Meanwhile everything goes into
+	// the spill file.
+	Retry time.Duration
 	// Logger and Registerer are nil for discard.
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -43,7 +50,12 @@ type Log struct {
 	logger *slog.Logger
 
 	written prometheus.Counter
+	spilled prometheus.Counter
 	dropped *prometheus.CounterVec
+
+	// What follows is Run's.
+	spill spill
+	down  time.Time // writes are not tried before
 }
 
 // The reasons for which a decision is dropped.
@@ -52,6 +64,7 @@ const (
 	dropWrite   = "write_failed"
 	dropSubject = "no_subject" // nobody or nothing to attribute to
 	dropClosed  = "closed"
+	dropSpill   = "spill_full" // or a line of the spill file that cannot be read
 )
 
 // NewLog returns a log that writes to w once Run is called.
@@ -68,6 +81,12 @@ func NewLog(w EventWriter, opts LogOptions) *Log {
 	if opts.Timeout <= 0 {
 		opts.Timeout = 5 * time.Second
 	}
+	if opts.SpillBytes <= 0 {
+		opts.SpillBytes = 256 << 20
+	}
+	if opts.Retry <= 0 {
+		opts.Retry = time.Second
+	}
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -76,8 +95,11 @@ func NewLog(w EventWriter, opts LogOptions) *Log {
 		opts: opts, writer: w, logger: opts.Logger,
 		queue:  make(chan *Decision, opts.Buffer),
 		closed: make(chan struct{}),
+		spill:  spill{path: opts.Spill, max: opts.SpillBytes},
 		written: f.NewCounter(prometheus.CounterOpts{
 			Name: "sartor_exposures_written_total", Help: "Exposure events written."}),
+		spilled: f.NewCounter(prometheus.CounterOpts{
+			Name: "sartor_exposures_spilled_total", Help: "Exposure events that were put aside in a file, to be written later."}),
 		dropped: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "sartor_exposures_dropped_total", Help: "Decisions that left no exposure event, by reason."}, []string{"reason"}),
 	}
@@ -106,8 +128,17 @@ func (l *Log) Record(d *Decision) {
 func (l *Log) Close() { l.once.Do(func() { close(l.closed) }) }
 
 // Run writes until Close is called or ctx is done. After Close it drains the buffer first; after ctx
-// is done it drops what waits. It returns nil: a write that fails costs exposures, not the service.
+// is done it drops what waits in memory. With a spill file it first takes up what an earlier process left
+// there. It returns nil: a write that fails costs exposures, not the service.
 func (l *Log) Run(ctx context.Context) error {
+	if err := l.spill.open(); err != nil {
+		l.logger.Error("exposures will be dropped while Kafka is away", "error", err)
+	}
+	defer func() {
+		if err := l.spill.close(); err != nil {
+			l.logger.Error("exposures that wait may be lost", "error", err)
+		}
+	}()
 	batch := make([]streams.Event, 0, l.opts.Batch)
 	timer := time.NewTimer(l.opts.Linger)
 	defer timer.Stop()
@@ -121,6 +152,7 @@ func (l *Log) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 			batch = l.flush(ctx, batch)
+			l.takeUp(ctx)
 			timer.Reset(l.opts.Linger)
 		case d := <-l.queue:
 			if batch = l.add(batch, d); len(batch) >= l.opts.Batch {
@@ -160,16 +192,62 @@ func (l *Log) flush(ctx context.Context, batch []streams.Event) []streams.Event 
 	if len(batch) == 0 {
 		return batch
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.opts.Timeout)
-	defer cancel()
-	if err := l.writer.Write(ctx, batch...); err != nil {
-		l.drop(dropWrite, len(batch))
-		l.logger.Warn("exposures were dropped", "events", len(batch), "error", err)
-	} else {
-		l.written.Add(float64(len(batch)))
+	if !l.write(ctx, batch) {
+		l.putAside(batch)
 	}
 	clear(batch)
 	return batch[:0]
+}
+
+// write tells whether the events are safe. After a failure it does not try for a while: a write to a broker
+// that is away takes its whole time.
+func (l *Log) write(ctx context.Context, events []streams.Event) bool {
+	if l.spill.file != nil && time.Now().Before(l.down) {
+		return false
+	}
+	timed, cancel := context.WithTimeout(ctx, l.opts.Timeout)
+	defer cancel()
+	if err := l.writer.Write(timed, events...); err != nil {
+		l.down = time.Now().Add(l.opts.Retry)
+		l.logger.Warn("exposures could not be written", "events", len(events), "kept", l.spill.file != nil, "error", err)
+		return false
+	}
+	l.written.Add(float64(len(events)))
+	return true
+}
+
+// putAside keeps events for later, as many as there is room for.
+func (l *Log) putAside(events []streams.Event) {
+	if l.spill.file == nil {
+		l.drop(dropWrite, len(events))
+		return
+	}
+	taken, err := l.spill.put(events)
+	if err != nil {
+		l.logger.Error("exposures were dropped", "error", err)
+	}
+	l.spilled.Add(float64(taken))
+	l.drop(dropSpill, len(events)-taken)
+}
+
+// takeUp writes some of what was put aside: a batch for each batch of time, so that new ones do not wait.
+func (l *Log) takeUp(ctx context.Context) {
+	if !l.spill.waiting() || time.Now().Before(l.down) {
+		return
+	}
+	events, skipped, bytes, err := l.spill.next(l.opts.Batch)
+	if err != nil {
+		l.logger.Error("kept exposures cannot be read", "error", err)
+		l.down = time.Now().Add(l.opts.Retry)
+		return
+	}
+	if len(events) > 0 && !l.write(ctx, events) {
+		return
+	}
+	l.drop(dropSpill, skipped)
+	if err := l.spill.written(bytes); err != nil {
+		l.logger.Error("exposures may be written twice", "error", err)
+	}
 }
 
 func (l *Log) drop(reason string, n int) {
