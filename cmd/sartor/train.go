@@ -56,7 +56,7 @@ const testHalf = "test-half"
 type trainFlags struct {
 	from, test, split    string
 	archive              string
-	history              string
+	history, tensorboard string
 	lambda, kappa        string
 	weights              []string
 	halfLife, popularity time.Duration
@@ -98,6 +98,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.BoolVar(&f.options.Whole, "whole-history", false, "judge with whole histories, not the part that is served: for published figures")
 	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "lae, encoder: `file` that keeps the state after every epoch of the published training, to go on after a crash")
 	flags.StringVar(&f.history, "history", "", "`file` to which every epoch and evaluation is appended as a line of JSON")
+	flags.StringVar(&f.tensorboard, "tensorboard", "", "`folder` for the same as curves of TensorBoard")
 	flags.BoolVar(&f.options.Compare, "compare", false, "judge all kinds of model in one table, each with constants chosen on older data, and publish nothing")
 	flags.BoolVar(&f.evalOnly, "eval-only", false, "judge, and publish nothing")
 	flags.IntVar(&f.t.Dim, "dim", 64, "factors: a multiple of 8")
@@ -133,7 +134,7 @@ func (a *app) train(cmd *cobra.Command, f trainFlags) error {
 	if err != nil {
 		return err
 	}
-	if o.History, err = openHistory(f.history); err != nil {
+	if o.History, err = openHistory(f.history, f.tensorboard); err != nil {
 		return err
 	}
 	_, err = trainModel(cmd.Context(), o)

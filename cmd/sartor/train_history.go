@@ -10,12 +10,14 @@ import (
 	"github.com/sartorhq/sartor/models/train"
 )
 
-// history is the file history.jsonl of a run: a line for every epoch and every evaluation, for the
-// console and for people with jq. A nil history writes nothing.
+// history tells what happens in a run, a line for every step, epoch and evaluation: in the file
+// history.jsonl, for the console and for people with jq, and in TensorBoard's form. A nil history tells
+// nothing.
 type history struct {
-	file *os.File
-	enc  *json.Encoder
-	err  error // the first
+	file  *os.File // nil = none
+	enc   *json.Encoder
+	board *tensorboard
+	err   error // the first
 }
 
 // line is one line. Which fields are set depends on what it tells.
@@ -35,17 +37,24 @@ type line struct {
 	Metrics   map[string]float64 `json:"metrics,omitempty"`
 }
 
-// openHistory appends to the file, so that the runs of a model stand one after another; an empty path
-// gives nil.
-func openHistory(path string) (*history, error) {
-	if path == "" {
+// openHistory appends to the file, so that the runs of a model stand one after another, and begins an
+// event file in the folder of TensorBoard; both empty give nil.
+func openHistory(path, board string) (h *history, err error) {
+	if path == "" && board == "" {
 		return nil, nil
 	}
-	file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
-	if err != nil {
+	h = &history{}
+	if h.board, err = openTensorboard(board, time.Now()); err != nil {
 		return nil, err
 	}
-	return &history{file: file, enc: json.NewEncoder(file)}, nil
+	if path == "" {
+		return h, nil
+	}
+	if h.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644); err != nil {
+		return nil, errors.Join(err, h.board.close())
+	}
+	h.enc = json.NewEncoder(h.file)
+	return h, nil
 }
 
 func (h *history) add(l line) {
@@ -53,7 +62,10 @@ func (h *history) add(l line) {
 		return
 	}
 	l.At = time.Now().UTC()
-	h.err = errors.Join(h.err, h.enc.Encode(l))
+	h.board.scalars(l)
+	if h.enc != nil {
+		h.err = errors.Join(h.err, h.enc.Encode(l))
+	}
 }
 
 func (h *history) epoch(what, model string, p train.Progress) {
@@ -70,5 +82,9 @@ func (h *history) close() error {
 	if h == nil {
 		return nil
 	}
-	return errors.Join(h.err, h.file.Close())
+	err := errors.Join(h.err, h.board.close())
+	if h.file != nil {
+		err = errors.Join(err, h.file.Close())
+	}
+	return err
 }
