@@ -22,7 +22,7 @@ const maxHeader = 8 << 20
 const maxTensors = 4096
 
 // dtypeSize lists the element types that are understood, with their size in bytes.
-var dtypeSize = map[string]int{"U8": 1, "I64": 8, "F32": 4}
+var dtypeSize = map[string]int{"U8": 1, "I64": 8, "F32": 4, "F16": 2, "BF16": 2, "F64": 8, "I32": 4}
 
 // tensor is a named array of little-endian elements.
 type tensor struct {
@@ -188,7 +188,7 @@ func readHeader(text []byte) (map[string]tensorHeader, error) {
 func (h tensorHeader) check(data int64) error {
 	size, ok := dtypeSize[h.DType]
 	if !ok {
-		return fmt.Errorf("type %q is not understood: use F32, I64 or U8", h.DType)
+		return fmt.Errorf("type %q is not understood: use F32, F16, BF16, F64, I64, I32 or U8", h.DType)
 	}
 	if h.Offsets[0] < 0 || h.Offsets[1] < h.Offsets[0] || h.Offsets[1] > data {
 		return fmt.Errorf("bytes %d to %d lie outside the %d bytes of data", h.Offsets[0], h.Offsets[1], data)

@@ -206,6 +206,11 @@ func decode(meta Meta, file []byte) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	return decodeSet(meta, set)
+}
+
+// decodeSet builds the model of meta.Kind from tensors.
+func decodeSet(meta Meta, set tensorSet) (Model, error) {
 	switch meta.Kind {
 	case KindALS:
 		return decodeALS(meta, set)

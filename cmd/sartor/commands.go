@@ -13,6 +13,7 @@ func commands(a *app) []*cobra.Command {
 		newTrainCommand(a),
 		newDataCommand(a),
 		newEvaluateCommand(a),
+		newModelsCommand(a),
 		newReplayCommand(a),
 		newFeaturesCommand(a),
 		newEraseCommand(a),

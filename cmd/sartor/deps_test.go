@@ -36,6 +36,7 @@ var packageTable = map[string][]string{
 	"models/tune":     {"models", "models/train", "models/eval"},
 	"models/compress": {"models", "models/train", "models/eval"},
 	"models/registry": {"models"},
+	"models/foreign":  {"models"},
 
 	"rules":           {"features"},
 	"rules/rulefile":  {"rules"},

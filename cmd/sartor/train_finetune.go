@@ -51,6 +51,8 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.BoolVar(&f.evalOnly, "eval-only", false, "judge, and publish nothing")
 	flags.IntVar(&f.t.Dim, "dim", 64, "factors of the models of the evaluation, without --from")
 	flags.IntVar(&f.t.Epochs, "epochs", 0, "epochs of pretraining in the evaluation; 0 = 40")
+	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "`file` that keeps the state after every epoch of the published tuning, to go on after a crash")
+	flags.BoolVar(&f.options.Features, "features", false, "pretrain in the evaluation on the items' documents, too")
 	flags.Uint64Var(&f.t.Seed, "seed", 1, "seed of the random start")
 	return cmd
 }
@@ -73,6 +75,9 @@ func (a *app) finetune(cmd *cobra.Command, f trainFlags, path, from string, shar
 	f.halfLife, f.popularity = models.DefaultSignal().HalfLife, train.Options{}.PopularityHalfLife
 	f.evalOnly = f.evalOnly || from == ""
 	t := &tuner{spec: spec, from: from, shares: shares}
+	if spec.Exposures > 0 {
+		t.exposures = train.NewExposures()
+	}
 	return a.runTuner(cmd, f, t)
 }
 
@@ -86,8 +91,9 @@ func (a *app) runTuner(cmd *cobra.Command, f trainFlags, t *tuner) error {
 	t.items = &catalog{spec: t.spec, ids: map[string]bool{}}
 	read := o.Read
 	o.Read = func(ctx context.Context, add func(*streams.Event)) error {
-		return read(ctx, func(e *streams.Event) { t.items.add(e); add(e) })
+		return read(ctx, func(e *streams.Event) { t.items.add(e); t.show(e); add(e) })
 	}
+	o.KeepSeen = o.KeepSeen || t.spec.Again
 	if t.from != "" {
 		m, err := registry.New(a.config.Models.Dir).Load(t.from)
 		if err != nil {
@@ -122,12 +128,27 @@ type tuner struct {
 	shares []float64
 	items  *catalog
 	base   *models.LAE // nil without --from
+	// exposures are what users were shown in the scenario; nil when they do not count.
+	exposures *train.Exposures
+	// chosen is what did best on the validation window with all the data; nil when nothing could be judged.
+	chosen *constants
 }
 
-// publish tunes the base on everything.
+// publish tunes the base on everything, with the constants that did best on the validation window.
 func (t *tuner) publish(ctx context.Context, metrics map[string]float64) error {
 	o := t.spec.tune(t.o.Train, t.items.wants())
-	o.LAE.From = t.base
+	o.LAE.From, o.LAE.Exposures = t.base, t.exposures
+	if c := t.chosen; c != nil {
+		if o.LAE.Stop = c.epochs; c.epochs == 0 {
+			t.say("No epoch of tuning did better than none on the validation window: only the constants are the scenario's.\n")
+			o.LAE.Stop, o.LAE.Rate, o.Epochs = 1, 1e-12, 1
+		}
+		o.Kappa, o.Signal = c.kappa, c.signal
+	}
+	done, err := t.keepTuning(&o)
+	if err != nil {
+		return err
+	}
 	tuned, report, err := train.LAE(ctx, t.log, o)
 	if err != nil {
 		return err
@@ -137,58 +158,20 @@ func (t *tuner) publish(ctx context.Context, metrics map[string]float64) error {
 		return err
 	}
 	t.say("Published %s for scenario %s, tuned from %s: %s.\n", meta.Version, t.spec.Scenario, t.from, report)
-	return nil
+	return done()
 }
 
-// judge compares no tuning, tuning and training from scratch on the scenario's own objective.
-func (t *tuner) judge(ctx context.Context) (map[string]float64, error) {
-	wants := t.items.wants()
-	t.o.Only = wants
-	if len(t.spec.Objective) > 0 {
-		t.o.Objective = t.spec.Objective
+// keepTuning attaches the checkpoint file to the options of the tuning that is to be published.
+func (t *tuner) keepTuning(o *train.Options) (done func() error, err error) {
+	if t.o.Checkpoint == "" {
+		return func() error { return nil }, nil
 	}
-	h := t.testCut()
-	if users, _ := h.testUsers(); len(users) == 0 {
-		return nil, fmt.Errorf("no user has both a history and held-out events of the objective: %w", errNothingToJudge)
+	c := newCheckpoint(t.o.Checkpoint, models.KindLAE, t.log, *o)
+	resumed, err := c.attach(models.KindLAE, o)
+	if resumed > 0 {
+		t.say("Going on after epoch %d of %s.\n", resumed, t.o.Checkpoint)
 	}
-	if _, err := t.choose(ctx, h.before); err != nil {
-		return nil, err
-	}
-	popularity, err := train.Popularity(h.before, t.o.Train)
-	if err != nil {
-		return nil, err
-	}
-	pretrained, report, err := train.LAE(ctx, h.before, t.o.Train)
-	if err != nil {
-		return nil, fmt.Errorf("pretrain: %w", err)
-	}
-	list, names, reports := []models.Model{popularity, pretrained}, []string{"popularity", "pretrained"}, []train.Report{{}, report}
-	for _, share := range t.shares {
-		part := someUsers(h.before, share)
-		for _, how := range []string{"tuned", "from scratch"} {
-			o := t.spec.tune(t.o.Train, wants)
-			o.LAE.From, o.LAE.KeepCounts = pretrained, true
-			if how != "tuned" {
-				o.LAE.From, o.LAE.FreezeIn, o.LAE.FreezeOut = nil, false, false
-				o.Epochs, o.LAE.Rate = t.o.Train.Epochs, t.o.Train.LAE.Rate
-			}
-			m, report, err := train.LAE(ctx, part, o)
-			if errors.Is(err, train.ErrTooLittle) {
-				t.say("%s on %g %% of the users: %v.\n", how, 100*share, err)
-				continue
-			}
-			if err != nil {
-				return nil, fmt.Errorf("%s on %g %% of the users: %w", how, 100*share, err)
-			}
-			list, names, reports = append(list, m), append(names, fmt.Sprintf("%s, %g %%", how, 100*share)), append(reports, report)
-		}
-	}
-	j, err := h.judge(ctx, t.o.K, list...)
-	if err != nil {
-		return nil, err
-	}
-	t.tuningTable(h, j, names, reports)
-	return tunedMetrics(j, names), nil
+	return c.done, err
 }
 
 // someUsers returns the log of a share of the users, the same ones in every run; larger shares hold
@@ -206,24 +189,24 @@ func someUsers(l *train.Log, share float64) *train.Log {
 }
 
 // tuningTable prints the comparison; differences are to the pretrained model without tuning.
-func (t *tuner) tuningTable(h *holdout, j *judged, names []string, reports []train.Report) {
+func (t *tuner) tuningTable(h *holdout, j *judged, names []string, seconds []float64) {
 	t.say("\nScenario %s: %s\n", t.spec.Scenario, t.splitText(h))
 	t.say("Judged: %s users on the scenario's objective%s.\n\n", thousands(int64(j.users)), t.seenText())
 	w := tabwriter.NewWriter(t.o.Out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "\tRecall@%d\tNDCG@%d\tNDCG@%d - pretrained\tseconds\n", j.k, j.k, j.k)
+	fmt.Fprintf(w, "\tRecall@%d\tNDCG@%d\tNDCG@%d - pretrained\tprocessor s\n", j.k, j.k, j.k)
 	for m, name := range names {
 		difference := ""
 		if m > 1 {
 			difference = eval.Paired(j.values(m, ndcgOf), j.values(1, ndcgOf), 1).String()
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f\n", name, eval.Bootstrap(j.values(m, recallOf), 1), eval.Bootstrap(j.values(m, ndcgOf), 1),
-			difference, reports[m].Elapsed.Seconds())
+			difference, seconds[m])
 	}
 	_ = w.Flush() // as other writes to people: an error cannot be told
-	if n := len(names); n >= 4 {
-		t.say("%s minus %s: NDCG@%d %s.\n", names[n-2], names[n-1], j.k, eval.Paired(j.values(n-2, ndcgOf), j.values(n-1, ndcgOf), 1))
+	for m := 2; m+1 < len(names); m += 2 {
+		t.say("%s minus %s: NDCG@%d %s.\n", names[m], names[m+1], j.k, eval.Paired(j.values(m, ndcgOf), j.values(m+1, ndcgOf), 1))
 	}
-	t.say("95 %% intervals by bootstrap over users; differences are paired by user.\n")
+	t.say("95 %% intervals by bootstrap over users; differences are paired by user. Seconds are of all goroutines.\n")
 }
 
 // tunedMetrics is what the manifest of a tuned model keeps: its own figures, from the tuning with most

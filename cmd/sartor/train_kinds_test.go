@@ -222,7 +222,7 @@ func TestFinetuneJudgesAndPublishesForTheScenario(t *testing.T) {
 
 func TestScenarioFileProblems(t *testing.T) {
 	for text, want := range map[string]string{
-		"scenario: home\nrates: 1\n":                 "field rates not found",
+		"scenario: home\nspeed: 1\n":                 "field speed not found",
 		"epochs: 3\n":                                "the name is missing",
 		"scenario: x\nobjective: {item-upsert: 1}\n": "item-upsert is not a type",
 		"scenario: x\nobjective: {order: -1}\n":      "order is -1",

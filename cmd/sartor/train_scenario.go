@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
@@ -27,18 +28,36 @@ type scenarioSpec struct {
 		Attribute string   `yaml:"attribute"`
 		Any       []string `yaml:"any"`
 	} `yaml:"items"`
-	Freeze []string      `yaml:"freeze"` // groups that stay as pretrained: items.in, items.out
-	Rate   float64       `yaml:"rate"`   // learning rate
-	Epochs int           `yaml:"epochs"`
-	Keep   float64       `yaml:"keep"`      // share of a user's items that is shown
-	Fade   time.Duration `yaml:"half_life"` // age at which evidence of taste counts half; 0 = as pretrained
+	Freeze []string `yaml:"freeze"` // groups that stay as pretrained: items.in, items.out, tower
+	// Rates are parts of the learning rate by group, such as items.in: 0.1; 1 where absent.
+	Rates  map[string]float64 `yaml:"rates"`
+	Rate   float64            `yaml:"rate"` // learning rate
+	Epochs int                `yaml:"epochs"`
+	Keep   float64            `yaml:"keep"`      // share of a user's items that is shown
+	Fade   time.Duration      `yaml:"half_life"` // age at which evidence of taste counts half; 0 = as pretrained
+	// Order is the share of examples that show what came before and foresee the next Ahead items.
+	Order float64 `yaml:"order"`
+	Ahead int     `yaml:"ahead"`
+	// Again makes what a user had before a target like any other, where people buy again, and ranks it.
+	Again bool `yaml:"again"`
+	// Exposures is how often an item counts as a negative that the user was shown in this scenario and left;
+	// 0 = exposures do not count.
+	Exposures float64 `yaml:"exposures"`
+	// Tune chooses half-life and weights of event types on the scenario's validation window.
+	Tune bool `yaml:"tune_signal"`
+	// Patience ends tuning after so many epochs without a better validation figure.
+	Patience int `yaml:"patience"`
 }
 
 // The groups of weights that can be frozen.
 const (
-	groupIn  = "items.in"
-	groupOut = "items.out"
+	groupIn    = "items.in"
+	groupOut   = "items.out"
+	groupTower = "tower"
 )
+
+// groups lists the groups.
+func groups() []string { return []string{groupIn, groupOut, groupTower} }
 
 // readScenario reads and checks a scenario file.
 func readScenario(path string) (scenarioSpec, error) {
@@ -46,7 +65,7 @@ func readScenario(path string) (scenarioSpec, error) {
 	if err != nil {
 		return scenarioSpec{}, fmt.Errorf("read scenario: %w", err)
 	}
-	s := scenarioSpec{Rate: 0.001, Epochs: 10, Keep: 0.5}
+	s := scenarioSpec{Rate: 0.001, Epochs: 10, Keep: 0.5, Patience: 4}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
@@ -82,9 +101,23 @@ func (s scenarioSpec) check() error {
 		problems = append(problems, errors.New("items: need attribute and any, or neither"))
 	}
 	for _, g := range s.Freeze {
-		if g != groupIn && g != groupOut {
-			problems = append(problems, fmt.Errorf("freeze: %s is not a group, it can be %s or %s", g, groupIn, groupOut))
+		if !slices.Contains(groups(), g) {
+			problems = append(problems, fmt.Errorf("freeze: %s is not a group, it can be %s", g, strings.Join(groups(), ", ")))
 		}
+	}
+	for _, g := range sortedKeys(s.Rates) {
+		if !slices.Contains(groups(), g) || !(s.Rates[g] > 0 && s.Rates[g] <= 100) {
+			problems = append(problems, fmt.Errorf("rates: %s: %v, need one of %s with a part above 0, at most 100", g, s.Rates[g], strings.Join(groups(), ", ")))
+		}
+	}
+	if !(s.Order >= 0 && s.Order <= 1) || s.Ahead < 0 || s.Patience < 0 {
+		problems = append(problems, fmt.Errorf("order: %v, ahead: %d, patience: %d: need 0 to 1, and numbers that are not negative", s.Order, s.Ahead, s.Patience))
+	}
+	if s.Exposures != 0 && !(s.Exposures >= 1 && s.Exposures <= 1000) {
+		problems = append(problems, fmt.Errorf("exposures: %v, need 1 to 1000, or 0", s.Exposures))
+	}
+	if s.Again && s.Order == 0 {
+		problems = append(problems, errors.New("again: needs order above 0: only ordered examples can foresee what was had before"))
 	}
 	if s.Fade < 0 || s.Fade%time.Second != 0 {
 		problems = append(problems, fmt.Errorf("half_life: %v, need a whole number of seconds, or 0", s.Fade))
@@ -148,5 +181,9 @@ func (s scenarioSpec) tune(o train.Options, wants func(string) bool) train.Optio
 		o.Signal.HalfLife = s.Fade
 	}
 	o.LAE.FreezeIn, o.LAE.FreezeOut = slices.Contains(s.Freeze, groupIn), slices.Contains(s.Freeze, groupOut)
+	o.LAE.Tower.Freeze = slices.Contains(s.Freeze, groupTower)
+	o.LAE.RateIn, o.LAE.RateOut, o.LAE.RateTower = s.Rates[groupIn], s.Rates[groupOut], s.Rates[groupTower]
+	o.LAE.Order, o.LAE.Ahead, o.LAE.Again = s.Order, s.Ahead, s.Again
+	o.LAE.ExposureWeight = s.Exposures
 	return o
 }

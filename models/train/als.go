@@ -78,6 +78,7 @@ type Report struct {
 	Events              int64 // interactions that carried weight
 	Epochs              int   // that ran
 	Stopped             bool  // the budget ended training before the last epoch
+	Best                int   // the epoch whose model is returned; the last one that ran, unless a judge preferred another
 	BestEpoch           int   // whose weights were kept, where epochs are judged
 	Loss                []float64
 	Elapsed             time.Duration

@@ -48,6 +48,8 @@ type LAEOptions struct {
 	KeepCounts bool
 	// FreezeIn and FreezeOut leave a table as it was.
 	FreezeIn, FreezeOut bool
+	// Stop ends training after so many epochs, with the learning rates of Epochs; 0 = Epochs.
+	Stop int
 	// Judge measures the model after every JudgeEvery epochs, and after the last; the best is kept. A
 	// Patience above 0 ends training after so many measurements without a better one.
 	Judge      func(*models.LAE) (float64, error)
@@ -173,12 +175,18 @@ func (r *laeRun) epochs(ctx context.Context) error {
 		r.a.state.Epoch++
 		done := r.a.state.Epoch
 		r.report.Epochs, r.report.Loss = done, append(r.report.Loss, loss)
+		if r.bestTable == nil {
+			r.report.Best = done
+		}
 		r.report.Elapsed = r.o.Now().Sub(r.start)
 		each := r.o.Now().Sub(r.began) / time.Duration(done-first)
 		if done == first+1 {
 			r.shorten(each)
 		}
 		left := r.a.state.Epochs - done
+		if r.o.LAE.Stop > 0 {
+			left = max(min(left, r.o.LAE.Stop-done), 0)
+		}
 		r.o.Progress(Progress{Epoch: done, Epochs: r.a.state.Epochs, Loss: loss, Elapsed: r.report.Elapsed, Rate: r.a.rate(),
 			PerSecond: float64(len(r.a.users)) / max(each.Seconds(), 1e-9), Left: each * time.Duration(left)})
 		if r.o.LAE.Checkpoint != nil {
@@ -186,7 +194,7 @@ func (r *laeRun) epochs(ctx context.Context) error {
 				return fmt.Errorf("keep epoch %d: %w", done, err)
 			}
 		}
-		if stop, err := r.judge(done, left == 0); err != nil || stop {
+		if stop, err := r.judge(done, left == 0); err != nil || stop || left == 0 {
 			return err
 		}
 	}
@@ -220,7 +228,7 @@ func (r *laeRun) judge(epoch int, last bool) (stop bool, err error) {
 		return false, fmt.Errorf("judge epoch %d: %w", epoch, err)
 	}
 	if value > r.best {
-		r.best, r.bestTable, r.worse = value, &table, 0
+		r.best, r.bestTable, r.worse, r.report.Best = value, &table, 0, epoch
 		return false, nil
 	}
 	r.worse++

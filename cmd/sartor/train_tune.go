@@ -1,0 +1,228 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/models/eval"
+	"github.com/sartorhq/sartor/models/train"
+	"github.com/sartorhq/sartor/streams"
+)
+
+// constants are what is chosen for one way to a model, on the scenario's validation window.
+type constants struct {
+	epochs int // 0 = not to train at all did best
+	kappa  float64
+	signal models.Signal
+	ndcg   float64
+}
+
+// window is the newest part of the training data, on which constants are chosen, with a model that was
+// pretrained on the older part.
+type window struct {
+	h          *holdout
+	popularity models.Model
+	base       *models.LAE // without popularity term
+	pretrained constants
+}
+
+// way is one way to a model of the scenario.
+type way struct {
+	name  string
+	share float64 // of the users
+	tuned bool    // from the pretrained model, else from scratch
+}
+
+// show keeps the exposures of the scenario.
+func (t *tuner) show(e *streams.Event) {
+	if t.exposures != nil && e.Type == streams.Exposure && cmp.Or(e.Scenario, t.spec.Scenario) == t.spec.Scenario {
+		t.exposures.Add(e)
+	}
+}
+
+// judge compares no tuning, tuning and training from scratch on the scenario's own objective. Every way
+// gets its number of epochs, its popularity weight and, if asked for, its signal from the validation window.
+func (t *tuner) judge(ctx context.Context) (map[string]float64, error) {
+	t.o.Only = t.items.wants()
+	if len(t.spec.Objective) > 0 {
+		t.o.Objective = t.spec.Objective
+	}
+	h := t.testCut()
+	if users, _ := h.testUsers(); len(users) == 0 {
+		return nil, fmt.Errorf("no user has both a history and held-out events of the objective: %w", errNothingToJudge)
+	}
+	popularity, err := train.Popularity(h.before, t.o.Train)
+	if err != nil {
+		return nil, err
+	}
+	w, err := t.open(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	o := t.o.Train
+	o.Kappa, o.LAE.Tower.Catalog = w.pretrained.kappa, t.catalog
+	began := processCPU()
+	pretrained, _, err := train.LAE(ctx, h.before, o)
+	if err != nil {
+		return nil, fmt.Errorf("pretrain: %w", err)
+	}
+	list, names, seconds := []models.Model{popularity, pretrained}, []string{"popularity", "pretrained"}, []float64{0, (processCPU() - began).Seconds()}
+	for _, share := range t.shares {
+		for _, way := range []way{{fmt.Sprintf("tuned, %g %%", 100*share), share, true}, {fmt.Sprintf("from scratch, %g %%", 100*share), share, false}} {
+			m, s, err := t.walk(ctx, w, h, pretrained, way)
+			if errors.Is(err, train.ErrTooLittle) {
+				t.say("%s: %v.\n", way.name, err)
+				m, err = popularity, nil
+			}
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", way.name, err)
+			}
+			list, names, seconds = append(list, m), append(names, way.name), append(seconds, s)
+		}
+	}
+	j, err := h.judge(ctx, t.o.K, list...)
+	if err != nil {
+		return nil, err
+	}
+	t.tuningTable(h, j, names, seconds)
+	return tunedMetrics(j, names), nil
+}
+
+// open pretrains on the part before the validation window and chooses the constants of no tuning.
+func (t *tuner) open(ctx context.Context, h *holdout) (*window, error) {
+	w := &window{h: t.cut(h.before)}
+	w.h.limit = maxChoosers
+	var err error
+	if w.popularity, err = train.Popularity(w.h.before, t.o.Train); err != nil {
+		return nil, err
+	}
+	o := t.o.Train
+	o.Kappa, o.LAE.Tower.Catalog = 0, t.catalog
+	if w.base, _, err = train.LAE(ctx, w.h.before, o); err != nil {
+		return nil, fmt.Errorf("pretrain for the validation window: %w", err)
+	}
+	w.pretrained = constants{signal: t.o.Train.Signal, kappa: t.o.Train.Kappa}
+	if t.o.FixedKappa {
+		return w, nil
+	}
+	w.pretrained, err = t.weigh(ctx, w, w.base, w.pretrained, false)
+	t.say("Without tuning: popularity weight %g, NDCG@%d %.4f on the validation window.\n", w.pretrained.kappa, t.o.K, w.pretrained.ndcg)
+	return w, err
+}
+
+// weigh chooses the popularity weight of a model and, with signal, half-life and weights of event types.
+func (t *tuner) weigh(ctx context.Context, w *window, m models.Model, c constants, signal bool) (constants, error) {
+	if users, _ := w.h.testUsers(); len(users) == 0 {
+		return c, nil
+	}
+	candidates := []models.Model{w.popularity}
+	kappas := modelKinds()[models.KindLAE].kappas
+	for _, kappa := range kappas {
+		x, err := models.WithKappa(m, kappa)
+		if err != nil {
+			return c, err
+		}
+		candidates = append(candidates, x)
+	}
+	j, err := w.h.judge(ctx, t.o.K, candidates...)
+	if err != nil {
+		return c, err
+	}
+	c.ndcg = -1
+	for i, kappa := range kappas {
+		if ndcg := eval.Mean(j.measures[i+1]).NDCG; ndcg > c.ndcg {
+			c.ndcg, c.kappa, m = ndcg, kappa, candidates[i+1]
+		}
+	}
+	if signal {
+		c.signal, c.ndcg, err = t.tuneSignal(ctx, w.h, w.popularity, m, c.signal, c.ndcg)
+	}
+	return c, err
+}
+
+// walk goes one way: the constants on the validation window, then training on all of the part before the
+// cut. It returns the processor seconds of the latter.
+func (t *tuner) walk(ctx context.Context, w *window, h *holdout, pretrained *models.LAE, way way) (models.Model, float64, error) {
+	c, err := t.validate(ctx, w, way)
+	if err != nil {
+		return nil, 0, err
+	}
+	if way.tuned && way.share == 1 {
+		t.chosen = &c
+	}
+	t.say("%s: %d epochs, popularity weight %g, half-life %v, NDCG@%d %.4f on the validation window.\n", way.name, c.epochs, c.kappa, c.signal.HalfLife, t.o.K, c.ndcg)
+	began := processCPU()
+	var m models.Model = pretrained
+	if c.epochs > 0 {
+		o := t.options(way, pretrained)
+		o.LAE.Stop = c.epochs
+		if m, _, err = train.LAE(ctx, someUsers(h.before, way.share), o); err != nil {
+			return nil, 0, err
+		}
+	}
+	seconds := (processCPU() - began).Seconds()
+	if m, err = models.WithKappa(m, c.kappa); err != nil {
+		return nil, 0, err
+	}
+	m, err = models.WithSignal(m, c.signal)
+	return m, seconds, err
+}
+
+// options are those of training on the way.
+func (t *tuner) options(way way, from *models.LAE) train.Options {
+	o := t.spec.tune(t.o.Train, t.items.wants())
+	o.LAE.Exposures = t.exposures
+	o.LAE.From, o.LAE.KeepCounts = from, true
+	if !way.tuned {
+		o.LAE.From, o.LAE.FreezeIn, o.LAE.FreezeOut, o.LAE.Tower.Freeze = nil, false, false, false
+		o.LAE.RateIn, o.LAE.RateOut, o.LAE.RateTower = 1, 1, 1
+		o.Epochs, o.LAE.Rate, o.LAE.Tower.Catalog = t.o.Train.Epochs, t.o.Train.LAE.Rate, t.catalog
+	}
+	return o
+}
+
+// validate trains on the part before the validation window, ends when it gets no better there, and chooses
+// the constants of the best epoch.
+func (t *tuner) validate(ctx context.Context, w *window, way way) (constants, error) {
+	c := w.pretrained
+	o := t.options(way, w.base)
+	c.epochs = max(o.Epochs, 1)
+	if users, _ := w.h.testUsers(); len(users) == 0 {
+		return c, nil
+	}
+	o.LAE.JudgeEvery, o.LAE.Patience = 1, t.spec.Patience
+	if !way.tuned {
+		o.LAE.JudgeEvery = 5
+	}
+	o.LAE.Judge = func(m *models.LAE) (float64, error) {
+		x, err := m.WithKappa(c.kappa)
+		if err != nil {
+			return 0, err
+		}
+		j, err := w.h.judge(ctx, t.o.K, w.popularity, x)
+		if err != nil {
+			return 0, err
+		}
+		return eval.Mean(j.measures[1]).NDCG, nil
+	}
+	m, report, err := train.LAE(ctx, someUsers(w.h.before, way.share), o)
+	if err != nil {
+		return c, err
+	}
+	best, err := t.weigh(ctx, w, m, c, t.spec.Tune)
+	if err != nil || !way.tuned {
+		best.epochs = report.Best
+		return best, err
+	}
+	// Not to train at all is a way, too, with constants of the scenario's own.
+	best.epochs = report.Best
+	none, err := t.weigh(ctx, w, w.base, c, t.spec.Tune)
+	if none.ndcg >= best.ndcg {
+		none.epochs = 0
+		return none, err
+	}
+	return best, err
+}
