@@ -34,6 +34,10 @@ var knownNames = [...]string{
 	"xa:order", "ma:order", "xu:order", "mu:order",
 }
 
+// maxExpanded bounds the bytes that repeated texts of one part become, far above what a schema's lists
+// can hold, so that a damaged part does not fill the memory.
+const maxExpanded = 16 << 20
+
 // firstLocal is the number of the first name that a part itself introduces.
 const firstLocal = 128
 

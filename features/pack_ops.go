@@ -199,6 +199,8 @@ type opsUnpacker struct {
 	base   string
 	value  int64
 	before int64
+	// expanded is how many bytes of items were copied.
+	expanded int
 }
 
 // origin reads the head of a part.
@@ -318,6 +320,10 @@ func (u *opsUnpacker) push(op *Op, form byte) {
 	}
 	op.Text = item
 	if form&textHistory != 0 {
+		if u.expanded += len(item); u.expanded > maxExpanded {
+			u.fail()
+			return
+		}
 		op.Text = historyMember(kind, op.Time, item)
 	}
 }

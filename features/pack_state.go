@@ -309,7 +309,7 @@ func (u *unpacker) lists(ref int64) map[string][]Entry {
 	for i := range ends {
 		shared := u.uint()
 		rest := u.text()
-		if shared > uint64(len(block)-from) {
+		if shared > uint64(len(block)-from) || len(block) > maxExpanded {
 			u.fail()
 			return nil
 		}
