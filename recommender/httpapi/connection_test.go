@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -112,5 +113,67 @@ func TestBrokenHTTP(t *testing.T) {
 	}
 	if resp, _ := s.do(t, "GET", "/livez", "", nil); resp.StatusCode != 200 {
 		t.Errorf("afterwards /livez answers %d", resp.StatusCode)
+	}
+}
+
+// TestSlowClientsAreCut: connections that drip a header or a body, a byte now and then for ever, or that say
+// nothing at all, are ended by the server, and nobody else waits for them.
+func TestSlowClientsAreCut(t *testing.T) {
+	s := serve(t, func(o *httpapi.Options) { o.ReadTimeout, o.IdleTimeout = 400*time.Millisecond, 400*time.Millisecond })
+	const head = "POST /v1/recommend HTTP/1.1\r\nHost: x\r\n"
+	kinds := map[string]string{
+		"header": head + "X: ",
+		"body":   head + "Content-Length: 100000\r\n\r\n{",
+		"chunks": head + "Transfer-Encoding: chunked\r\n\r\n",
+		"silent": "",
+		"idle":   "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+	}
+	var slow sync.WaitGroup
+	for kind, begin := range kinds {
+		for range 40 {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.WriteString(conn, begin); err != nil {
+				t.Fatal(err)
+			}
+			slow.Go(func() {
+				defer conn.Close()
+				ended := make(chan struct{})
+				go func() { // reads until the server ends the connection
+					defer close(ended)
+					_, _ = io.Copy(io.Discard, conn)
+				}()
+				drip := time.NewTicker(50 * time.Millisecond)
+				defer drip.Stop()
+				limit := time.NewTimer(20 * time.Second)
+				defer limit.Stop()
+				for {
+					select {
+					case <-ended:
+						return
+					case <-drip.C:
+						if kind != "silent" && kind != "idle" {
+							_, _ = io.WriteString(conn, "x")
+						}
+					case <-limit.C:
+						t.Errorf("a slow client (%s) is still served", kind)
+						conn.Close()
+						<-ended
+						return
+					}
+				}
+			})
+		}
+	}
+	for range 50 {
+		if resp, _ := s.do(t, "POST", "/v1/recommend", `{}`, nil); resp.StatusCode != http.StatusOK {
+			t.Errorf("beside slow clients: %d", resp.StatusCode)
+		}
+	}
+	slow.Wait()
+	if resp, _ := s.do(t, "GET", "/livez", "", nil); resp.StatusCode != http.StatusOK {
+		t.Errorf("afterwards: %d", resp.StatusCode)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"github.com/sartorhq/sartor/recommender"
 )
@@ -116,8 +117,8 @@ func (s *Server) guarded(c *fiber.Ctx, rt route) (err error) {
 
 // acceptable refuses requests that must not reach a handler.
 func acceptable(c *fiber.Ctx, rt route) error {
-	if ambiguousFraming(c.Request().Header.RawHeaders()) {
-		e := malformed("Content-Length and Transfer-Encoding exclude each other")
+	if wrong := brokenHeader(&c.Request().Header); wrong != "" {
+		e := malformed(wrong)
 		e.close = true
 		return e
 	}
@@ -129,6 +130,35 @@ func acceptable(c *fiber.Ctx, rt route) error {
 		return fromFiber(fiber.ErrRequestEntityTooLarge)
 	}
 	return nil
+}
+
+// brokenHeader says what is wrong with a header that fasthttp lets through, "" for nothing.
+func brokenHeader(h *fasthttp.RequestHeader) string {
+	if p := string(h.Protocol()); p != "HTTP/1.1" && p != "HTTP/1.0" {
+		return "only HTTP/1.0 and HTTP/1.1 are spoken here"
+	}
+	raw := h.RawHeaders()
+	if ambiguousFraming(raw) {
+		return "Content-Length and Transfer-Encoding exclude each other"
+	}
+	for line := range bytes.Lines(raw) {
+		name, _, ok := bytes.Cut(line, []byte(":"))
+		if line = bytes.TrimRight(line, "\r\n"); len(line) > 0 && (!ok || !isToken(name)) {
+			return "a header field has no name, or one with other signs than letters, digits and -"
+		}
+	}
+	return ""
+}
+
+// isToken tells whether a header field's name is one (RFC 9110, 5.6.2): two servers that read another name
+// differently can be played off against each other.
+func isToken(name []byte) bool {
+	for _, b := range name {
+		if (b < 'a' || b > 'z') && (b < 'A' || b > 'Z') && (b < '0' || b > '9') && bytes.IndexByte([]byte("!#$%&'*+-.^_`|~"), b) < 0 {
+			return false
+		}
+	}
+	return len(name) > 0
 }
 
 // ambiguousFraming finds a request whose end two servers could see in two places (request

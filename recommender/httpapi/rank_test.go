@@ -70,9 +70,9 @@ func TestBatchAnswersEachRequest(t *testing.T) {
 			Problem        *struct{ Type string } `json:"problem"`
 		} `json:"results"`
 	}
-	s.post(t, "/v1/recommend:batch", `{"requests":[{"user_id":"u1","count":1},{"user_id":"u2","count":101},{"user_id":"u3"}]}`, &got)
-	if len(got.Results) != 3 {
-		t.Fatalf("%d results", len(got.Results))
+	s.post(t, "/v1/recommend:batch", `{"requests":[{"user_id":"u1","count":1},{"user_id":"u2","count":101},{"user_id":"u3"},{"count":0}]}`, &got)
+	if len(got.Results) != 4 || got.Results[3].Status != 422 {
+		t.Fatalf("%d results: %+v", len(got.Results), got.Results)
 	}
 	good, bad, last := got.Results[0], got.Results[1], got.Results[2]
 	if good.Status != 200 || len(good.Recommendation.Items) != 1 || good.Problem != nil {

@@ -13,15 +13,11 @@ import (
 
 // recommend answers POST /v1/recommend.
 func (s *Server) recommend(c *fiber.Ctx) error {
-	body := recommendBody{Count: recommender.DefaultCount}
+	var body recommendBody
 	if err := s.document.decode(c.Request().Body(), s.document.recommend, &body); err != nil {
 		return err
 	}
-	q := body.request()
-	if q.Count == 0 {
-		q.Count = -1 // written as 0: out of range, whereas recommender takes 0 for absent
-	}
-	resp, err := s.rec.Recommend(s.context(c), q)
+	resp, err := s.rec.Recommend(s.context(c), body.request())
 	if err != nil {
 		return err
 	}
@@ -30,18 +26,11 @@ func (s *Server) recommend(c *fiber.Ctx) error {
 
 // rank answers POST /v1/rank.
 func (s *Server) rank(c *fiber.Ctx) error {
-	body := rankBody{Count: -1} // as absent: written as 0 it is out of range
+	var body rankBody
 	if err := s.document.decode(c.Request().Body(), s.document.rank, &body); err != nil {
 		return err
 	}
-	q := body.request()
-	switch q.Count {
-	case -1:
-		q.Count = 0
-	case 0:
-		q.Count = -1
-	}
-	resp, err := s.rec.Rank(s.context(c), q)
+	resp, err := s.rec.Rank(s.context(c), body.request())
 	if err != nil {
 		return err
 	}
@@ -63,8 +52,7 @@ func (s *Server) recommendBatch(c *fiber.Ctx) error {
 	}
 	out := batchAnswer{Results: make([]batchResult, len(body.Requests))}
 	for i := range body.Requests {
-		q := body.Requests[i].request() // a count of 0 is absent here: 10
-		resp, err := s.rec.Recommend(s.context(c), q)
+		resp, err := s.rec.Recommend(s.context(c), body.Requests[i].request())
 		if err != nil {
 			p := s.problem(asHTTP(err), requestID(c))
 			out.Results[i] = batchResult{Status: p.Status, Problem: &p}

@@ -20,7 +20,7 @@ type recommendBody struct {
 	Channel     string         `json:"channel,omitempty" maxLength:"63" pattern:"^[a-z0-9][a-z0-9_-]*$" doc:"For rules: app, web, mail, ..." example:"web"`
 	Query       string         `json:"query,omitempty" maxLength:"1000" doc:"For rules: what was searched for"`
 	SourceItem  string         `json:"source_item,omitempty" maxLength:"128" doc:"For rules: the item that is looked at"`
-	Count       int            `json:"count,omitempty" minimum:"1" maximum:"100" default:"10" doc:"Length of the list" example:"10"`
+	Count       *int           `json:"count,omitempty" minimum:"1" maximum:"100" default:"10" doc:"Length of the list" example:"10"`
 	Context     map[string]any `json:"context,omitempty" doc:"Facts about the visit, named by the feature schema: country, language, device, ..."`
 	Exclude     []string       `json:"exclude,omitempty" maxItems:"1000" nullable:"false" doc:"Items that must not be in the list"`
 	Filter      string         `json:"filter,omitempty" maxLength:"2000" doc:"A condition in the language of rules that every item must meet" example:"item.price < 50"`
@@ -34,10 +34,22 @@ type recommendBody struct {
 func (b *recommendBody) request() recommender.Request {
 	return recommender.Request{
 		UserID: b.UserID, AnonymousID: b.AnonymousID, Scenario: b.Scenario, Placement: b.Placement,
-		Channel: b.Channel, Query: b.Query, SourceItem: b.SourceItem, Count: b.Count,
+		Channel: b.Channel, Query: b.Query, SourceItem: b.SourceItem, Count: given(b.Count),
 		Context: b.Context, Exclude: b.Exclude, Filter: b.Filter, Explain: b.Explain,
 		Fields: b.IncludeFields, Paging: b.Paging, Cursor: b.Cursor,
 	}
+}
+
+// given turns a count that may be absent into what package recommender takes: 0 for absent, and less for a 0
+// that is written, which is out of range.
+func given(count *int) int {
+	switch {
+	case count == nil:
+		return 0
+	case *count == 0:
+		return -1
+	}
+	return *count
 }
 
 // rankBody is the body of POST /v1/rank.
@@ -50,7 +62,7 @@ type rankBody struct {
 	Channel     string         `json:"channel,omitempty" maxLength:"63" pattern:"^[a-z0-9][a-z0-9_-]*$" doc:"For rules: app, web, mail, ..."`
 	Query       string         `json:"query,omitempty" maxLength:"1000" doc:"For rules: what was searched for"`
 	SourceItem  string         `json:"source_item,omitempty" maxLength:"128" doc:"For rules: the item that is looked at"`
-	Count       int            `json:"count,omitempty" minimum:"1" maximum:"1000" doc:"Length of the list; all items by default"`
+	Count       *int           `json:"count,omitempty" minimum:"1" maximum:"1000" doc:"Length of the list; all items by default"`
 	Context     map[string]any `json:"context,omitempty" doc:"Facts about the visit"`
 	Exclude     []string       `json:"exclude,omitempty" maxItems:"1000" nullable:"false" doc:"Items that must not be in the list"`
 	Filter      string         `json:"filter,omitempty" maxLength:"2000" doc:"A condition that every item must meet"`
@@ -62,7 +74,7 @@ type rankBody struct {
 func (b *rankBody) request() recommender.RankRequest {
 	return recommender.RankRequest{Items: b.Items, Request: recommender.Request{
 		UserID: b.UserID, AnonymousID: b.AnonymousID, Scenario: b.Scenario, Placement: b.Placement,
-		Channel: b.Channel, Query: b.Query, SourceItem: b.SourceItem, Count: b.Count,
+		Channel: b.Channel, Query: b.Query, SourceItem: b.SourceItem, Count: given(b.Count),
 		Context: b.Context, Exclude: b.Exclude, Filter: b.Filter, Explain: b.Explain, Fields: b.IncludeFields,
 	}}
 }
