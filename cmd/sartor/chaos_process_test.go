@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -30,7 +31,7 @@ type process struct {
 func launch(t *testing.T, env []string, stdin io.Reader, name string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, cmd: exec.Command(name, args...), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), env...)
+	p.cmd.Env = append(plainEnviron(), env...)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, &p.out, &p.out
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	dieWithParent(p.cmd.SysProcAttr)
@@ -43,6 +44,11 @@ func launch(t *testing.T, env []string, stdin io.Reader, name string, args ...st
 	}()
 	t.Cleanup(p.kill)
 	return p
+}
+
+// plainEnviron is the environment without what tells the tests what to do: sartor knows no such settings.
+func plainEnviron() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, envPrefix) })
 }
 
 // kill ends it without warning. It may be called again.

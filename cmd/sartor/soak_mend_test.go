@@ -125,7 +125,7 @@ func (s *soak) command(args ...string) string {
 	ctx, cancel := context.WithTimeout(s.t.Context(), 4*deadline)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.binary, args...)
-	cmd.Env = append(cmd.Environ(), s.env...)
+	cmd.Env = append(plainEnviron(), s.env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		s.t.Fatalf("sartor %s: %v\n%s", strings.Join(args, " "), err, out)

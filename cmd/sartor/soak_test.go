@@ -12,7 +12,7 @@ import (
 )
 
 // soakSize is how much one run does.
-type soakSize struct{ rounds, events, faults, users, items, batch int }
+type soakSize struct{ rounds, events, users, items, batch, faults int }
 
 // size reads SARTOR_SOAK_ROUNDS and SARTOR_SOAK_EVENTS over what the short or the long form does.
 func (s *soakSize) fromEnv(t *testing.T) {
@@ -37,11 +37,12 @@ func TestSoak(t *testing.T) {
 		t.Skip("-short: takes most of a minute")
 	}
 	faults := chaosFaults()
-	size := soakSize{rounds: 8, events: 8 * 1500, faults: len(faults), users: 150, items: 60, batch: 40}
+	size := soakSize{rounds: 8, events: 8 * 1500, users: 150, items: 60, batch: 40}
 	if os.Getenv("SARTOR_SOAK") != "" {
-		size = soakSize{rounds: 200, events: 2_000_000, faults: 300, users: 3000, items: 500, batch: 200}
+		size = soakSize{rounds: 200, events: 2_000_000, users: 3000, items: 500, batch: 200}
 	}
 	size.fromEnv(t)
+	size.faults = max(len(faults), size.rounds*3/2) // all have their turn, and rounds of several are as many as rounds of one
 	seed, err := strconv.ParseUint(cmp.Or(os.Getenv("SARTOR_SOAK_SEED"), "1"), 10, 64)
 	if err != nil {
 		t.Fatal(err)
