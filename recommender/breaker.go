@@ -69,6 +69,13 @@ func (b *breaker) done(o outcome) {
 	}
 }
 
+// failing tells whether the latest call failed, whether or not calls are refused for it yet.
+func (b *breaker) failing() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.open || b.failures > 0
+}
+
 // isOpen tells whether calls are refused at the moment, for metrics and status.
 func (b *breaker) isOpen() bool {
 	b.mu.Lock()

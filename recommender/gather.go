@@ -118,8 +118,11 @@ func (p *pool) ranked() []rules.Candidate {
 	return out
 }
 
-// release ends the use of the work's pool; what came of it holds copies.
+// release ends the work: its place among the workers and its pool, whose outcome holds copies.
 func (w *work) release() {
+	if w.leave != nil {
+		w.leave()
+	}
 	if w.pool == nil {
 		return
 	}

@@ -70,6 +70,9 @@ type Options struct {
 	StaleAfter time.Duration
 	// AgeRows is how many items a refresh recomputes when an hour has turned; 0 = 20,000.
 	AgeRows int
+	// Workers is how many requests use a processor at once, after their user was read; 0 = 8 per processor,
+	// negative = no limit.
+	Workers int
 	// Index is the kind of index over item vectors: IndexAuto, IndexExact or IndexApproximate; "" =
 	// IndexAuto.
 	Index string
@@ -130,6 +133,9 @@ type Recommender struct {
 
 	current atomic.Pointer[snapshot]
 	rooms   sync.Pool // of *poolRoom
+	workers workers
+	// failing is true while the item source does not answer.
+	failing atomic.Bool
 	// refreshedAt is when an item source last answered, in Unix milliseconds; 0 = never.
 	refreshedAt atomic.Int64
 	// attempted is true once an item source was asked, whatever it answered.
@@ -149,6 +155,7 @@ func New(opts Options) *Recommender {
 		schema:  opts.Schema,
 		users:   newUserState(opts),
 		filters: newLRU[string, *compiledFilter](2 * opts.Filters),
+		workers: newWorkers(opts.Workers),
 
 		itemFields: itemFields(opts.Schema),
 	}
@@ -246,6 +253,7 @@ func (r *Recommender) Refresh(ctx context.Context, src ItemSource) error {
 	defer r.refreshing.Unlock()
 	defer r.attempted.Store(true)
 	items, next, err := src.ChangedItems(ctx, r.cursor)
+	r.failing.Store(err != nil)
 	if err != nil {
 		return fmt.Errorf("refresh the catalogue: %w", err)
 	}

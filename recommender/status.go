@@ -23,9 +23,14 @@ type Status struct {
 	Scenarios map[string]string
 	// UsersReachable is false while user reads are refused after failures.
 	UsersReachable bool
-	// Degraded names what an answer given now would lack, apart from its user.
+	// Degraded names what an answer given now would lack, and what does not answer although its absence
+	// does not show yet.
 	Degraded []string
 }
+
+// DegradedItemsUnreachable is an entry of Status.Degraded only: the item source did not answer when it was
+// last asked. Answers lack nothing until the catalogue counts as stale.
+const DegradedItemsUnreachable = "item_source_unreachable"
 
 // ModelStatus is the manifest of the model in short; all zero without a model.
 type ModelStatus struct {
@@ -68,6 +73,12 @@ func (r *Recommender) Status() Status {
 	}
 	if !s.ruled {
 		out.Degraded = append(out.Degraded, DegradedNoRules)
+	}
+	if r.users.breaker.failing() {
+		out.Degraded = append(out.Degraded, DegradedUserUnavailable)
+	}
+	if r.failing.Load() {
+		out.Degraded = append(out.Degraded, DegradedItemsUnreachable)
 	}
 	return out
 }

@@ -36,6 +36,8 @@ type work struct {
 	plan *rules.Plan
 	gate *gate
 	pool *pool
+	// leave gives the place among the workers back.
+	leave func()
 	// result is the outcome of the rules, after filling.
 	result rules.Result
 
@@ -109,6 +111,7 @@ func (w *work) readUser() {
 	if lost != "" {
 		w.lose(lost)
 	}
+	w.leave = w.r.workers.enter(w.ctx)
 	w.user = w.r.schema.User(w.q.subject, st, w.s.cat.item, w.q.now)
 	w.env = &rules.Env{
 		Expired: w.expired,
