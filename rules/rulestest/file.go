@@ -44,6 +44,7 @@ type Case struct {
 	user       *features.User
 	taste      []float32        // the user's vector
 	shown      []features.Entry // what was shown to the user
+	source     *features.Item   // that request.source_item names
 	context    map[string]any
 	request    rules.Request
 	params     map[string]any

@@ -117,7 +117,7 @@ func TestLanguageManual(t *testing.T) {
 			t.Errorf("line %d: a wrong example must be followed by what is said about it", b.line)
 		}
 	}
-	if recipes < 20 || tests < 30 {
+	if recipes < 40 || tests < 50 {
 		t.Errorf("only %d rule blocks and %d test cases were found: has the manual changed its form?", recipes, tests)
 	}
 }

@@ -190,6 +190,9 @@ func (p *parser) caseOf(n *yaml.Node) Case {
 			p.context(e, c.context)
 		case "request":
 			p.request(e, &c.request)
+			if it := p.file.items[c.request.SourceItem]; it != nil {
+				c.source = it.Item
+			}
 		case "params":
 			c.params = p.params(e)
 		case "candidates":

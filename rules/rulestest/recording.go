@@ -163,7 +163,7 @@ func (d *lineDecoder) decode(l *line) (Recording, error) {
 	q := l.Request
 	rec := Recording{Env: &rules.Env{Now: l.At, User: user, Context: context, Request: rules.Request{Scenario: q.Scenario,
 		Placement: q.Placement, Channel: q.Channel, SourceItem: q.SourceItem, Count: q.Count}}}
-	rec.Env.Taste = l.User.Vector
+	rec.Env.Taste, rec.Env.Source = l.User.Vector, d.recordings.items[q.SourceItem]
 	for _, h := range l.User.History {
 		e := features.Entry{Type: streams.Type(h.Did), ItemID: h.Item, Time: l.At.UnixMilli() - h.Ago}
 		if e.Type == streams.Exposure {

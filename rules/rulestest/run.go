@@ -85,7 +85,7 @@ func runCase(t *File, c *Case, file rules.File, set *rules.Set) Result {
 
 // env is what rules see of a case; a case that names no scenario or placement is in the file's scope.
 func (c *Case) env(file rules.File) *rules.Env {
-	env := &rules.Env{Now: c.now, User: c.user, Request: c.request, Context: c.context, Shown: c.shown, Taste: c.taste}
+	env := &rules.Env{Now: c.now, User: c.user, Request: c.request, Context: c.context, Shown: c.shown, Taste: c.taste, Source: c.source}
 	if env.Request.Scenario == "" && len(file.Scope.Scenarios) > 0 {
 		env.Request.Scenario = file.Scope.Scenarios[0]
 	}
