@@ -83,7 +83,7 @@ func newEncoderTraining(l *Log, o Options) (*encoderTraining, error) {
 	for i := range a.parts {
 		a.parts[i].rest = make([]float32, rest)
 		a.parts[i].table = models.EncoderTable{Blocks: make([]models.EncoderBlock, a.p.Blocks)}
-		place(&a.parts[i].table, a.p, a.parts[i].rest)
+		endToEnd(&a.parts[i].table, a.p, a.parts[i].rest)
 	}
 	return a, nil
 }
@@ -91,12 +91,12 @@ func newEncoderTraining(l *Log, o Options) (*encoderTraining, error) {
 // layOut returns a table whose arrays lie end to end in values.
 func (a *encoderTraining) layOut(values []float32) models.EncoderTable {
 	t := models.EncoderTable{IDs: a.data.ids, Blocks: make([]models.EncoderBlock, a.p.Blocks)}
-	place(&t, a.p, values)
+	endToEnd(&t, a.p, values)
 	return t
 }
 
-// place lets the arrays of the table lie end to end in values.
-func place(t *models.EncoderTable, p models.EncoderParams, values []float32) {
+// endToEnd lets the arrays of the table lie end to end in values.
+func endToEnd(t *models.EncoderTable, p models.EncoderParams, values []float32) {
 	for _, x := range t.Arrays(p) {
 		n := x.Size()
 		*x.Values = values[:n:n]
