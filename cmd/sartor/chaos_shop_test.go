@@ -16,8 +16,8 @@ import (
 	"github.com/sartorhq/sartor/streams/codec"
 )
 
-// chaosShop makes events from a seed and knows, by a fold in memory that has nothing of the log, of
-// Kafka or of Redis in it, what they must leave behind.
+// chaosShop makes events from a seed, finds each of them in the log just once, and knows by a fold of
+// the log in memory, which has nothing of Redis in it, what must be stored.
 type chaosShop struct {
 	t      *testing.T
 	rng    *rand.Rand
@@ -26,8 +26,9 @@ type chaosShop struct {
 	items  *rand.Zipf
 	stride time.Duration // of event time, between one event and the next
 
-	made   int // events so far
-	poison int // messages so far that are no events
+	made   int             // events so far
+	poison int             // messages so far that are no events
+	owed   map[string]bool // ids of events that were made and not found in the log yet
 	want   map[features.Entity]*features.State
 }
 
@@ -36,7 +37,7 @@ func newChaosShop(t *testing.T, seed uint64, users, items, events int) *chaosSho
 	return &chaosShop{t: t, rng: rng, schema: features.Default(),
 		users: rand.NewZipf(rng, 1.1, 8, uint64(users-1)), items: rand.NewZipf(rng, 1.1, 8, uint64(items-1)),
 		stride: (80 * 24 * time.Hour / time.Duration(events)).Truncate(time.Millisecond),
-		want:   map[features.Entity]*features.State{}}
+		owed:   map[string]bool{}, want: map[features.Entity]*features.State{}}
 }
 
 // chaosMessage is one message that is to be produced: an event, or bytes that are none.
@@ -47,8 +48,7 @@ type chaosMessage struct {
 	poison []byte
 }
 
-// batch makes n events, one in a hundred of them twice, and one message of poison for each hundred, and
-// folds the events into what is wanted.
+// batch makes n events, one in a hundred of them twice, and one message of poison for each hundred.
 func (s *chaosShop) batch(n int) []chaosMessage {
 	var out []chaosMessage
 	for range n {
@@ -78,19 +78,25 @@ func (s *chaosShop) bad() chaosMessage {
 }
 
 // event makes the next event.
-func (s *chaosShop) event() streams.Event { return s.fold(s.draft()) }
+func (s *chaosShop) event() streams.Event { return s.owe(s.draft()) }
 
-// fold returns the event as the log will hold it, and folds it into what is wanted.
-func (s *chaosShop) fold(e streams.Event) streams.Event {
+// owe notes an event that the log must have.
+func (s *chaosShop) owe(e streams.Event) streams.Event {
 	s.t.Helper()
-	data, err := codec.Encode(&e)
-	if err != nil {
-		s.t.Fatalf("the shop makes no event: %v", err)
+	if problems := codec.Validate(&e); len(problems) > 0 {
+		s.t.Fatalf("the shop makes no event: %v", problems)
 	}
-	if e, err = codec.Decode(data); err != nil {
-		s.t.Fatalf("the shop makes no event: %v", err)
+	s.owed[e.ID] = true
+	return e
+}
+
+// take folds an event of the log, which must be one that was made and not seen before.
+func (s *chaosShop) take(e *streams.Event) {
+	if !s.owed[e.ID] {
+		s.t.Errorf("event %s was never made, or the log's reader has brought it twice", e.ID)
 	}
-	for _, d := range s.schema.Fold(&e) {
+	delete(s.owed, e.ID)
+	for _, d := range s.schema.Fold(e) {
 		st := s.want[d.Entity]
 		if st == nil {
 			st = &features.State{}
@@ -98,7 +104,6 @@ func (s *chaosShop) fold(e streams.Event) streams.Event {
 		}
 		st.Apply(s.schema, d.Ops)
 	}
-	return e
 }
 
 // types are the events of a shop, by how often they happen in a thousand.

@@ -42,6 +42,7 @@ type chaosWorld struct {
 	env      []string
 	binary   string
 
+	folded  map[place]int64 // behind what of the log is folded
 	members []*process
 	group   string
 	groups  int
@@ -55,7 +56,7 @@ func newChaosWorld(t *testing.T, seed uint64, shop *chaosShop, batch int) *chaos
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &chaosWorld{t: t, rng: rand.New(rand.NewPCG(seed, 2)), redis: redis, broker: newChaosBroker(t), shop: shop, binary: binary}
+	w := &chaosWorld{t: t, folded: map[place]int64{}, rng: rand.New(rand.NewPCG(seed, 2)), redis: redis, broker: newChaosBroker(t), shop: shop, binary: binary}
 	topics, set := map[streams.Stream]string{}, func(key, value string) { w.env = append(w.env, envPrefix+key+"="+value) }
 	for _, s := range streams.Streams() {
 		topics[s] = fmt.Sprintf("chaos-%d-%d-%s", os.Getpid(), time.Now().UnixNano(), s)
@@ -66,7 +67,14 @@ func newChaosWorld(t *testing.T, seed uint64, shop *chaosShop, batch int) *chaos
 	set("KAFKA_BATCH_EVENTS", strconv.Itoa(batch))
 	set("REDIS_ADDRS", w.redis.addr)
 	set("REDIS_SHARDS", strconv.Itoa(chaosShards))
-	w.kafka = kafka.Options{Brokers: w.broker.addrs, Topics: topics}
+	a := &app{config: defaultConfig(), logger: slog.New(slog.DiscardHandler)} // the judge reads the log as ingest does
+	a.config.Kafka.Brokers = w.broker.addrs
+	wiring, err := a.newWiring()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.kafka = wiring.kafka
+	w.kafka.Topics, w.kafka.Registerer = topics, nil
 	if err := kafka.EnsureTopics(t.Context(), w.kafka, kafka.TopicSpec{Partitions: chaosPartitions}); err != nil {
 		t.Fatal(err)
 	}
@@ -174,14 +182,37 @@ func (w *chaosWorld) settle() time.Duration {
 	return time.Since(begin)
 }
 
-// check compares everything with the fold.
+// check folds what the log has got since the last time, in which nothing that was acknowledged may be
+// missing, and compares everything with the fold.
 func (w *chaosWorld) check() chaosVerdict {
 	w.t.Helper()
+	w.readLog()
+	if n := len(w.shop.owed); n > 0 {
+		w.t.Errorf("%d events were acknowledged and are not in the log", n)
+	}
 	v, err := w.shop.compare(w.t.Context(), w.store)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	return v
+}
+
+// readLog folds the new part of the log.
+func (w *chaosWorld) readLog() {
+	w.t.Helper()
+	sources, done, err := kafka.Sources(w.t.Context(), w.kafka, consumed(), func(topic string, partition int) int64 {
+		return w.folded[place{topic, partition}]
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer done()
+	for _, s := range sources {
+		if err := s.Read(w.t.Context(), func(r *streams.Record) error { w.shop.take(&r.Event); return nil }); err != nil {
+			w.t.Fatal(err)
+		}
+		w.folded[place{s.Topic, s.Partition}] = s.Next
+	}
 }
 
 // production writes messages, each until it is acknowledged, whatever happens to the broker.

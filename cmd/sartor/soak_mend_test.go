@@ -66,7 +66,7 @@ func (s *soak) refusedEvents() {
 	messages := s.shop.batch(150)
 	for range 3 {
 		e := order(s.shop.made, user.ID, "i2", 1, 100)
-		messages = append(messages, chaosMessage{event: s.shop.fold(e)})
+		messages = append(messages, chaosMessage{event: s.shop.owe(e)})
 		s.shop.made++
 	}
 	dying := s.fresh("refused")
