@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/models/index"
 	"github.com/sartorhq/sartor/rules"
 )
 
@@ -148,7 +149,12 @@ func (p *pool) lowest() float64 {
 func (w *work) gather() {
 	depth := searchDepth(w.q.Count)
 	w.pool = w.newPool(depth + 64)
-	model := w.fromModel(depth)
+	var model modelScores
+	if portions := w.s.blends[w.q.Scenario]; len(portions) > 0 && w.plan.Replace == nil {
+		model = w.blend(portions, depth)
+	} else {
+		model = w.fromModel(depth)
+	}
 	if w.s.rules.Vectors() {
 		w.encode()
 	}
@@ -156,7 +162,7 @@ func (w *work) gather() {
 	case w.plan.Replace != nil:
 		f := *w.plan.Replace
 		w.offer(f, w.drawn(f, max(f.Count, depth)), nil)
-	case w.modelled == 0:
+	case len(w.pool.list) == 0:
 		f := w.contextual()
 		w.offer(f, w.drawn(f, depth), nil)
 	}
@@ -177,29 +183,38 @@ type modelScores struct {
 
 // fromModel adds the model's candidates. The rules keep them to their share when a rule replaces the
 // strategy; they are not even looked for when no share is left.
-func (w *work) fromModel(depth int) (out modelScores) {
-	if w.m == nil || w.m.index.Len() == 0 || w.plan.Replace != nil && w.plan.KeepModel <= 0 {
-		return out
+func (w *work) fromModel(depth int) modelScores {
+	if w.plan.Replace != nil && w.plan.KeepModel <= 0 {
+		return modelScores{}
+	}
+	hits, out := w.retrieve(depth)
+	for i, h := range hits {
+		w.pool.add(int32(h.Row), out.bases[i], rules.SourceModel)
+	}
+	return out
+}
+
+// retrieve searches for the model's best open items.
+func (w *work) retrieve(depth int) (hits []index.Hit, out modelScores) {
+	if w.m == nil || w.m.index.Len() == 0 {
+		return nil, out
 	}
 	vec := w.encode()
 	if vec == nil {
 		w.trail.noVector()
-		return out
+		return nil, out
 	}
 	retrieving := w.begin()
-	hits := w.gate.search(w.m.index, vec, depth)
+	hits = w.gate.search(w.m.index, vec, depth)
 	w.span("retrieve", retrieving)
 	if len(hits) == 0 {
-		return out
+		return nil, out
 	}
 	out = modelScores{vec: vec, bases: scale(hits, w.scaling())}
 	out.top, out.bottom = float64(hits[0].Score), float64(hits[len(hits)-1].Score)
-	for i, h := range hits {
-		w.pool.add(int32(h.Row), out.bases[i], rules.SourceModel)
-	}
 	w.modelled = len(hits)
 	w.trail.model(w)
-	return out
+	return hits, out
 }
 
 // contextual is what takes the model's place when there is nothing to encode or no model: hot in

@@ -19,9 +19,11 @@ type snapshot struct {
 	main *modelView // nil = none
 	// special are the models of single scenarios; never changed.
 	special scenarioViews
-	cat     *catalog
-	lists   *lists
-	rules   *rules.Set
+	// blends are the sources of scenarios; never changed.
+	blends map[string][]Portion
+	cat    *catalog
+	lists  *lists
+	rules  *rules.Set
 	// ruled is false while no rule set has been given.
 	ruled    bool
 	origin   origin
