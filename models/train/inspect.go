@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sartorhq/sartor/streams"
@@ -130,6 +131,16 @@ func (x *Inspector) Add(e *streams.Event) {
 
 // repeats tells whether the event was there before: by its id, or by what it says when it has none.
 func (x *Inspector) repeats(e *streams.Event) bool {
+	hash := x.hash(e)
+	if _, ok := x.seen[hash]; ok {
+		return true
+	}
+	x.seen[hash] = struct{}{}
+	return false
+}
+
+// hash names what an event says.
+func (x *Inspector) hash(e *streams.Event) uint64 {
 	text := e.ID
 	if text == "" {
 		item := ""
@@ -138,12 +149,7 @@ func (x *Inspector) repeats(e *streams.Event) bool {
 		}
 		text = fmt.Sprintf("%s\x00%s\x00%d\x00%s\x00%s", e.Subject(), e.Type, e.Time.UnixMilli(), item, e.Query)
 	}
-	hash := maphash.String(x.seed, text)
-	if _, ok := x.seen[hash]; ok {
-		return true
-	}
-	x.seen[hash] = struct{}{}
-	return false
+	return maphash.String(x.seed, text)
 }
 
 // impossible names what cannot be true of the event, or returns "".
@@ -174,7 +180,7 @@ func (x *Inspector) visit(e *streams.Event) {
 	v := x.users[subject]
 	if v == nil {
 		v = &visitor{}
-		x.users[subject] = v
+		x.users[strings.Clone(subject)] = v
 	}
 	now := e.Time.UnixMilli()
 	if v.events == 0 || now-v.newest > x.limits.SessionGap.Milliseconds() {
