@@ -18,6 +18,9 @@ const (
 	sessionMinutes = "minutes"
 )
 
+// withinSession widens a together from one event to a visit.
+const withinSession = "session"
+
 func sessionMeasures() []string { return []string{sessionEvents, sessionItems, sessionMinutes} }
 
 // buckets calls fn with each stored bucket of the counter in the window.
@@ -189,7 +192,7 @@ func (v *view) sessionValue(f *field) (any, bool) {
 	return n, v.stored()
 }
 
-// togetherValue returns the items that most often came in one event with this one, as far back as the
+// togetherValue returns the items that most often came in one event or visit with this one, as far back as the
 // stored pairs reach; newer pairs weigh more when there is a half-life.
 func (v *view) togetherValue(f *field) (any, bool) {
 	if v.st == nil {

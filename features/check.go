@@ -66,9 +66,7 @@ func (p *parser) checkField(f *field, s *Schema, siblings []*field, section stri
 			bad("of must be one of %s, and %q is not", strings.Join(sessionMeasures(), ", "), f.Of)
 		}
 	case kindTogether:
-		if f.Remember < f.Max {
-			bad("remember must not be less than max")
-		}
+		p.checkTogether(f, s, bad)
 	case kindMargin:
 		sibling(f.Of, Money)
 		sibling(f.By, Money)
@@ -120,6 +118,31 @@ func (p *parser) checkDistinct(f *field, s *Schema, section string, bad func(str
 	for _, t := range f.Events {
 		if t != streams.Exposure && !slices.Contains(s.history.Events, t) {
 			bad("the history does not hold %s events", t)
+		}
+	}
+}
+
+// checkTogether checks the two forms of a together: of the items of one event, and of one visit.
+func (p *parser) checkTogether(f *field, s *Schema, bad func(string, ...any)) {
+	if f.Remember < f.Max {
+		bad("remember must not be less than max")
+	}
+	if (f.Within == withinSession) != (f.Window > 0) {
+		bad("within: session and gap go together")
+		return
+	}
+	if f.Within == "" {
+		return
+	}
+	if len(f.Where) > 0 {
+		bad("where does not go with within: session")
+	}
+	if g := s.VisitGap(); g != f.Window {
+		bad("the gap of a visit is %s in another field: all must have the same", shortDuration(g))
+	}
+	for _, t := range f.Events {
+		if t.Stream() != streams.Behavior || t == streams.Search {
+			bad("a visit is made of what users do with items, and %s is not", t)
 		}
 	}
 }
@@ -182,6 +205,7 @@ type foldPlan struct {
 	last     []momentPlan // Max counters that take the event's time
 	lists    []listPlan   // stored lists of a user that gain the event's items
 	together []listPlan   // stored lists of an item that gain the event's other items
+	visit    []visitPlan  // stored lists of items that gain each other within a visit
 }
 
 // counterPlan is one counter family and the buckets it needs.
@@ -203,6 +227,10 @@ type (
 		name  string
 		where filter
 		log   bool
+	}
+	visitPlan struct {
+		name   string
+		events []streams.Type
 	}
 )
 
@@ -299,6 +327,8 @@ func (fp *foldPlan) add(f *field, t streams.Type) {
 		fp.need(f, f.Measure, t, f.Past)
 	case f.Kind == kindList:
 		fp.lists = append(fp.lists, listPlan{name: f.Name, where: f.Where})
+	case f.Kind == kindTogether && f.Within == withinSession:
+		fp.visit = append(fp.visit, visitPlan{itemListPrefix + f.Name, f.Events})
 	case f.Kind == kindTogether:
 		fp.together = append(fp.together, listPlan{name: itemListPrefix + f.Name, where: f.Where, log: true})
 	}

@@ -139,6 +139,9 @@ func (s *Schema) gap(kind EntityKind, next *Schema, f *field) string {
 		return listGap(s.listByName(f.Name), l)
 	}
 	if name := itemListPrefix + f.Name; f.Kind == kindTogether {
+		if old := find(s.item, f.Name); old != nil && (old.Within != f.Within || old.Window != f.Window) {
+			return "the list was made of other visits or events"
+		}
 		if old := find(s.item, f.Name); old != nil && old.Where.suffix() != f.Where.suffix() {
 			return "the list was made with another filter"
 		}

@@ -145,6 +145,9 @@ func (f *field) words() []string {
 	if len(f.Where) > 0 {
 		out = append(out, "where", f.Where.words())
 	}
+	if f.Within != "" {
+		out = append(out, "within a", f.Within)
+	}
 	switch {
 	case f.From != "":
 		out = append(out, "of", f.From, "unless", joinTypes(f.Minus))

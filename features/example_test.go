@@ -41,8 +41,11 @@ func runExample(t *testing.T, fields, events, values string) {
 		t.Fatal(err)
 	}
 	var log []streams.Event
+	visits := streams.NewVisits(streams.Behavior, s.VisitGap())
 	for line := range strings.Lines(events) {
-		log = append(log, exampleEvent(t, strings.Fields(line)))
+		e := exampleEvent(t, strings.Fields(line))
+		visits.Add(&e, int64(len(log)))
+		log = append(log, e)
 	}
 	states := apply(s, log)
 	var now time.Time

@@ -50,6 +50,9 @@ func (s *Schema) Fold(e *streams.Event) []Delta {
 	for _, l := range lines {
 		out = append(out, Delta{Entity{ItemEntity, l.id}, s.foldItem(e, l, lines, ms)})
 	}
+	if plan := s.folds[ItemEntity][e.Type]; len(plan.visit) > 0 && len(e.Visit) > 0 {
+		out = plan.visits(out, e, lines, ms)
+	}
 	return out
 }
 
@@ -200,6 +203,38 @@ func (s *Schema) valuesOf(e *streams.Event) values {
 // maxPaired is how many items of one event are paired with each other: the first ones. A wholesale
 // order of hundreds of lines says little about each pair, and pairs grow with the square.
 const maxPaired = 20
+
+// visits appends what the event makes items have in common with what came before it in its visit. An item
+// that was there already is paired with nothing again, so that each pair counts once a visit.
+func (fp *foldPlan) visits(out []Delta, e *streams.Event, lines []itemLine, ms int64) []Delta {
+	push := func(list, item, other string) {
+		op := Op{Code: Push, Field: list, Text: historyMember(e.Type, ms, other), Time: ms}
+		i := slices.IndexFunc(out, func(d Delta) bool { return d.Entity == Entity{ItemEntity, item} })
+		if i < 0 {
+			out = append(out, Delta{Entity{ItemEntity, item}, []Op{op}})
+			return
+		}
+		out[i].Ops = append(out[i].Ops, op)
+	}
+	for _, p := range fp.visit {
+		var before []string
+		for _, t := range e.Visit {
+			if slices.Contains(p.events, t.Type) && !slices.Contains(before, t.ItemID) && len(before) < maxPaired {
+				before = append(before, t.ItemID)
+			}
+		}
+		for _, l := range lines[:min(len(lines), maxPaired)] {
+			if slices.Contains(before, l.id) {
+				continue
+			}
+			for _, other := range before {
+				push(p.name, l.id, other)
+				push(p.name, other, l.id)
+			}
+		}
+	}
+	return out
+}
 
 // pairs appends, for one item of the event, the other items.
 func (fp *foldPlan) pairs(ops []Op, e *streams.Event, l itemLine, lines []itemLine, ms int64) []Op {

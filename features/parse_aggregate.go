@@ -31,7 +31,7 @@ func optionKeys(k kind) []string {
 	case kindSession:
 		return []string{"of", "events", "gap"}
 	case kindTogether:
-		return []string{"events", "where", "half_life", "remember"}
+		return []string{"events", "where", "half_life", "remember", "within", "gap"}
 	case kindRatio:
 		return []string{"of", "by", "prior", "weight"}
 	case kindFirst, kindLast:
@@ -90,6 +90,10 @@ func (p *parser) aggregateOptions(f *field, opts map[string]*yaml.Node, at *yaml
 			f.Where = p.filter(n, sub)
 		case "remember":
 			f.Remember = p.integer(n, sub, 1, 1000)
+		case "within":
+			if f.Within = p.text(n, sub); f.Within != withinSession {
+				p.fail(n, sub, "must be session; leave it out for items of one event")
+			}
 		case "unit", "gap":
 			f.Window = p.duration(n, sub)
 		case "window", "recent":

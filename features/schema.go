@@ -108,6 +108,7 @@ type field struct {
 	Weight    float64                  `json:"weight,omitempty"`
 	HalfLife  time.Duration            `json:"half_life,omitempty"`
 	Remember  int                      `json:"remember,omitempty"`
+	Within    string                   `json:"within,omitempty"` // of together: "" = one event, or a session
 	suffix    string                   // of Where
 	user      bool                     // a field of users, for whom an exposure is no deed
 }
@@ -167,6 +168,17 @@ func (s *Schema) listByName(name string) *List {
 		}
 	}
 	return nil
+}
+
+// VisitGap returns the gap that ends a visit for items that are counted together within one; 0 when
+// none are, and Event.Visit is not needed.
+func (s *Schema) VisitGap() time.Duration {
+	for _, f := range s.item {
+		if f.Within == withinSession {
+			return f.Window
+		}
+	}
+	return 0
 }
 
 // Retention returns how long buckets are kept.

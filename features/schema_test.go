@@ -163,6 +163,11 @@ func TestParseRefuses(t *testing.T) {
 		{"bad-duration", "age: 14d", "age: soon", "must be a duration such as 24h or 7d"},
 		{"bad-number", "prior: 0.02, weight: 100", "prior: -1, weight: 100", "must be a number from 0 to 1e+09"},
 		{"bad-weight", "weights: {view: 1, ", "weights: {sleep: 1, ", `"sleep" is not an event of the history`},
+		{"together-without-gap", "  trend:      {", "  x: {type: \"[]text\", max: 3, default: [], together: {events: [view], within: session, remember: 9}, doc: d, example: e}\n  trend:      {", "within: session and gap go together"},
+		{"together-within-a-day", "  trend:      {", "  x: {type: \"[]text\", max: 3, default: [], together: {events: [view], within: day, remember: 9}, doc: d, example: e}\n  trend:      {", "must be session"},
+		{"together-of-orders", "  trend:      {", "  x: {type: \"[]text\", max: 3, default: [], together: {events: [order], within: session, gap: 30m, remember: 9}, doc: d, example: e}\n  trend:      {", "a visit is made of what users do with items, and order is not"},
+		{"together-where", "  trend:      {", "  x: {type: \"[]text\", max: 3, default: [], together: {events: [view], where: {country: DE}, within: session, gap: 30m, remember: 9}, doc: d, example: e}\n  trend:      {", "where does not go with within: session"},
+		{"two-gaps", "  trend:      {", "  x: {type: \"[]text\", max: 3, default: [], together: {events: [view], within: session, gap: 30m, remember: 9}, doc: d, example: e}\n  y: {type: \"[]text\", max: 3, default: [], together: {events: [view], within: session, gap: 20m, remember: 9}, doc: d, example: e}\n  trend:      {", "is 30m in another field"},
 		{"not-a-mapping", order, "orders: [1]\n  o2: {type: int, default: 0, count: {events: [order]}", "must be a mapping"},
 		{"syntax", "apiVersion:", "\tapiVersion:", "found character that cannot start any token"},
 	} {

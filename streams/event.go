@@ -131,6 +131,10 @@ type Event struct {
 	// Attributes is the document of an item or user upsert, or free-form facts about the event.
 	// Values are string, float64, bool, nil, []any or map[string]any, as encoding/json decodes them.
 	Attributes map[string]any
+
+	// Visit is what the same subject touched before in the same visit, newest first, each once. It is no
+	// part of the event as it travels: readers of the log fill it in when they are asked to (Visits).
+	Visit []Touch
 }
 
 // anonymousPrefix keeps anonymous ids and user ids apart in one key space.

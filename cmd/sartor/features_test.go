@@ -31,9 +31,13 @@ type featureWorld struct {
 	written  int
 }
 
-func newFeatureWorld(t *testing.T) *featureWorld {
+func newFeatureWorld(t *testing.T) *featureWorld { return newFeatureWorldOf(t, "") }
+
+// newFeatureWorldOf has a schema file of its own.
+func newFeatureWorldOf(t *testing.T, schema string) *featureWorld {
 	t.Helper()
 	a := stackApp(startStack(t, devstack.Options{Ephemeral: true}))
+	a.config.Schema.File = schema
 	w, err := a.newWiring()
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +47,7 @@ func newFeatureWorld(t *testing.T) *featureWorld {
 	}
 	fw := &featureWorld{t: t, app: a, wiring: w, store: openStore(t, a), producer: kafka.NewProducer(w.kafka)}
 	t.Cleanup(func() { _ = fw.producer.Close() })
-	fw.flags = []string{"--set", "kafka.brokers=" + strings.Join(a.config.Kafka.Brokers, ","), "--set", "redis.addrs=" + a.config.Redis.Addrs[0]}
+	fw.flags = []string{"--set", "kafka.brokers=" + strings.Join(a.config.Kafka.Brokers, ","), "--set", "redis.addrs=" + a.config.Redis.Addrs[0], "--set", "schema.file=" + schema}
 	background(t, func(ctx context.Context) error {
 		return runIngest(ctx, w, fw.store, func(string, int, int64) {})
 	})

@@ -47,6 +47,7 @@ func (a *app) newWiring() (*wiring, error) {
 	if err != nil {
 		return nil, err
 	}
+	kafkaOptions.Visits = schema.VisitGap()
 	keys, err := loadKeys(a.config.HTTP.KeysFile, time.Now())
 	if err != nil {
 		return nil, err

@@ -34,6 +34,10 @@ type Options struct {
 	MaxBytes int
 	// MaxAge is how long an event waits at most to be written; 15 minutes when zero.
 	MaxAge time.Duration
+	// Visits is the gap that ends a visit, for whoever reads and wants Event.Visit of the topic that
+	// VisitTopic names; 0 = nobody does.
+	Visits     time.Duration
+	VisitTopic string
 	// Now is the clock of MaxAge; time.Now when nil.
 	Now func() time.Time
 	// Logger is silent when nil.

@@ -128,7 +128,7 @@ var errCrash = errors.New("killed")
 // Whatever kills a writer, and however another cuts its batches, no event is lost or twice, also for
 // whoever reads all the files and knows nothing of claims.
 func TestCrashesAndZombies(t *testing.T) {
-	all := log("behavior", 60)
+	all := log("behavior", 36)
 	rapid.Check(t, func(rt *rapid.T) {
 		ctx := context.Background()
 		bucket := memblob.OpenBucket(nil)
@@ -137,7 +137,7 @@ func TestCrashesAndZombies(t *testing.T) {
 			crashes = append(crashes, rapid.IntRange(0, 12).Draw(rt, "crash"))
 		}
 		step := 0
-		options := Options{MaxEvents: rapid.IntRange(5, 40).Draw(rt, "size"), step: func(string) error {
+		options := Options{MaxEvents: rapid.IntRange(6, 24).Draw(rt, "size"), step: func(string) error {
 			if step++; len(crashes) > 0 && step > crashes[0] {
 				crashes, step = crashes[1:], 0
 				return errCrash
@@ -164,7 +164,7 @@ func TestCrashesAndZombies(t *testing.T) {
 			}
 			p := writers[n]
 			var batch []streams.Record
-			size := rapid.IntRange(1, 40).Draw(rt, "batch")
+			size := rapid.IntRange(1, 16).Draw(rt, "batch")
 			for _, r := range all {
 				if r.Offset > p.last && len(batch) < size {
 					batch = append(batch, r)

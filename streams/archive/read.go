@@ -75,6 +75,7 @@ func (a *Archive) source(ctx context.Context, topic string, partition int, keys 
 // readChain reads the claims of a partition one after the other.
 func (a *Archive) readChain(ctx context.Context, keys []string, fn func(*streams.Record) error) error {
 	var next int64
+	var visits *streams.Visits
 	for i, key := range keys {
 		c, err := a.readClaim(ctx, key)
 		if err != nil {
@@ -87,7 +88,10 @@ func (a *Archive) readChain(ctx context.Context, keys []string, fn func(*streams
 		if c.First != next || !c.Done {
 			return fmt.Errorf("archive: %s begins at offset %d, and what is before it ends at %d: a claim is missing", key, c.First, next)
 		}
-		if err := a.readRange(ctx, c, fn); err != nil {
+		if i == 0 && c.Topic == a.options.VisitTopic {
+			visits = streams.NewVisits(streams.Behavior, a.options.Visits)
+		}
+		if err := a.readRange(ctx, c, func(r *streams.Record) error { visits.Add(&r.Event, r.Offset); return fn(r) }); err != nil {
 			return err
 		}
 		next = c.Last + 1

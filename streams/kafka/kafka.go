@@ -96,6 +96,9 @@ type Options struct {
 	// again: an equal event_id, type, subject and time. The repeat is passed over. 10,000 when zero,
 	// negative for none. All who read a log must have the same.
 	Horizon int
+	// Visits is the gap that ends a visit, for whoever wants Event.Visit; 0 = nobody does. All who fold a
+	// log must have the same.
+	Visits time.Duration
 	// TLS is used when not nil.
 	TLS *tls.Config
 	// SASL is used when not nil.

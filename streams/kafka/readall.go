@@ -60,7 +60,7 @@ func Sources(ctx context.Context, options Options, which []streams.Stream, start
 			pool.close()
 			return nil, nil, fmt.Errorf("topic %s partition %d ends at offset %d, and it is to be read from %d on: the topic was created anew or cut", p.topic, p.partition, p.end, from)
 		}
-		p.first = max(p.first, from-options.horizon(p.stream))
+		p.first = max(p.first, from-options.lookBack(p.stream))
 		s := source{options: &options, part: p, from: from, reading: reading{pool: pool, fetchBytes: fetchBytes}}
 		sources = append(sources, streams.Source{Topic: p.topic, Partition: p.partition, Next: p.end, Read: s.read})
 	}
@@ -81,6 +81,7 @@ type source struct {
 // read delivers the events from the offset on.
 func (s source) read(ctx context.Context, fn func(*streams.Record) error) error {
 	p, bad, known := s.part, 0, newRepeats(s.options, s.part.stream)
+	visits := streams.NewVisits(p.stream, s.options.Visits)
 	s.reading.each = func(_ *part, m *message) error {
 		e, err := m.decode(s.options, p.stream)
 		if errors.Is(err, codec.ErrSkipped) {
@@ -90,7 +91,10 @@ func (s source) read(ctx context.Context, fn func(*streams.Record) error) error 
 			bad++
 			return nil
 		}
-		if known.seen(&e, m.offset) || m.offset < s.from {
+		if known.seen(&e, m.offset) || m.offset < s.from-streams.VisitHorizon {
+			return nil
+		}
+		if visits.Add(&e, m.offset); m.offset < s.from {
 			return nil
 		}
 		return fn(&streams.Record{Position: streams.Position{Topic: p.topic, Partition: p.partition, Offset: m.offset}, Event: e})

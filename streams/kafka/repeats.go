@@ -51,6 +51,16 @@ func (o *Options) horizon(s streams.Stream) int64 {
 	return int64(o.Horizon)
 }
 
+// lookBack returns how far before its start a reader begins, to know of repeats and visits what a reader
+// from the beginning knows: visits must not count what is a repeat of something further back.
+func (o *Options) lookBack(s streams.Stream) int64 {
+	back := o.horizon(s)
+	if s == streams.Behavior && o.Visits > 0 {
+		back += streams.VisitHorizon
+	}
+	return back
+}
+
 // seen tells whether the event at an offset is a repeat, and remembers it. Offsets ascend.
 func (r *repeats) seen(e *streams.Event, offset int64) bool {
 	if r == nil {

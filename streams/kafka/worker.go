@@ -77,7 +77,7 @@ func (w *worker) follow(following, applying context.Context) error {
 	w.reach("opened")
 	w.next = store.Next()
 	reading, stop := context.WithCancel(following)
-	t := newTail(w.consumer, w.topic, w.partition, w.fetchBytes, w.next, w.consumer.options.horizon(w.stream))
+	t := newTail(w.consumer, w.topic, w.partition, w.fetchBytes, w.next, w.consumer.options.lookBack(w.stream))
 	go t.run(reading)
 	defer func() {
 		stop()
@@ -89,7 +89,8 @@ func (w *worker) follow(following, applying context.Context) error {
 // pump moves what the tail reads into the store: at once when a batch is full, else a short wait
 // after its first message.
 func (w *worker) pump(following, applying context.Context, store Partition, t *tail) error {
-	b := &batch{worker: w, next: w.next, from: w.next, repeats: newRepeats(&w.consumer.options, w.stream)}
+	b := &batch{worker: w, next: w.next, from: w.next, repeats: newRepeats(&w.consumer.options, w.stream),
+		visits: streams.NewVisits(w.stream, w.consumer.options.Visits)}
 	idle := time.NewTicker(w.consumer.config.IdleEvery)
 	defer idle.Stop()
 	wait := time.NewTimer(0)
@@ -209,6 +210,7 @@ type batch struct {
 	end     int64 // of the log, as of the last fetch
 	from    int64 // where the store is; what is before it is only looked at for repeats
 	repeats *repeats
+	visits  *streams.Visits
 }
 
 // full tells whether the batch has as many messages as it may.
@@ -230,7 +232,9 @@ func (b *batch) add(m *message) {
 	e, err := m.decode(&w.consumer.options, w.stream)
 	if m.offset < b.from {
 		if err == nil && fromTheFuture(&e, m, w.consumer.config.MaxAhead) == "" {
-			b.repeats.seen(&e, m.offset)
+			if !b.repeats.seen(&e, m.offset) && m.offset >= b.from-streams.VisitHorizon {
+				b.visits.Add(&e, m.offset)
+			}
 		}
 		return
 	}
@@ -252,6 +256,7 @@ func (b *batch) add(m *message) {
 		w.consumer.metrics.repeated.WithLabelValues(string(w.stream)).Inc()
 		return
 	}
+	b.visits.Add(&e, m.offset)
 	if most := w.consumer.config.MaxBehind; most > 0 && m.time.UnixMilli() > 0 && m.time.Sub(e.Time) > most {
 		w.consumer.metrics.late.WithLabelValues(string(w.stream)).Inc()
 	}
