@@ -42,6 +42,7 @@ var packageTable = map[string][]string{
 	"rules/rulefile":  {"rules"},
 	"rules/rulestest": {"streams", "rules", "rules/rulefile", "features"},
 	"rules/rulestore": {"rules", "rules/rulefile", "features"},
+	"rules/ruleredis": {"rules/rulestore"},
 	"rules/schema":    {"rules", "rules/rulefile", "rules/rulestest", "features"},
 	"rules/suggest":   {"streams"},
 	"rules/value":     {"streams"},
@@ -51,7 +52,7 @@ var packageTable = map[string][]string{
 	"recommender":            {"features", "models", "models/index", "rules", "recommender/experiment", "recommender/decision"},
 	"recommender/console":    {},
 	"recommender/identity":   {}, // who a person is, by the company's OpenID Connect provider
-	"recommender/httpapi": {"streams", "streams/codec", "features", "models", "rules",
+	"recommender/httpapi": {"streams", "streams/codec", "features", "models", "rules", "rules/rulestore",
 		"recommender", "recommender/decision", "recommender/experiment", "recommender/console", "recommender/identity"},
 
 	"deploy/devstack": {"streams", "streams/codec", "streams/synth"},
@@ -69,7 +70,7 @@ type fence struct {
 
 var fences = []fence{
 	{"github.com/segmentio/kafka-go", []string{"streams/kafka"}, true, "another Kafka client must be a one-package change"},
-	{"github.com/redis/go-redis", []string{"features/redisstore"}, true, "another store must be a one-package change"},
+	{"github.com/redis/go-redis", []string{"features/redisstore", "rules/ruleredis"}, true, "another store must be a change of these packages alone"},
 	{"github.com/expr-lang/expr", []string{"rules"}, false, "the sandbox is enforced where expressions are compiled"},
 	{"github.com/gofiber/fiber", []string{"recommender/httpapi"}, false, "Fiber v3 must be a one-package change"},
 	{"github.com/valyala/fasthttp", []string{"recommender/httpapi"}, false, "its strings are reused after a handler returns"},

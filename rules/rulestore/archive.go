@@ -26,6 +26,9 @@ type TestResult struct {
 type ArchiveOptions struct {
 	// Test runs a revision's tests against its rules; nil = tests are not run, and the check says so.
 	Test func(ctx context.Context, files []rules.File, tests Tree) (TestResult, error)
+	// Shadow plays recorded requests through the live rules and a revision's, and judges the difference;
+	// nil = no shadow replay. It serves nobody. live is nil when nothing is live.
+	Shadow func(ctx context.Context, live, next []rules.File) (Check, error)
 	// Now is the clock; nil = time.Now.
 	Now func() time.Time
 }
@@ -196,18 +199,14 @@ func (a *Archive) check(ctx context.Context, id string, allowWarnings bool) (*Ch
 		out.Problems = append(out.Problems, out.Tests.Problems...)
 	}
 	r.Checks = append(r.Checks, a.testStep(sound, &out.Tests))
-	action := ActionChecked
-	for _, c := range r.Checks {
-		if !c.OK {
-			action = ActionRefused
+	if sound && a.opts.Shadow != nil {
+		step, err := a.shadow(ctx, c.parsed)
+		if err != nil {
+			return out, fmt.Errorf("replay recorded requests through revision %s: %w", r.ID, err)
 		}
+		r.Checks = append(r.Checks, step)
 	}
-	switch {
-	case action == ActionRefused && r.State == StateChecked:
-		r.State = StateDraft
-	case action == ActionChecked && r.State == StateDraft:
-		r.State = StateChecked
-	}
+	action := judge(r)
 	if err := errors.Join(a.save(r), a.note(r, action, r.Author, "")); err != nil {
 		return out, err
 	}
@@ -215,6 +214,40 @@ func (a *Archive) check(ctx context.Context, id string, allowWarnings bool) (*Ch
 		return out, fmt.Errorf("%w: %s", ErrRefused, r.ID)
 	}
 	return out, nil
+}
+
+// judge moves a revision to the state that its checks allow and returns what the audit log says of it.
+func judge(r *Revision) string {
+	action := ActionChecked
+	for _, c := range r.Checks {
+		if !c.OK {
+			action = ActionRefused
+		}
+	}
+	switch {
+	case action == ActionRefused && (r.State == StateChecked || r.State == StateApproved):
+		r.State = StateDraft
+	case action == ActionChecked && r.State == StateDraft:
+		r.State = StateChecked
+	}
+	return action
+}
+
+// shadow compares the revision's rules with the live ones.
+func (a *Archive) shadow(ctx context.Context, next []rules.File) (Check, error) {
+	id, err := a.Current()
+	if err != nil || id == "" {
+		return Check{Name: "shadow", OK: err == nil, Detail: "nothing is live to compare with"}, err
+	}
+	files, err := a.Files(id)
+	if err != nil {
+		return Check{}, err
+	}
+	live := files.content(a.dir)
+	live.nameBare()
+	step, err := a.opts.Shadow(ctx, live.parsed, next)
+	step.Name = "shadow"
+	return step, err
 }
 
 // nameBare makes problems name files as the author knows them.
@@ -284,7 +317,8 @@ func (a *Archive) testStep(ran bool, t *TestResult) Check {
 }
 
 // Publish checks a revision once more and makes it live: replicas take it over when they next look.
-// The error is ErrRefused when it does not pass; then nothing has changed.
+// The error is ErrRefused when it does not pass, and ErrNotApproved when the policy asks for approvals
+// that it lacks; then nothing has changed for anybody.
 func (a *Archive) Publish(ctx context.Context, id, author string, allowWarnings bool) (*CheckReport, error) {
 	unlock, err := a.lock(ctx)
 	if err != nil {
@@ -295,31 +329,38 @@ func (a *Archive) Publish(ctx context.Context, id, author string, allowWarnings 
 	if err != nil {
 		return out, err
 	}
-	r := out.Revision
+	return out, a.goLive(out.Revision, author)
+}
+
+// goLive makes a sound revision live, when the policy allows it.
+func (a *Archive) goLive(r *Revision, author string) error {
+	if err := a.allowed(r); err != nil {
+		return err
+	}
 	old, err := a.Current()
 	if err != nil {
-		return out, err
+		return err
 	}
 	// The log comes first: what is live is in it, whenever the process ends.
 	if err := a.note(r, ActionPublish, author, r.Message); err != nil {
-		return out, err
+		return err
 	}
 	if err := a.swap(r.ID); err != nil {
-		return out, fmt.Errorf("make revision %s live: %w", r.ID, err)
+		return fmt.Errorf("make revision %s live: %w", r.ID, err)
 	}
 	r.State = StatePublished
 	if err := a.save(r); err != nil {
-		return out, err
+		return err
 	}
 	if old != "" && old != r.ID {
 		was, err := a.Revision(old)
 		if err != nil {
-			return out, err
+			return err
 		}
 		was.State = StateSuperseded
-		return out, a.save(was)
+		return a.save(was)
 	}
-	return out, nil
+	return nil
 }
 
 // swap points the link at another revision's files in one step.

@@ -24,8 +24,10 @@ type Entry struct {
 	Tree     string    `json:"tree"`   // of all files, tests included
 	Author   string    `json:"author,omitempty"`
 	Message  string    `json:"message,omitempty"`
-	Prev     string    `json:"prev"`
-	Hash     string    `json:"hash"`
+	// Approvals is what a policy entry asks for from then on.
+	Approvals *int   `json:"approvals,omitempty"`
+	Prev      string `json:"prev"`
+	Hash      string `json:"hash"`
 }
 
 // The actions of the audit log.
@@ -34,6 +36,8 @@ const (
 	ActionChecked = "checked"
 	ActionRefused = "refused"
 	ActionPublish = "published"
+	ActionApprove = "approved"
+	ActionPolicy  = "policy"
 )
 
 func (e Entry) seal() Entry {
@@ -106,7 +110,7 @@ func (l audit) read() ([]Entry, error) {
 		return entries, err
 	}
 	head, err := os.ReadFile(l.head)
-	if errors.Is(err, fs.ErrNotExist) && len(entries) <= 1 {
+	if (errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(head)) == 0) && len(entries) <= 1 {
 		return entries, nil
 	}
 	if err != nil {
@@ -145,6 +149,25 @@ func (l audit) append(e Entry) error {
 		return err
 	}
 	return writeAtomic(l.head, []byte(e.Hash+"\n"))
+}
+
+// replace writes a log that was checked. The head goes first: a crash in between leaves a log that ends
+// before its head, which is noticed, and read from the remote again.
+func (l audit) replace(all []Entry) error {
+	var b bytes.Buffer
+	head := ""
+	for _, e := range all {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		b.Write(append(line, '\n'))
+		head = e.Hash
+	}
+	if err := writeAtomic(l.head, []byte(head+"\n")); err != nil {
+		return err
+	}
+	return writeAtomic(l.path, b.Bytes())
 }
 
 // writeAtomic puts data in a file's place as one step.

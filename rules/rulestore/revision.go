@@ -23,6 +23,7 @@ type State string
 const (
 	StateDraft      State = "draft"     // handed in, perhaps refused by a check
 	StateChecked    State = "checked"   // fit to be published
+	StateApproved   State = "approved"  // and others than its author agree, as many as the policy asks for
 	StatePublished  State = "published" // live
 	StateSuperseded State = "superseded"
 )
@@ -46,11 +47,20 @@ type Revision struct {
 	Diff string `json:"diff,omitempty"`
 	// Checks is what the last check found, step by step; empty before the first.
 	Checks []Check `json:"checks,omitempty"`
+	// Approvals are those who agreed, in the order in which they did.
+	Approvals []Approval `json:"approvals,omitempty"`
+}
+
+// Approval is one person's agreement to a revision's files, which never change.
+type Approval struct {
+	By      string    `json:"by"`
+	At      time.Time `json:"at"`
+	Comment string    `json:"comment,omitempty"`
 }
 
 // Check is one step of the way to publication.
 type Check struct {
-	Name   string `json:"name"` // decode, types, cost, lint, tests
+	Name   string `json:"name"` // decode, types, cost, lint, tests, shadow
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
 }

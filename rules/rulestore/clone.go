@@ -1,0 +1,354 @@
+package rulestore
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// Remote is the place that several machines share an archive through. Implementations are safe for
+// concurrent use.
+type Remote interface {
+	// Pull returns what the remote holds after the audit line that has this number and hash. When the
+	// remote has another line there, or none, it returns everything, with Whole set. It returns nil when
+	// that line is its last.
+	Pull(ctx context.Context, seq int, hash string) (*Bundle, error)
+	// Push adds a bundle in one step, if the hash of the remote's last line is still before ("" for an
+	// empty remote); else it changes nothing and returns ErrMoved.
+	Push(ctx context.Context, before string, b *Bundle) error
+}
+
+// ErrMoved tells that somebody else has changed the remote since it was read.
+var ErrMoved = errors.New("somebody else has changed the shared archive meanwhile")
+
+// Bundle is a part of an archive: lines of its audit log and all that they speak of.
+type Bundle struct {
+	// Whole says that the lines are the whole log.
+	Whole bool
+	// Lines are audit lines, without their line ends, in their order.
+	Lines []string
+	// Records are the revisions' records as JSON by id, and Trees the files of those handed in.
+	Records map[string]string
+	Trees   map[string]Tree
+}
+
+// Head is the hash of the last line, "" without lines.
+func (b *Bundle) Head() (string, error) {
+	if len(b.Lines) == 0 {
+		return "", nil
+	}
+	var e Entry
+	if err := json.Unmarshal([]byte(b.Lines[len(b.Lines)-1]), &e); err != nil {
+		return "", fmt.Errorf("read the last audit line: %w", err)
+	}
+	return e.Hash, nil
+}
+
+// Clone is a local archive that follows a remote one. What is local is whole at any time, so that a
+// replica starts and serves from it while the remote is away. Its methods may be called by several
+// goroutines: they wait for each other. A clone that Change is called on has its folder for itself.
+type Clone struct {
+	local  *Archive
+	remote Remote
+
+	mu   sync.Mutex            // one change at a time
+	last atomic.Pointer[Entry] // of the log when it was last the remote's: saves reading it for nothing
+}
+
+// NewClone returns a clone; it reads nothing yet.
+func NewClone(local *Archive, remote Remote) *Clone { return &Clone{local: local, remote: remote} }
+
+// Local is the archive on this machine, for reading.
+func (c *Clone) Local() *Archive { return c.local }
+
+// Sync makes the local archive hold what the remote holds, and tells whether it changed. Everything is
+// checked before any of it is kept: the chain of the log, and that each revision's files are those that
+// the log names. When the remote has lost its newest lines (a Redis that went back in time), Sync gives
+// them back: nothing that was published is forgotten while one replica knows it. Do not call it on a clone
+// that Change is called on.
+func (c *Clone) Sync(ctx context.Context) (changed bool, err error) {
+	unlock, err := c.local.lock(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
+	return c.sync(ctx, true)
+}
+
+func (c *Clone) sync(ctx context.Context, giveBack bool) (changed bool, err error) {
+	if last := c.last.Load(); last != nil {
+		if b, err := c.remote.Pull(ctx, last.Seq, last.Hash); err != nil {
+			return false, fmt.Errorf("read the shared archive: %w", err)
+		} else if b == nil {
+			return false, nil
+		}
+	}
+	mine, err := c.local.audit().read()
+	if err != nil {
+		mine = nil // a broken copy is replaced by the remote's
+	}
+	last := lastOf(mine)
+	b, err := c.remote.Pull(ctx, last.Seq, last.Hash)
+	if err != nil {
+		return false, fmt.Errorf("read the shared archive: %w", err)
+	}
+	if b == nil {
+		c.last.Store(&last)
+		return false, nil
+	}
+	theirs, err := c.check(mine, b)
+	if err != nil {
+		return false, fmt.Errorf("the shared archive is not what its audit log says: %w", err)
+	}
+	if giveBack && len(theirs) < len(mine) && prefix(theirs, mine) {
+		if err := c.push(ctx, len(theirs)); err != nil && !errors.Is(err, ErrMoved) {
+			return false, fmt.Errorf("give the shared archive back what it has lost: %w", err)
+		}
+		return false, nil
+	}
+	if err := c.keep(theirs, b); err != nil {
+		return false, err
+	}
+	last = lastOf(theirs)
+	c.last.Store(&last)
+	return true, nil
+}
+
+func lastOf(log []Entry) Entry {
+	if len(log) == 0 {
+		return Entry{}
+	}
+	return log[len(log)-1]
+}
+
+// prefix tells whether a log goes on where another ends.
+func prefix(short, long []Entry) bool {
+	return len(short) <= len(long) && (len(short) == 0 || short[len(short)-1].Hash == long[len(short)-1].Hash)
+}
+
+// check returns the whole log that a bundle leads to.
+func (c *Clone) check(mine []Entry, b *Bundle) ([]Entry, error) {
+	if b.Whole {
+		mine = nil
+	}
+	var log bytes.Buffer
+	for _, e := range mine {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return nil, err
+		}
+		log.Write(append(line, '\n'))
+	}
+	for _, line := range b.Lines {
+		log.WriteString(line + "\n")
+	}
+	all, err := readAudit(log.Bytes())
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range all[len(mine):] {
+		if e.Action == ActionDraft && b.Trees[e.Revision].hash() != e.Tree {
+			return nil, fmt.Errorf("the files of revision %s were changed", e.Revision)
+		}
+		if e.Revision != "" && b.Records[e.Revision] == "" {
+			return nil, fmt.Errorf("the record of revision %s is missing", e.Revision)
+		}
+	}
+	for id := range b.Records {
+		if !filepath.IsLocal(id) || filepath.Base(id) != id {
+			return nil, fmt.Errorf("%q is no revision", id)
+		}
+	}
+	for _, tree := range b.Trees {
+		for name := range tree {
+			if !filepath.IsLocal(filepath.FromSlash(name)) {
+				return nil, fmt.Errorf("%q is outside of the folder", name)
+			}
+		}
+	}
+	return all, nil
+}
+
+// keep makes a checked bundle local. Files come first and the link to the live ones after them, so that
+// a reader never sees half of a revision.
+func (c *Clone) keep(all []Entry, b *Bundle) error {
+	a := c.local
+	for _, id := range slices.Sorted(maps.Keys(b.Records)) {
+		r := &Revision{}
+		if err := json.Unmarshal([]byte(b.Records[id]), r); err != nil {
+			return fmt.Errorf("read the record of revision %s: %w", id, err)
+		}
+		if r.ID != id {
+			return fmt.Errorf("the record of revision %s speaks of %q", id, r.ID)
+		}
+		if err := c.keepRevision(r, b.Trees[id]); err != nil {
+			return fmt.Errorf("keep revision %s: %w", id, err)
+		}
+	}
+	if err := c.point(all); err != nil {
+		return err
+	}
+	if err := a.audit().replace(all); err != nil {
+		return fmt.Errorf("write the audit log: %w", err)
+	}
+	if b.Whole {
+		return c.forget(b)
+	}
+	return nil
+}
+
+// point makes what the log published last live.
+func (c *Clone) point(all []Entry) error {
+	live := ""
+	for _, e := range all {
+		if e.Action == ActionPublish {
+			live = e.Revision
+		}
+	}
+	current, err := c.local.Current()
+	if err != nil || current == live {
+		return err
+	}
+	if live == "" {
+		err = os.Remove(c.local.Live())
+	} else {
+		err = c.local.swap(live)
+	}
+	if err != nil {
+		return fmt.Errorf("make revision %q live: %w", live, err)
+	}
+	return nil
+}
+
+// keepRevision writes a revision's files, unless they are there already, and its record.
+func (c *Clone) keepRevision(r *Revision, files Tree) error {
+	a := c.local
+	have, err := ReadTree(filepath.Join(a.path(r.ID), filesName))
+	switch {
+	case err == nil && (files == nil || have.hash() == files.hash()):
+		return a.save(r)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	case files == nil:
+		return nil // handed in after the lines of this bundle
+	}
+	if err := os.RemoveAll(a.path(r.ID)); err != nil { // what another history called by this name
+		return err
+	}
+	return a.write(r, files)
+}
+
+// forget removes what the remote's history does not hold.
+func (c *Clone) forget(b *Bundle) error {
+	all, err := c.local.History()
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, r := range all {
+		if _, known := b.Records[r.ID]; !known {
+			errs = append(errs, os.RemoveAll(c.local.path(r.ID)))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// push sends what the local log holds beyond its first n lines.
+func (c *Clone) push(ctx context.Context, n int) error {
+	entries, err := c.local.audit().read()
+	if err != nil {
+		return err
+	}
+	before := ""
+	if n > 0 {
+		before = entries[n-1].Hash
+	}
+	b := &Bundle{Records: map[string]string{}, Trees: map[string]Tree{}}
+	all, err := c.local.History()
+	if err != nil {
+		return err
+	}
+	for _, e := range entries[n:] {
+		line, err := json.Marshal(e)
+		if err != nil {
+			return err
+		}
+		b.Lines = append(b.Lines, string(line))
+		if e.Action == ActionDraft {
+			if b.Trees[e.Revision], err = c.local.Files(e.Revision); err != nil {
+				return err
+			}
+		}
+	}
+	// All records: a publication changes that of the revision before it, too, and they are small.
+	for i := range all {
+		data, err := json.Marshal(&all[i])
+		if err != nil {
+			return err
+		}
+		b.Records[all[i].ID] = string(data)
+	}
+	return c.remote.Push(ctx, before, b)
+}
+
+// attempts is how often Change tries again when others change the remote at the same time.
+const attempts = 10
+
+// Change carries out fn on the newest state of the archive and shares what it did: all of it or nothing.
+// fn runs again when somebody else was faster. What fn did without an error of the archive's own stays
+// shared also when it returns an error: a refused revision is history, too.
+func (c *Clone) Change(ctx context.Context, fn func(*Archive) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for range attempts {
+		c.last.Store(nil) // the folder may hold what an earlier change could not share
+		n, err := c.begin(ctx)
+		if err != nil {
+			return err
+		}
+		result := fn(c.local)
+		switch err := c.share(ctx, n); {
+		case err == nil:
+			return result
+		case !errors.Is(err, ErrMoved):
+			return errors.Join(result, fmt.Errorf("share the change: %w; nothing is known to have changed, look before you try again", err))
+		}
+	}
+	return ErrMoved
+}
+
+// begin makes the local archive what the remote is, without what an earlier change left unshared.
+func (c *Clone) begin(ctx context.Context) (lines int, err error) {
+	unlock, err := c.local.lock(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	if _, err := c.sync(ctx, false); err != nil {
+		return 0, err
+	}
+	entries, err := c.local.audit().read()
+	return len(entries), err
+}
+
+func (c *Clone) share(ctx context.Context, n int) error {
+	unlock, err := c.local.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	entries, err := c.local.audit().read()
+	if err != nil || len(entries) == n {
+		return err
+	}
+	return c.push(ctx, n)
+}
