@@ -9,17 +9,18 @@ import "time"
 // A field tagged secret is taken from the environment or from the file that its *_file sibling
 // names, never from a flag or from the YAML file, and is never printed.
 type Config struct {
-	Profile string        `koanf:"profile" doc:"development, or production: refuses embedded servers"`
-	Log     LogConfig     `koanf:"log"`
-	HTTP    HTTPConfig    `koanf:"http"`
-	Trace   TraceConfig   `koanf:"trace"`
-	Kafka   KafkaConfig   `koanf:"kafka"`
-	Archive ArchiveConfig `koanf:"archive"`
-	Redis   RedisConfig   `koanf:"redis"`
-	Schema  SchemaConfig  `koanf:"schema"`
-	Rules   RulesConfig   `koanf:"rules"`
-	Models  ModelsConfig  `koanf:"models"`
-	Data    DataConfig    `koanf:"data"`
+	Profile   string          `koanf:"profile" doc:"development, or production: refuses embedded servers"`
+	Log       LogConfig       `koanf:"log"`
+	HTTP      HTTPConfig      `koanf:"http"`
+	Trace     TraceConfig     `koanf:"trace"`
+	Kafka     KafkaConfig     `koanf:"kafka"`
+	Archive   ArchiveConfig   `koanf:"archive"`
+	Redis     RedisConfig     `koanf:"redis"`
+	Schema    SchemaConfig    `koanf:"schema"`
+	Rules     RulesConfig     `koanf:"rules"`
+	Models    ModelsConfig    `koanf:"models"`
+	Data      DataConfig      `koanf:"data"`
+	Scenarios ScenariosConfig `koanf:"scenarios"`
 }
 
 // LogConfig says what is logged and how.
@@ -153,6 +154,11 @@ type ModelsConfig struct {
 	Dir   string        `koanf:"dir" doc:"registry folder, watched; empty = no model"`
 	Poll  time.Duration `koanf:"poll" doc:"how often the registry is looked at"`
 	Index string        `koanf:"index" doc:"over item vectors: auto (by size), exact, or ivf (approximate)"`
+}
+
+// ScenariosConfig is where scenario files live.
+type ScenariosConfig struct {
+	Dir string `koanf:"dir" doc:"folder of scenario files, watched for their candidate sources; empty = none"`
 }
 
 // DataConfig is what is kept in local files.

@@ -206,6 +206,9 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 	if s.models != nil {
 		g.Go(func() error { s.watchModels(ctx); return nil })
 	}
+	if s.config.Scenarios.Dir != "" {
+		g.Go(func() error { s.watchScenarios(ctx); return nil })
+	}
 	if s.keys != nil {
 		g.Go(func() error { s.watchKeys(ctx); return nil })
 	}

@@ -28,7 +28,9 @@ type scenarioSpec struct {
 		Attribute string   `yaml:"attribute"`
 		Any       []string `yaml:"any"`
 	} `yaml:"items"`
-	Freeze []string `yaml:"freeze"` // groups that stay as pretrained: items.in, items.out, tower
+	// Sources are where the candidates of the scenario come from when it is served; see serve_scenarios.go.
+	Sources []scenarioSource `yaml:"sources"`
+	Freeze  []string         `yaml:"freeze"` // groups that stay as pretrained: items.in, items.out, tower
 	// Rates are parts of the learning rate by group, such as items.in: 0.1; 1 where absent.
 	Rates  map[string]float64 `yaml:"rates"`
 	Rate   float64            `yaml:"rate"` // learning rate
