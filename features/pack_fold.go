@@ -46,7 +46,11 @@ func (s *Schema) unpack(parts []string) (st *State, whole bool, err error) {
 			break
 		}
 	}
-	var ops []Op
+	size := 0
+	for _, part := range parts {
+		size += len(part)
+	}
+	ops := make([]Op, 0, size/4) // about: an operation has three bytes, and some have an item
 	for i, part := range parts {
 		if returned(parts, i) {
 			continue

@@ -56,7 +56,7 @@ const (
 	fieldGiven
 )
 
-// opsPacker is the state of packing or unpacking operations.
+// opsPacker is the state of packing operations.
 type opsPacker struct {
 	packer
 	items  []string
@@ -69,13 +69,20 @@ type opsPacker struct {
 const itemsBack = 64
 
 // PackOps appends the operations as one part. They come out again as they went in, in the same order.
-func PackOps(dst []byte, from Origin, ops []Op) []byte {
+func PackOps(dst []byte, from Origin, batches ...[]Op) []byte {
 	p := opsPacker{packer: packer{b: append(dst, packedOps)}}
 	for i := range sourceBytes {
 		p.b = append(p.b, byte(from.Source>>(8*i)))
 	}
 	p.int(from.To)
 	p.uint(uint64(from.To - from.From))
+	for _, ops := range batches {
+		p.groups(ops)
+	}
+	return p.b
+}
+
+func (p *opsPacker) groups(ops []Op) {
 	for len(ops) > 0 {
 		n := 1
 		for n < len(ops) && ops[n].Time == ops[0].Time {
@@ -89,7 +96,6 @@ func PackOps(dst []byte, from Origin, ops []Op) []byte {
 		}
 		ops = ops[n:]
 	}
-	return p.b
 }
 
 func (p *opsPacker) op(op *Op) {
@@ -328,15 +334,11 @@ func (u *opsUnpacker) push(op *Op, form byte) {
 	}
 }
 
-// MergeOps returns what the operations on an item do together, with one operation for each counter, in
-// place of the given ones. It must not be used for users: an erasure takes the sums of some events and
+// MergeOps returns what the operations on an item do together, with one operation for each counter. It must not be used for users: an erasure takes the sums of some events and
 // leaves others. What is older than the retention stays visible by its time, the least one of each sum.
-func MergeOps(ops []Op) []Op {
-	if len(ops) < 2 {
-		return ops
-	}
-	at := make(map[string]int, len(ops))
-	out := ops[:0]
+func MergeOps(batches ...[]Op) []Op {
+	ops := slices.Concat(batches...)
+	at, out := make(map[string]int, len(ops)), ops[:0]
 	for _, op := range ops {
 		if op.Code > Max {
 			out = append(out, op)

@@ -20,8 +20,8 @@ const sendTries = 5
 type entityOps struct {
 	entity features.Entity
 	hash   uint64
-	ops    []features.Op
-	events int // that ops are of
+	ops    [][]features.Op  // of each event
+	one    [1][]features.Op // room for ops of the one event that most have
 	erases bool
 	part   []byte // the packed operations
 	// state is, of a user who is erased, all that is to be stored, in place of read.
@@ -52,13 +52,12 @@ func (b *shardBatch) add(d features.Delta, hash uint64) {
 		}
 	}
 	if g == nil {
-		g = &entityOps{entity: d.Entity, hash: hash, ops: d.Ops[:len(d.Ops):len(d.Ops)]}
+		g = &entityOps{entity: d.Entity, hash: hash}
+		g.ops = g.one[:0]
 		b.at[hash] = g
 		b.all = append(b.all, g)
-	} else {
-		g.ops = append(g.ops, d.Ops...)
 	}
-	g.events++
+	g.ops = append(g.ops, d.Ops)
 	for i := range d.Ops {
 		g.erases = g.erases || d.Ops[i].Code == features.Remove && d.Ops[i].Field == ""
 	}
@@ -68,11 +67,12 @@ func (b *shardBatch) add(d features.Delta, hash uint64) {
 func (b *shardBatch) pack(from features.Origin) {
 	buf := make([]byte, 0, 64*len(b.all))
 	for _, g := range b.all {
-		if g.entity.Kind == features.ItemEntity && g.events > 1 {
-			g.ops = features.MergeOps(g.ops)
-		}
 		start := len(buf)
-		buf = features.PackOps(buf, from, g.ops)
+		if g.entity.Kind == features.ItemEntity && len(g.ops) > 1 {
+			buf = features.PackOps(buf, from, features.MergeOps(g.ops...))
+		} else {
+			buf = features.PackOps(buf, from, g.ops...)
+		}
 		g.part = buf[start:len(buf):len(buf)]
 		switch {
 		case g.erases:
