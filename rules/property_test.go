@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 )
@@ -17,7 +18,8 @@ import (
 // randomSet is a set of a few random rules of all actions.
 func randomSet(t *rapid.T) []Rule {
 	conditions := []string{`item.stock <= 0`, `item.brand == "x"`, `item.sales_7d > 50`, `"own" in item.tags`, `item.brand in user.top_brands`, `score > 0.5`,
-		`any(user.top_brands, # == item.category)`, `item.sales_7d % item.stock == 1`, `position <= 3`, `item.price > user.avg_order_value`}
+		`any(user.top_brands, # == item.category)`, `item.sales_7d % item.stock == 1`, `position <= 3`, `item.price > user.avg_order_value`,
+		`similarity(item, user) > 0.5`, `times("exposure", days(1)) >= 2`}
 	actions := []func() Action{
 		func() Action { return act("exclude") },
 		func() Action { return act("keep") },
@@ -28,6 +30,13 @@ func randomSet(t *rapid.T) []Rule {
 		func() Action { return act("boost", "add", rapid.SampledFrom([]string{"0.1", "score"}).Draw(t, "a")) },
 		func() Action { return act("bury", "multiply", "0.3") },
 		func() Action { return act("bury", "to", "bottom") },
+		func() Action { return act("bury", "multiply", `fatigue("exposure", 0.5, days(1))`) },
+		func() Action {
+			return act("diversify", "by", rapid.SampledFrom([]string{"similarity", "[similarity,item.brand]"}).Draw(t, "alike"), "strength", "50%")
+		},
+		func() Action {
+			return act("inject", "source", "segment", "match", "item.stock > 0", "order_by", "item.price desc")
+		},
 		func() Action {
 			return act("pin", "position", strconv.Itoa(rapid.IntRange(1, 6).Draw(t, "p")), "max", "2", "order_by", "item.sales_7d desc")
 		},
@@ -61,9 +70,21 @@ func randomSet(t *rapid.T) []Rule {
 		}
 		r.Stop = rapid.IntRange(0, 5).Draw(t, "stop") == 0
 		r.Hard = a.Name == "exclude" && rapid.Bool().Draw(t, "hard")
+		if !r.Hard && rapid.IntRange(0, 4).Draw(t, "held") == 0 {
+			r.Holdout = &Rollout{Percent: 50}
+		}
 		rules = append(rules, r)
 	}
 	return rules
+}
+
+// past gives a user a taste and something that was shown.
+func past(env *Env) *Env {
+	env.Taste = []float32{1, 1}
+	for range 2 {
+		env.Shown = append(env.Shown, ago("exposure", "i3", time.Hour), ago("exposure", "i12", 30*time.Hour))
+	}
+	return env
 }
 
 func randomCandidates(t *rapid.T) []Candidate {
@@ -76,7 +97,7 @@ func randomCandidates(t *rapid.T) []Candidate {
 			"category": []string{"a", "b", "x"}[n%3], "product_group": []string{"", "g", "h"}[n/3%3], "tags": [][]string{nil, {"own"}}[n/2%2]} {
 			c.Item.Env[k] = v
 		}
-		c.Sources = rapid.SampledFrom(sources).Draw(t, "sources")
+		c.Sources, c.Vector = rapid.SampledFrom(sources).Draw(t, "sources"), [][]float32{nil, {1, 0}, {0.9, 0.1}, {-1, 2}}[n%4]
 		in = append(in, c)
 	}
 	return in
@@ -92,7 +113,7 @@ func TestDeterminism(t *testing.T) {
 		if s == nil {
 			t.Fatalf("%+v", problems)
 		}
-		env := at(map[string]any{"is_new": true, "top_brands": []string{"x"}}, nil)
+		env := past(at(map[string]any{"is_new": true, "top_brands": []string{"x"}}, nil))
 		in := rank(randomCandidates(t)...)
 		count := rapid.IntRange(0, 12).Draw(t, "count")
 		want := s.Apply(env, nil, in, count, true)
@@ -126,7 +147,7 @@ func TestExplainReplays(t *testing.T) {
 		if s == nil {
 			t.Fatalf("%+v", problems)
 		}
-		env := at(map[string]any{"is_new": rapid.Bool().Draw(t, "new"), "top_brands": []string{"x"}, "avg_order_value": 4.0}, nil)
+		env := past(at(map[string]any{"id": rapid.SampledFrom([]string{"u1", "u2", "u3"}).Draw(t, "user"), "is_new": rapid.Bool().Draw(t, "new"), "top_brands": []string{"x"}, "avg_order_value": 4.0}, nil))
 		in := rank(randomCandidates(t)...)
 		count := rapid.IntRange(0, 12).Draw(t, "count")
 		checkList(t, in, count, s.Apply(env, s.Plan(env), in, count, true))
