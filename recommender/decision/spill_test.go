@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,12 +20,15 @@ import (
 
 // broker is a writer that can be away; it keeps whole events.
 type broker struct {
+	mu     sync.Mutex
 	away   bool
 	tries  int
 	events []streams.Event
 }
 
 func (b *broker) Write(_ context.Context, events ...streams.Event) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.tries++; b.away {
 		return errors.New("kafka is gone")
 	}
@@ -32,7 +36,22 @@ func (b *broker) Write(_ context.Context, events ...streams.Event) error {
 	return nil
 }
 
+func (b *broker) asked() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.tries
+}
+
+// leave takes the writer away, or back.
+func (b *broker) leave(away bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.away = away
+}
+
 func (b *broker) ids() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	var out []string
 	for _, e := range b.events {
 		out = append(out, strings.TrimSuffix(e.ID, "-exposure"))
@@ -62,8 +81,8 @@ func TestExposuresOutliveKafkaAndTheProcess(t *testing.T) {
 			l.Record(shown(id))
 		}
 		time.Sleep(500 * time.Millisecond) // of the bubble: no real time passes
-		if kafka.tries != 1 {
-			t.Errorf("%d tries in half a second, want one: a broker that is away is not asked again at once", kafka.tries)
+		if n := kafka.asked(); n != 1 {
+			t.Errorf("%d tries in half a second, want one: a broker that is away is not asked again at once", n)
 		}
 		stop()
 		if got := counter(t, reg, "sartor_exposures_spilled_total", ""); got != 5 {
@@ -73,7 +92,7 @@ func TestExposuresOutliveKafkaAndTheProcess(t *testing.T) {
 		l, stop = start(second)
 		l.Record(shown("6"))
 		time.Sleep(3 * time.Second)
-		kafka.away = false
+		kafka.leave(false)
 		l.Record(shown("7"))
 		time.Sleep(3 * time.Second)
 		stop()
@@ -118,7 +137,7 @@ func TestSpillIsBounded(t *testing.T) {
 		if spilled < 2 || spilled+full != 100 {
 			t.Errorf("%v spilled and %v dropped, want some and all of 100", spilled, full)
 		}
-		kafka.away = false
+		kafka.leave(false)
 		time.Sleep(5 * time.Second)
 		l.Close()
 		if err := <-done; err != nil {
