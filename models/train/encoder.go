@@ -21,7 +21,7 @@ import (
 type EncoderOptions struct {
 	Hidden, Inner, Blocks int           // default 128, 256, 2
 	Clock                 time.Duration // as models.EncoderParams.Clock; default 0
-	Tokens                int           // events in a step; default 4096, or 1/32 of the data, but at least 256
+	Tokens                int           // events in a step; default 4096, or 1/128 of the data, but at least 256
 	Longest               int           // events of one history in a row; longer ones are cut; default 2048
 	Schedule              Schedule
 	WeightDecay           float64 // of AdamW, on matrices; default 0.01, negative = none

@@ -64,7 +64,7 @@ func newEncoderTraining(l *Log, o Options) (*encoderTraining, error) {
 	for _, p := range a.pieces {
 		events += int(p.to - p.from)
 	}
-	a.o.Encoder.Tokens = cmp.Or(a.o.Encoder.Tokens, min(4096, max(256, events/32)))
+	a.o.Encoder.Tokens = cmp.Or(a.o.Encoder.Tokens, min(4096, max(256, events/128)))
 	// A short training has no time for a long warm-up: a tenth of it at most.
 	s := &a.o.Encoder.Schedule
 	s.Warmup = min(s.Warmup, o.Epochs*(events/a.o.Encoder.Tokens+1)/10)
