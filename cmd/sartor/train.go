@@ -264,6 +264,13 @@ func (f trainFlags) resolveFiles(o *trainOptions, splitChosen bool) error {
 		return nil
 	}
 	name, path, ok := strings.Cut(f.from, ":")
+	if name == preparedFormat && ok && path != "" {
+		if f.test != "" {
+			return usagef("--test: a prepared log has its parts in it; use --from-file %s:%s with --split time", preparedFormat, path)
+		}
+		o.Read = preparedEvents(path)
+		return nil
+	}
 	format, err := file.ParseFormat(name)
 	if err != nil || !ok || path == "" {
 		return usagef("--from-file %s: need FORMAT:PATH (%v)", f.from, errors.Join(err))

@@ -17,7 +17,7 @@ func newDataCommand(a *app) *cobra.Command {
 		Use:   "data",
 		Short: "Look at the events that models are trained on",
 	}
-	cmd.AddCommand(newInspectCommand(a))
+	cmd.AddCommand(newInspectCommand(a), newPrepareCommand(a))
 	return cmd
 }
 

@@ -72,7 +72,7 @@ func TestEveryStepOfCleaningTakesWhatItSays(t *testing.T) {
 		"duplicates":     {[]Cleaning{Duplicates}, 1, 0},
 		"impossible":     {[]Cleaning{Impossible}, 1, 0},
 		"bots":           {[]Cleaning{Bots}, 30, 0},
-		"cancelled":      {[]Cleaning{Cancelled}, 3, 1}, // two returns, the order of i7, and a line of another order
+		"cancelled":      {[]Cleaning{Cancelled}, 3, 1},     // two returns, the order of i7, and a line of another order
 		"short-sessions": {[]Cleaning{ShortSessions}, 8, 0}, // a day later 4, orders and returns of u2 and u3 alone in their hour
 		"long-sessions":  {[]Cleaning{LongSessions}, 45, 0},
 		"nothing":        {nil, 0, 0},
@@ -93,6 +93,7 @@ func TestEveryStepOfCleaningTakesWhatItSays(t *testing.T) {
 	if sum != r.Events-r.Kept || len(r.Steps) != 6 || int64(len(kept)) != r.Kept+1 {
 		t.Errorf("all steps: %+v, %d kept", r, len(kept))
 	}
+	kept, _ = clean([]Cleaning{Cancelled}, l, dirty())
 	again := slices.ContainsFunc(kept, func(e streams.Event) bool { return e.Type == streams.Order && e.Items[0].ItemID == "i7" })
 	half := slices.ContainsFunc(kept, func(e streams.Event) bool {
 		return e.Type == streams.Order && len(e.Items) == 1 && e.Items[0].ItemID == "i6"
