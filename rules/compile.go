@@ -109,6 +109,7 @@ func (c *compiler) file(f *File) {
 	r.unused(t)
 	r.undocumented()
 	r.overlaps(made)
+	r.crowded(made)
 	r.analyse(made)
 	for _, m := range made {
 		if m != nil {

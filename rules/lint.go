@@ -60,6 +60,43 @@ func (r *reporter) overlap(a, b *rule) {
 	}
 }
 
+// crowded warns about quotas that together ask for more items than the window of the widest has places.
+// Only those that are always on, for all items, and exclude each other count: one item may serve two
+// quotas otherwise.
+func (r *reporter) crowded(made []*rule) {
+	type asked struct {
+		rule *rule
+		spec *limitSpec
+		want *conditions
+	}
+	var all []asked
+	for _, m := range made {
+		if m == nil || !m.always() || m.match != nil {
+			continue
+		}
+		for i := range m.actions {
+			if a := &m.actions[i]; a.name == "quota" && a.limit.match != nil && a.limit.within > 0 {
+				all = append(all, asked{m, a.limit, conditionsOf(a.limit.match)})
+			}
+		}
+	}
+	for i, last := range all {
+		sum, apart := last.spec.min, true
+		for j, other := range all {
+			if i == j || other.spec.within > last.spec.within || other.spec.within == last.spec.within && j > i {
+				continue
+			}
+			sum += other.spec.min
+			apart = apart && other.want.excludes(last.want)
+		}
+		if apart && sum > last.spec.min && sum > last.spec.within {
+			r.rule = last.rule.id
+			r.error(last.rule.pos, CodeQuota, fmt.Sprintf("the quotas ask for %d items within the first %d places", sum, last.spec.within), "lower `min` of one of them, or widen `within`")
+		}
+	}
+	r.rule = ""
+}
+
 // sameRequests tells whether one of two rules is on whenever the other one is.
 func sameRequests(a, b *rule) bool {
 	x, y := conditionsOf(a.when), conditionsOf(b.when)

@@ -170,6 +170,7 @@ func (a *app) simulateRules(ctx context.Context, path string, f playFlags) error
 	t.counts("exposure by brand, places", report.Brands, f.top, report.Shown)
 	t.counts("exposure by category, places", report.Categories, f.top, report.Shown)
 	t.counts("rules, requests in which each acted", report.Fired, math.MaxInt, report.Requests)
+	t.counts("rules that gave way to another one, by requests", report.Yielded, f.top, report.Requests)
 	t.counts("rules that failed, by requests", report.Errors, f.top, report.Requests)
 	t.costs(report.Costs, f.top)
 	_, err = io.WriteString(a.stdout, t.String())

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/rules"
@@ -31,6 +32,9 @@ type Tally struct {
 	// did included. Errors counts the requests in which a rule failed.
 	Fired  []Count `json:"fired"`
 	Errors []Count `json:"errors,omitempty"`
+	// Yielded counts the requests in which a rule had to give way to another one: what "the group belongs
+	// to", "has decided" and "position 1 is taken" say.
+	Yielded []Count `json:"yielded,omitempty"`
 	// Degraded counts answers that ran out of a budget.
 	Degraded int `json:"degraded"`
 }
@@ -213,11 +217,11 @@ func kendall(ids, b []string) float64 {
 // tallying is a Tally in the making.
 type tallying struct {
 	Tally
-	items, brands, categories, fired, errors map[string]int
+	items, brands, categories, fired, errors, yielded map[string]int
 }
 
 func newTally() *tallying {
-	return &tallying{items: map[string]int{}, brands: map[string]int{}, categories: map[string]int{}, fired: map[string]int{}, errors: map[string]int{}}
+	return &tallying{items: map[string]int{}, brands: map[string]int{}, categories: map[string]int{}, fired: map[string]int{}, errors: map[string]int{}, yielded: map[string]int{}}
 }
 
 func (t *tallying) add(want int, got rules.Result) {
@@ -241,6 +245,17 @@ func (t *tallying) add(want int, got rules.Result) {
 	for _, id := range firedRules(got.Trace) {
 		t.fired[id]++
 	}
+	gave := map[string]bool{}
+	for _, f := range got.Trace.Superseded {
+		if _, to, found := strings.Cut(f.Detail, " is taken by "); found {
+			to, _, _ = strings.Cut(to, ";")
+			f.Detail = "the place is taken by " + to
+		}
+		gave[f.Rule+": "+f.Detail] = true
+	}
+	for text := range gave {
+		t.yielded[text]++
+	}
 	failed := map[string]bool{}
 	for _, e := range got.Trace.Errors {
 		failed[e.Rule] = true
@@ -257,7 +272,7 @@ func label(it *features.Item, field string) string {
 
 func (t *tallying) done(set *rules.Set) Tally {
 	t.Distinct = len(t.items)
-	t.Brands, t.Categories, t.Errors = counts(t.brands), counts(t.categories), counts(t.errors)
+	t.Brands, t.Categories, t.Errors, t.Yielded = counts(t.brands), counts(t.categories), counts(t.errors), counts(t.yielded)
 	for _, id := range set.RuleIDs() {
 		t.Fired = append(t.Fired, Count{id, t.fired[id]})
 	}

@@ -205,6 +205,23 @@ func TestImpact(t *testing.T) {
 	}
 }
 
+// Rules that had to give way are counted by what they gave way to.
+func TestTallyOfConflicts(t *testing.T) {
+	got, _ := recorded(t, func(r *Recorder) {
+		for range 2 {
+			if err := r.Record(visit(visitor("u", nil), nil, 3), offered(goods("a", nil), goods("b", nil), goods("c", nil))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	set := compile(t, "rules:\n  - id: one\n    when: user.orders >= 0\n    match: item.id == \"b\"\n    then: [pin: {position: 1}]\n  - id: two\n    when: user.spend_90d >= 0\n    match: item.id == \"c\"\n    then: [pin: {position: 1}]\n"+
+		"  - id: first\n    when: user.orders >= 0\n    then: [replace: {strategy: popular, keep_model: 100%}]\n  - id: second\n    when: user.spend_90d >= 0\n    then: [replace: {strategy: hot}]\n")
+	tally, err := got.Simulate(t.Context(), set)
+	if want := "[{second: first has decided 2} {two: the place is taken by one 2}]"; err != nil || fmt.Sprint(tally.Yielded) != want {
+		t.Errorf("%v %v, want %s", tally.Yielded, err, want)
+	}
+}
+
 // TestPlayDrawsFromTheRecordedCatalogue asks for what was not recorded with the request.
 func TestPlayDrawsFromTheRecordedCatalogue(t *testing.T) {
 	de := goods("de", map[string]any{"sales_7d": 2, "sales_total": 2})

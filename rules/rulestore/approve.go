@@ -40,10 +40,10 @@ func approvalsOf(entries []Entry) int {
 // SetApprovals sets the policy: n others than the author must agree. 0 needs nobody.
 func (a *Archive) SetApprovals(ctx context.Context, n int, author, message string) error {
 	if n < 0 || n > maxApprovals {
-		return fmt.Errorf("approvals must be from 0 to %d, not %d", maxApprovals, n)
+		return fmt.Errorf("%w: approvals must be from 0 to %d, not %d", ErrDraft, maxApprovals, n)
 	}
 	if strings.TrimSpace(author) == "" || strings.TrimSpace(message) == "" {
-		return errors.New("a policy needs an author and a message")
+		return fmt.Errorf("%w: a policy needs an author and a message", ErrDraft)
 	}
 	unlock, err := a.lock(ctx)
 	if err != nil {
@@ -61,7 +61,7 @@ func (a *Archive) SetApprovals(ctx context.Context, n int, author, message strin
 // as many agree as the policy asks for, at least one.
 func (a *Archive) Approve(ctx context.Context, id, by, comment string) (*Revision, error) {
 	if strings.TrimSpace(by) == "" {
-		return nil, errors.New("an approval needs a name")
+		return nil, fmt.Errorf("%w: an approval needs a name", ErrDraft)
 	}
 	unlock, err := a.lock(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func (a *Archive) Approve(ctx context.Context, id, by, comment string) (*Revisio
 	}
 	switch {
 	case r.State != StateChecked && r.State != StateApproved:
-		return nil, fmt.Errorf("revision %s is %s: only what is checked can be approved", r.ID, r.State)
+		return nil, fmt.Errorf("%w: revision %s is %s: only what is checked can be approved", ErrState, r.ID, r.State)
 	case r.Author == by:
 		return nil, fmt.Errorf("%w: %s wrote revision %s, and four eyes must see it", ErrMayNotApprove, by, r.ID)
 	case slices.ContainsFunc(r.Approvals, func(x Approval) bool { return x.By == by }):

@@ -62,17 +62,23 @@ type Draft struct {
 	RollbackOf string
 }
 
+// ErrDraft is returned for a draft or a policy that cannot be kept as it is.
+var ErrDraft = errors.New("this cannot be handed in")
+
+// ErrState is returned for what a revision's state does not allow.
+var ErrState = errors.New("not in this state")
+
 // ErrUnchanged is returned for a draft that says nothing new.
 var ErrUnchanged = errors.New("the files are those of the live revision")
 
 // Submit keeps a draft as a new revision. It is neither checked nor live.
 func (a *Archive) Submit(ctx context.Context, d Draft) (*Revision, error) {
 	if strings.TrimSpace(d.Author) == "" || strings.TrimSpace(d.Message) == "" {
-		return nil, errors.New("a revision needs an author and a message")
+		return nil, fmt.Errorf("%w: it needs an author and a message", ErrDraft)
 	}
 	for name := range d.Files {
 		if !filepath.IsLocal(filepath.FromSlash(name)) {
-			return nil, fmt.Errorf("%q is outside of the folder", name)
+			return nil, fmt.Errorf("%w: %q is outside of the folder", ErrDraft, name)
 		}
 	}
 	unlock, err := a.lock(ctx)
@@ -383,7 +389,7 @@ func (a *Archive) Rollback(ctx context.Context, id, author, message string) (*Ch
 		return nil, err
 	}
 	if old.State != StateSuperseded && old.State != StatePublished {
-		return nil, fmt.Errorf("revision %s was never live: publish it instead", old.ID)
+		return nil, fmt.Errorf("%w: revision %s was never live: publish it instead", ErrState, old.ID)
 	}
 	files, err := a.Files(old.ID)
 	if err != nil {

@@ -326,6 +326,24 @@ func (c *Clone) Change(ctx context.Context, fn func(*Archive) error) error {
 	return ErrMoved
 }
 
+// Latest makes the local archive what the remote is and returns it for reading. Like Change, it drops what
+// an earlier change left unshared.
+func (c *Clone) Latest(ctx context.Context) (*Archive, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.begin(ctx)
+	return c.local, err
+}
+
+// Alone is an archive that is not shared: its folder is the only copy.
+type Alone struct{ *Archive }
+
+// Latest returns the archive.
+func (a Alone) Latest(context.Context) (*Archive, error) { return a.Archive, nil }
+
+// Change carries out fn.
+func (a Alone) Change(_ context.Context, fn func(*Archive) error) error { return fn(a.Archive) }
+
 // begin makes the local archive what the remote is, without what an earlier change left unshared.
 func (c *Clone) begin(ctx context.Context) (lines int, err error) {
 	unlock, err := c.local.lock(ctx)
