@@ -117,7 +117,7 @@ func (t *trainer) keepState() (done func() error, err error) {
 	t.o.Train.Encoder.StopAfter = t.epochs
 	c := newCheckpoint(t.o.Checkpoint, t.o.Kind, t.log, t.o.Train)
 	resumed, err := c.attach(t.o.Kind, &t.o.Train)
-	if resumed > 0 {
+	if t.o.Train.LAE.Resume != nil || t.o.Train.Encoder.Resume != nil {
 		t.say("Going on after epoch %d of %s.\n", resumed, t.o.Checkpoint)
 	}
 	return c.done, err
