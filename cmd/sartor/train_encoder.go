@@ -83,6 +83,10 @@ func (t *trainer) watch(o *train.Options, what string) (done func()) {
 	began := time.Now()
 	o.Encoder.OnStep = func(s train.Step) {
 		t.o.History.step(what, s)
+		if bar != nil && int64(s.Step) < bar.count { // another training begins
+			bar.done()
+			bar, began = nil, time.Now()
+		}
 		if bar == nil && t.o.Progress != nil {
 			bar = newStep(t.o.Progress, what, "steps", int64(float64(s.Step)/max(s.Done, 1e-9)))
 			bar.start = began
