@@ -3,7 +3,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: run build test race lint integration fuzz bench e2e soak clients help
+.PHONY: run build test race lint integration fuzz bench bench-quality e2e soak clients help
 
 run:         ## everything in one process with a synthetic shop: http://127.0.0.1:8080
 	go run -tags nocloud ./cmd/sartor dev $(ARGS)
@@ -29,6 +29,9 @@ fuzz:        ## every fuzz target for FUZZTIME (10s)
 bench:       ## events/s, requests/s and latencies, each beside its limit of the same run
 	go run ./cmd/sartor bench $(ARGS)
 
+bench-quality: ## models on public data sets, each beside the published figure; ARGS=--all for those that take minutes
+	go run ./cmd/sartor evaluate quality $(ARGS)
+
 e2e:         ## the whole road in one process, with its figures
 	go test -count=1 -v -run '^TestE2E' ./cmd/sartor
 
@@ -41,4 +44,4 @@ clients:     ## Go and TypeScript clients from the OpenAPI document (needs npm)
 	deploy/clients/generate.sh
 
 help:        ## this list
-	@grep -E '^[a-z0-9]+: +##' Makefile | sed -E 's/: +## /\t/' | expand -t 14
+	@grep -E '^[a-z0-9-]+: +##' Makefile | sed -E 's/: +## /\t/' | expand -t 14

@@ -51,7 +51,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.evaluate(cmd, f) },
 	}
-	cmd.AddCommand(newPolicyCommand(a))
+	cmd.AddCommand(newPolicyCommand(a), newQualityCommand(a))
 	flags := cmd.Flags()
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
 	a.bind(flags, "models", "models.dir", "registry folder, whose current version is the champion")
