@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	"gocloud.dev/blob/memblob"
-	"pgregory.net/rapid"
 
 	"github.com/sartorhq/sartor/streams"
 )
@@ -129,15 +130,21 @@ var errCrash = errors.New("killed")
 // whoever reads all the files and knows nothing of claims.
 func TestCrashesAndZombies(t *testing.T) {
 	all := log("behavior", 36)
-	rapid.Check(t, func(rt *rapid.T) {
-		ctx := context.Background()
+	cases := 25
+	if os.Getenv("SARTOR_SOAK") != "" {
+		cases = 2000
+	}
+	for seed := range cases {
+		draw := rand.New(rand.NewPCG(uint64(seed), 1))
+		between := func(least, most int) int { return least + draw.IntN(most-least+1) }
+		ctx := t.Context()
 		bucket := memblob.OpenBucket(nil)
 		var crashes []int
-		for range rapid.IntRange(0, 6).Draw(rt, "crashes") {
-			crashes = append(crashes, rapid.IntRange(0, 12).Draw(rt, "crash"))
+		for range between(0, 6) {
+			crashes = append(crashes, between(0, 12))
 		}
 		step := 0
-		options := Options{MaxEvents: rapid.IntRange(6, 24).Draw(rt, "size"), step: func(string) error {
+		options := Options{MaxEvents: between(6, 24), step: func(string) error {
 			if step++; len(crashes) > 0 && step > crashes[0] {
 				crashes, step = crashes[1:], 0
 				return errCrash
@@ -152,19 +159,19 @@ func TestCrashesAndZombies(t *testing.T) {
 		}
 		for i := 0; !done(); i++ {
 			if i > 3000 {
-				rt.Fatal("it does not end")
+				t.Fatalf("seed %d: it does not end", seed)
 			}
-			n := rapid.IntRange(0, 1).Draw(rt, "writer")
+			n := between(0, 1)
 			if writers[n] == nil {
 				p, err := a.Partition(ctx, "behavior", 3)
 				if err != nil {
-					rt.Fatal(err)
+					t.Fatalf("seed %d: %v", seed, err)
 				}
 				writers[n] = p
 			}
 			p := writers[n]
 			var batch []streams.Record
-			size := rapid.IntRange(1, 16).Draw(rt, "batch")
+			size := between(1, 16)
 			for _, r := range all {
 				if r.Offset > p.last && len(batch) < size {
 					batch = append(batch, r)
@@ -175,29 +182,29 @@ func TestCrashesAndZombies(t *testing.T) {
 				last = batch[len(batch)-1].Offset
 			}
 			err := p.Apply(ctx, batch, last)
-			if err == nil && (len(batch) == 0 || rapid.Bool().Draw(rt, "flush")) {
+			if err == nil && (len(batch) == 0 || draw.IntN(2) == 0) {
 				err = p.Flush(ctx)
 			}
 			if err != nil {
 				if !errors.Is(err, errCrash) && !errors.Is(err, ErrMoved) {
-					rt.Fatal(err)
+					t.Fatalf("seed %d: %v", seed, err)
 				}
 				writers[n] = nil
 			}
 		}
 		got := everything(t, a, "behavior")
 		if !reflect.DeepEqual(got, all) {
-			rt.Fatalf("got %d events, want %d", len(got), len(all))
+			t.Fatalf("seed %d: got %d events, want %d", seed, len(got), len(all))
 		}
 		twice, n := map[int64]bool{}, 0
 		for _, key := range files(t, a) {
 			data, err := bucket.ReadAll(ctx, key)
 			if err != nil {
-				rt.Fatal(err)
+				t.Fatalf("seed %d: %v", seed, err)
 			}
 			records, err := decodeAll("behavior", data)
 			if err != nil {
-				rt.Fatal(err)
+				t.Fatalf("seed %d: %v", seed, err)
 			}
 			for _, r := range records {
 				n++
@@ -205,9 +212,12 @@ func TestCrashesAndZombies(t *testing.T) {
 			}
 		}
 		if n != len(all) || len(twice) != len(all) {
-			rt.Fatalf("the files hold %d events, %d different ones, want %d", n, len(twice), len(all))
+			t.Fatalf("seed %d: the files hold %d events, %d different ones, want %d", seed, n, len(twice), len(all))
 		}
-	})
+		if err := a.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // files lists the Parquet files.
