@@ -10,9 +10,12 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/recommender"
+	"github.com/sartorhq/sartor/rules"
 )
 
 // twin is a model of items that begin with its letter; its users are random.
@@ -32,7 +35,7 @@ type named struct {
 
 func (m named) Meta() models.Meta { return models.Meta{Version: m.version, Kind: "random", Dim: m.dim} }
 
-// TestHotSwaps swaps models, rules and catalogues while requests come in. Every answer must be made
+// TestHotSwaps swaps models, also of a single scenario, rules, blends and catalogues while requests come in. Every answer must be made
 // of one snapshot: items of the model that it names, reasons of the rule set that it names. The long
 // form, with SARTOR_SOAK set, swaps 1,000 times among 20,000 items.
 func TestHotSwaps(t *testing.T) {
@@ -40,6 +43,7 @@ func TestHotSwaps(t *testing.T) {
 	if os.Getenv("SARTOR_SOAK") != "" {
 		swaps, items = 1000, 20_000
 	}
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s := newShop()
 	r := recommender.New(recommender.Options{Schema: s.schema, Users: fixedUsers{&features.State{}}})
 	twins := []named{{twin("a", items), "a"}, {twin("b", items), "b"}}
@@ -63,7 +67,7 @@ func TestHotSwaps(t *testing.T) {
 	for client := range 4 {
 		clients.Go(func() {
 			for i := 0; !stop.Load(); i++ {
-				got, err := r.Recommend(t.Context(), recommender.Request{UserID: fmt.Sprint("u", client, i), Count: 20})
+				got, err := r.Recommend(t.Context(), recommender.Request{UserID: fmt.Sprint("u", client, i), Scenario: []string{"home", "cart"}[i%2], Count: 20})
 				if err != nil {
 					t.Errorf("a request failed: %v", err)
 					return
@@ -76,7 +80,7 @@ func TestHotSwaps(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	early := uint64(0)
 	for i := range swaps {
-		switch rng.IntN(3) {
+		switch rng.IntN(5) {
 		case 0:
 			if err := r.SetModel(twins[rng.IntN(2)]); err != nil {
 				t.Error(err)
@@ -84,6 +88,15 @@ func TestHotSwaps(t *testing.T) {
 		case 1:
 			r.SetRules(ruleSet(t, s, "rules:\n- id: rule-"+[]string{"a", "b"}[rng.IntN(2)]+"\n  match: item.price >= 0\n  then: [boost: {multiply: 1.1}]\n"))
 		case 2:
+			if err := r.SetScenarioModel("cart", twins[rng.IntN(2)]); err != nil {
+				t.Error(err)
+			}
+		case 3:
+			blend := map[string][]recommender.Portion{"home": {{Source: rules.SourceModel, Share: 1}, {Source: rules.SourceNew, Share: rng.Float64() + 0.1}}}
+			if err := r.SetBlends(blend); err != nil {
+				t.Error(err)
+			}
+		case 4:
 			if err := r.Refresh(t.Context(), stocked(rng.IntN(200))); err != nil {
 				t.Error(err)
 			}

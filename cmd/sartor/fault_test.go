@@ -220,6 +220,12 @@ func TestFaults(t *testing.T) {
 	} {
 		f.set()
 		r, lacked := underLoad(t, url, faultLength(t))
+		if strings.HasPrefix(f.name, "Redis") {
+			eventually(t, "readiness that tells of: "+f.name, func() bool {
+				code, body := get(t, "GET", url+"/readyz?verbose", "")
+				return code == 200 && strings.Contains(body, `"name":"full","ok":false`)
+			})
+		}
 		f.end()
 		share := 100 * float64(r.Calls-r.Errors) / float64(r.Calls)
 		t.Logf("%-24s %9d %7.2f%% %9s %9s %9s  %s", f.name, r.Calls, share, millis(r.Quantile(0.5)), millis(r.Quantile(0.99)), millis(r.Quantile(1)), lacked)

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/sartorhq/sartor/features"
+	"github.com/sartorhq/sartor/recommender"
+	"github.com/sartorhq/sartor/recommender/httpapi"
+)
+
+// TestOverload asks for three times what the server can do: every request is answered or refused with
+// 503, none fails, and memory stays where it was. The long form, with SARTOR_SOAK set, lasts a minute and
+// judges the goodput too, which on a machine that others use means nothing.
+func TestOverload(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: takes some seconds")
+	}
+	schema := features.Default()
+	rec := recommender.New(recommender.Options{Schema: schema, Budget: devBudget, RulesBudget: devBudget})
+	if err := rec.Refresh(t.Context(), benchCatalogue{schema, 3000, time.Now()}); err != nil {
+		t.Fatal(err)
+	}
+	set, err := benchRules(schema, 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec.SetRules(set)
+	b := &benchServeRun{opts: benchServeOptions{users: 20}}
+	calm, long, soak := 300*time.Millisecond, 1500*time.Millisecond, os.Getenv("SARTOR_SOAK") != ""
+	if soak {
+		calm, long = 3*time.Second, time.Minute
+	}
+	got, err := overloaded(t.Context(), httpapi.New(httpapi.Options{Recommender: rec, MaxReads: 16}), b.asks(""), calm, long)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%.0f/s alone; of %.0f/s asked for, %.0f/s answered (p99 %s); %d refused (p99 %s); memory %s, then %s", got.plateau, got.asked, got.goodput,
+		millis(quantile(got.accepted, 0.99)), len(got.refused), millis(quantile(got.refused, 0.99)), bytesText(int64(got.heldBefore)), bytesText(int64(got.heldAt)))
+	if got.failed > 0 {
+		t.Errorf("%d requests were neither answered nor refused, the first: %v", got.failed, got.firstFailure)
+	}
+	if len(got.accepted) == 0 || len(got.refused) == 0 {
+		t.Errorf("%d answered and %d refused: the test shows nothing", len(got.accepted), len(got.refused))
+	}
+	if grown := int64(got.heldAt) - int64(got.heldBefore); grown > 256<<20 {
+		t.Errorf("memory grew by %s", bytesText(grown))
+	}
+	if soak && got.goodput < goalGoodput*got.plateau {
+		t.Errorf("goodput %.0f/s, want %.0f %% of %.0f/s", got.goodput, 100*goalGoodput, got.plateau)
+	}
+}
