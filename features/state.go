@@ -54,7 +54,7 @@ func (st *State) Apply(s *Schema, ops []Op) {
 	if linked {
 		st.limitVisitors()
 	}
-	st.prune(s.keep, before, oldest)
+	st.prune(s.keep, before, oldest, ops)
 }
 
 // applyOne carries out one operation that the newest erasure does not cover.
@@ -146,14 +146,23 @@ func (st *State) clock() int64 {
 }
 
 // prune drops the buckets that are older than the retention allows. What is kept depends only on
-// the newest event ever seen, not on the order in which events came.
-func (st *State) prune(r Retention, before, oldest int64) {
+// the newest event ever seen, not on the order in which events came. Only when that event's day is a new
+// one can buckets be too old that were not just written.
+func (st *State) prune(r Retention, before, oldest int64, ops []Op) {
 	now := st.clock()
 	if now == math.MinInt64 || oldest == math.MaxInt64 {
 		return
 	}
 	advanced := before != math.MinInt64 && floorDiv(now, dayMillis) > floorDiv(before, dayMillis)
 	if !advanced && floorDiv(oldest, hourMillis) >= r.cutoff(hourly, now) {
+		return
+	}
+	if !advanced {
+		for i := range ops {
+			if u, index, _, ok := parseBucket(ops[i].Field); ok && index < r.cutoff(u, now) {
+				delete(st.Counters, ops[i].Field)
+			}
+		}
 		return
 	}
 	for name := range st.Counters {
