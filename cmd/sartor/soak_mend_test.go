@@ -122,7 +122,7 @@ func (s *soak) rebuilt() {
 // command runs sartor to its end.
 func (s *soak) command(args ...string) string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(s.t.Context(), 4*deadline)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 20*deadline)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, s.binary, args...)
 	cmd.Env = append(plainEnviron(), s.env...)
