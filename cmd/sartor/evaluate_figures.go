@@ -40,6 +40,7 @@ func (e *evaluation) figures(j *judged) *eval.Report {
 			r.Notes = append(r.Notes, x.note)
 		}
 	}
+	r.AddDifferences(j.measures, 1)
 	e.slices(r, j, users)
 	return r
 }

@@ -19,6 +19,29 @@ type Report struct {
 	// Models are in the order of the tables; the first is the baseline of the differences.
 	Models []Figures `json:"models"`
 	Slices []Slice   `json:"slices"`
+	// Differences are those of the models behind the baseline, pair by pair.
+	Differences []Difference `json:"differences,omitempty"`
+}
+
+// Difference is the figure of one model less that of another, paired by user.
+type Difference struct {
+	Model  string   `json:"model"`
+	Less   string   `json:"less"`
+	Recall Interval `json:"recall"`
+	NDCG   Interval `json:"ndcg"`
+}
+
+// AddDifferences appends the differences of all pairs behind the baseline; measures[model] are those of
+// Models[model].
+func (r *Report) AddDifferences(measures [][]Measures, seed uint64) {
+	for b := 2; b < len(measures); b++ {
+		for a := 1; a < b; a++ {
+			recallA, ndcgA, _, _, _ := Columns(measures[a])
+			recallB, ndcgB, _, _, _ := Columns(measures[b])
+			r.Differences = append(r.Differences, Difference{Model: r.Models[b].Name, Less: r.Models[a].Name,
+				Recall: Paired(recallB, recallA, seed), NDCG: Paired(ndcgB, ndcgA, seed)})
+		}
+	}
 }
 
 // Figures are what one model reached. Means are over users with 95 % intervals.
@@ -118,6 +141,12 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	for _, m := range r.Models {
 		if m.OverChampion != nil {
 			fmt.Fprintf(&b, "\n%s less champion: NDCG %v.\n", m.Name, *m.OverChampion)
+		}
+	}
+	if len(r.Differences) > 0 {
+		fmt.Fprintf(&b, "\n| difference, paired by user | Recall@%[1]d | NDCG@%[1]d |\n|---|---|---|\n", r.K)
+		for _, d := range r.Differences {
+			fmt.Fprintf(&b, "| %s less %s | %v | %v |\n", d.Model, d.Less, d.Recall, d.NDCG)
 		}
 	}
 	if len(r.Slices) > 0 {

@@ -13,8 +13,10 @@ func testReport() *Report {
 	base, better := []Measures{{Recall: 0, NDCG: 0.1}, {Recall: 1, NDCG: 0.3, Hit: 1}}, []Measures{{Recall: 1, NDCG: 0.5, Hit: 1}, {Recall: 1, NDCG: 0.7, Hit: 1}}
 	r := &Report{Title: "A <test>", Notes: []string{"a & b"}, K: 20, Users: 2, Items: 9,
 		Models: []Figures{NewFigures("popularity", base, nil, 1), NewFigures("LAE", better, base, 1)}}
+	r.Models = append(r.Models, NewFigures("ALS", base, base, 1))
+	r.AddDifferences([][]Measures{base, better, base}, 1)
 	r.Models[1].OverChampion = &Interval{Mean: 0.1, Low: 0.05, High: 0.15}
-	r.AddSlice("new users", "at most 5 events", [][]Measures{base[:1], better[:1]}, 1)
+	r.AddSlice("new users", "at most 5 events", [][]Measures{base[:1], better[:1], base[:1]}, 1)
 	return r
 }
 
@@ -39,7 +41,8 @@ func TestReportFormats(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, want := range []string{"# A <test>", "| LAE | 1.0000 [1.0000, 1.0000] | 0.6000", "LAE less champion: NDCG 0.1000 [0.0500, 0.1500].", "| new users: at most 5 events | 1 | 0.1000"} {
+	for _, want := range []string{"# A <test>", "| LAE | 1.0000 [1.0000, 1.0000] | 0.6000", "LAE less champion: NDCG 0.1000 [0.0500, 0.1500].", "| new users: at most 5 events | 1 | 0.1000",
+		"| ALS less LAE | -0.5000 [-1.0000, 0.0000] | -0.4000 [-0.4000, -0.4000] |"} {
 		if !strings.Contains(md.String(), want) {
 			t.Errorf("Markdown lacks %q\n%s", want, md.String())
 		}
