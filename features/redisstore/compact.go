@@ -16,7 +16,7 @@ import (
 // enough that reading stays cheap and memory small, rarely enough that writing stays an append.
 const (
 	usersParts = 20
-	itemsParts = 40
+	itemsParts = 24 // whoever serves reads all items that change
 	// tailBytes is about how much the parts may hold beside the state before they are packed; a
 	// document that is renewed each day should not be stored two dozen times.
 	tailBytes = 2048

@@ -40,7 +40,8 @@ type Partition struct {
 const flushVerify = 16
 
 // Partition reads how far the partition has been applied to the namespace in use. It fails with
-// ErrSchema when that became active after Open and was built with another schema.
+// ErrSchema when that became active after Open and was built with another schema, with ErrLayout when
+// another version of this program built it.
 func (s *Store) Partition(ctx context.Context, topic string, partition int) (*Partition, error) {
 	sp := s.space()
 	if err := s.sameSchema(ctx, sp); err != nil {
@@ -73,10 +74,14 @@ func (s *Store) sameSchema(ctx context.Context, sp space) error {
 	if opened := s.opened.Load(); opened == nil || opened.name == sp.name {
 		return nil
 	}
-	version, err := s.client.HGet(ctx, sp.prefix+"meta", "schema").Result()
+	meta, err := s.client.HGetAll(ctx, sp.prefix+"meta").Result()
 	if err != nil {
 		return fmt.Errorf("read the schema of namespace %q: %w", sp.name, err)
 	}
+	if meta["layout"] != layout {
+		return fmt.Errorf("namespace %q: %w", sp.name, layoutError(meta["layout"]))
+	}
+	version := meta["schema"]
 	if version != s.schema.Version() {
 		return fmt.Errorf("%w (%s; this process has %s): start it again with the new schema file", ErrSchema, version, s.schema.Version())
 	}
