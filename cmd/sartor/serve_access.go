@@ -80,7 +80,7 @@ func parseKeys(data []byte, now time.Time) (keys []httpapi.Key, wrong []string) 
 
 // access says whom the API serves: keys, people and the clients of other systems.
 func (w *wiring) access(api *httpapi.Options) {
-	api.Keys = w.keys
+	api.Keys, api.ConnsPerIP = w.keys, w.config.HTTP.MaxConnsPerIP
 	for _, name := range w.config.HTTP.Adapters {
 		api.Adapters = append(api.Adapters, httpapi.Adapter(name))
 	}

@@ -7,16 +7,19 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	kafkago "github.com/segmentio/kafka-go"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/sartorhq/sartor/deploy/devstack"
 	"github.com/sartorhq/sartor/recommender"
 	"github.com/sartorhq/sartor/recommender/httpapi"
 	"github.com/sartorhq/sartor/streams/kafka"
@@ -244,5 +247,35 @@ func TestNoTracing(t *testing.T) {
 		if _, err := parseHeaders(bad); err == nil || strings.Contains(err.Error(), bad) {
 			t.Errorf("%q: %v", bad, err)
 		}
+	}
+}
+
+// TestTraceGoesOnIntoKafka posts an event under a caller's trace and finds that trace in the message.
+func TestTraceGoesOnIntoKafka(t *testing.T) {
+	stack := startStack(t, devstack.Options{})
+	url, _ := tracedServing(t, 1, io.Discard, func(a *app) { a.config.Kafka.Brokers = stack.Brokers() })
+	event := `{"event_id":"e","type":"view","time":"2026-10-23T11:00:00Z","user_id":"u1","item_id":"i"}`
+	if code := send(t, "POST", url+"/v1/events", event, map[string]string{"traceparent": callersTrace}); code != http.StatusAccepted {
+		t.Fatalf("status %d", code)
+	}
+	ends := stack.Ends("behavior")
+	partition := slices.IndexFunc(ends, func(end int64) bool { return end > 0 })
+	if partition < 0 {
+		t.Fatalf("no message in %v", ends)
+	}
+	conn, err := kafkago.DialLeader(t.Context(), "tcp", stack.Brokers()[0], "behavior", partition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	message, err := conn.ReadMessage(1 << 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(message.Headers) != 1 || message.Headers[0].Key != "traceparent" || !strings.HasPrefix(string(message.Headers[0].Value), callersTrace[:36]) {
+		t.Errorf("the message has the headers %q", message.Headers)
 	}
 }

@@ -177,3 +177,37 @@ func TestSlowClientsAreCut(t *testing.T) {
 		t.Errorf("afterwards: %d", resp.StatusCode)
 	}
 }
+
+// TestConnectionsOfOneAddress: one address gets as many connections as it may, and more when it closes some.
+func TestConnectionsOfOneAddress(t *testing.T) {
+	s := serve(t, func(o *httpapi.Options) { o.ConnsPerIP = 3 })
+	const request = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
+	ask := func() (conn net.Conn, status string) {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(conn, request) // a refused connection may be closed already
+		line := make([]byte, 12)
+		n, _ := io.ReadFull(conn, line)
+		return conn, string(line[:n])
+	}
+	var open []net.Conn
+	for range 3 {
+		conn, status := ask()
+		if open = append(open, conn); status != "HTTP/1.1 200" {
+			t.Fatalf("within the limit: %q", status)
+		}
+	}
+	conn, status := ask()
+	if conn.Close(); status == "HTTP/1.1 200" {
+		t.Error("beyond the limit a connection is answered")
+	}
+	for _, conn := range open {
+		conn.Close()
+	}
+	waitUntil(t, func() bool { conn, status := ask(); conn.Close(); return status == "HTTP/1.1 200" })
+}

@@ -59,7 +59,7 @@ func (s *Server) handle(rt route) fiber.Handler {
 
 // Incoming is what a trace needs to know of a request; nothing in it names a user.
 type Incoming struct {
-	Method, Route, RequestID string
+	Method, Route string
 	// Traceparent and Tracestate are the caller's W3C trace context as it came, "" without.
 	Traceparent, Tracestate string
 }
@@ -72,7 +72,7 @@ func (s *Server) trace(c *fiber.Ctx, rt route) (end func(status int)) {
 	if s.opts.Trace == nil || rt.scope == "" { // probes are not worth a span
 		return nil
 	}
-	ctx, end := s.opts.Trace(s.ctx, Incoming{Method: rt.method, Route: rt.path, RequestID: strings.Clone(requestID(c)),
+	ctx, end := s.opts.Trace(s.ctx, Incoming{Method: rt.method, Route: rt.path,
 		Traceparent: c.Get("Traceparent"), Tracestate: c.Get("Tracestate")})
 	c.Locals(spanKey{}, ctx)
 	return end

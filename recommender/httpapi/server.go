@@ -75,8 +75,9 @@ type Options struct {
 	// MaxReads and MaxWrites are how many recommendations, and how many requests to write, are worked at
 	// once; more are refused with 503. 0 = 64 and 256 per processor, negative = no limit.
 	MaxReads, MaxWrites int
-	// Concurrency is the most connections served at once; 0 = 16,384.
-	Concurrency int
+	// Concurrency is the most connections served at once; 0 = 16,384. ConnsPerIP is the most of one address;
+	// 0 = no limit, since behind a load balancer all come from one.
+	Concurrency, ConnsPerIP int
 }
 
 // The limits of a request, in bytes.
@@ -160,6 +161,7 @@ func New(opts Options) *Server {
 		ErrorHandler:   s.unrouted,
 	})
 	s.app.Server().CloseOnShutdown = true
+	s.app.Server().MaxConnsPerIP = opts.ConnsPerIP
 	s.document = newDocument()
 	for _, rt := range s.routes() {
 		s.document.add(rt)
