@@ -3,13 +3,20 @@ package httpapi_test
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/sartorhq/sartor/features"
+	"github.com/sartorhq/sartor/recommender"
 	"github.com/sartorhq/sartor/recommender/httpapi"
 	"github.com/sartorhq/sartor/streams"
 )
@@ -210,4 +217,78 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 		conn.Close()
 	}
 	waitUntil(t, func() bool { conn, status := ask(); conn.Close(); return status == "HTTP/1.1 200" })
+}
+
+// TestShutdownAtOnce: a stop that comes before the first connection is accepted is not lost.
+func TestShutdownAtOnce(t *testing.T) {
+	for range 20 {
+		s := httpapi.New(httpapi.Options{Recommender: recommender.New(recommender.Options{Schema: features.Default()})})
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		done := make(chan error, 1)
+		go func() { done <- s.Serve(ln) }()
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// full is a listener that has no file descriptor left for a while.
+type full struct {
+	net.Listener
+	mu   sync.Mutex
+	left int
+}
+
+func (f *full) Accept() (net.Conn, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.left > 0 {
+		f.left--
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return f.Listener.Accept()
+}
+
+// TestOutOfFileDescriptors: a server without room for one more connection waits, and goes on when there is.
+func TestOutOfFileDescriptors(t *testing.T) {
+	s := serve(t, nil) // lends its recommender
+	var logged strings.Builder
+	reg := prometheus.NewRegistry()
+	server := httpapi.New(httpapi.Options{Recommender: s.rec, Registerer: reg, Logger: slog.New(slog.NewTextHandler(&logged, nil))})
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(&full{Listener: ln, left: 4}) }()
+	resp, err := http.Get("http://" + ln.Addr().String() + "/livez")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	http.DefaultClient.CloseIdleConnections()
+	if err := server.Shutdown(context.WithoutCancel(t.Context())); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("the server ended with %v", err)
+	}
+	if n := strings.Count(logged.String(), "ulimit"); n != 1 {
+		t.Errorf("said %d times: %s", n, logged.String())
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "sartor_http_accept_errors_total" && f.GetMetric()[0].GetCounter().GetValue() != 4 {
+			t.Errorf("counted %v", f.GetMetric()[0].GetCounter().GetValue())
+		}
+	}
 }

@@ -19,6 +19,7 @@ type metrics struct {
 	inFlight prometheus.Gauge
 	panics   prometheus.Counter
 	shed     prometheus.Counter
+	notTaken prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -35,6 +36,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "sartor_http_in_flight", Help: "Requests that are being answered."}),
 		shed: f.NewCounter(prometheus.CounterOpts{
 			Name: "sartor_http_shed_total", Help: "Requests refused because too many were being answered."}),
+		notTaken: f.NewCounter(prometheus.CounterOpts{
+			Name: "sartor_http_accept_errors_total", Help: "Connections that could not be taken, as without free file descriptors."}),
 		panics: f.NewCounter(prometheus.CounterOpts{
 			Name: "sartor_http_panics_total", Help: "Handlers that panicked; each answered 500."}),
 	}

@@ -177,7 +177,7 @@ func New(opts Options) *Server {
 
 // Serve answers connections until Shutdown is called or the listener fails. It closes ln.
 func (s *Server) Serve(ln net.Listener) error {
-	if err := s.app.Listener(ln); err != nil {
+	if err := s.app.Listener(&patient{Listener: ln, logger: s.logger, failed: s.metrics.notTaken}); err != nil {
 		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), err)
 	}
 	return nil
