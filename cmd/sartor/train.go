@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"strconv"
@@ -55,7 +56,7 @@ const testHalf = "test-half"
 // trainFlags are the flags of one call.
 type trainFlags struct {
 	from, test, split    string
-	archive              string
+	archive, warm        string
 	history, tensorboard string
 	lambda, kappa        string
 	weights              []string
@@ -97,6 +98,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.BoolVar(&f.options.KeepSeen, "keep-seen", false, "judge with what a user already had, for shops where people buy again")
 	flags.BoolVar(&f.options.Whole, "whole-history", false, "judge with whole histories, not the part that is served: for published figures")
 	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "lae, encoder: `file` that keeps the state after every epoch of the published training, to go on after a crash")
+	flags.StringVar(&f.warm, "warm", "", "lae: `version` whose tables the published training begins with, or current: for daily updates with few epochs and a low rate; new items are added")
 	flags.StringVar(&f.history, "history", "", "`file` to which every epoch and evaluation is appended as a line of JSON")
 	flags.StringVar(&f.tensorboard, "tensorboard", "", "`folder` for the same as curves of TensorBoard")
 	flags.BoolVar(&f.options.Compare, "compare", false, "judge all kinds of model in one table, each with constants chosen on older data, and publish nothing")
@@ -155,8 +157,8 @@ func (a *app) trainOptions(cmd *cobra.Command, f trainFlags) (trainOptions, erro
 		if err != nil {
 			return o, err
 		}
-		which := []streams.Stream{streams.Behavior, streams.Orders}
-		if o.Features {
+		which := append(slices.Clone(o.Also), streams.Behavior, streams.Orders)
+		if o.Features && !slices.Contains(which, streams.Catalog) {
 			which = append([]streams.Stream{streams.Catalog}, which...)
 		}
 		o.Read = eventsOf(log, which...)
@@ -168,9 +170,39 @@ func (a *app) trainOptions(cmd *cobra.Command, f trainFlags) (trainOptions, erro
 			return o, usagef("where to publish? use --models FOLDER, or --eval-only to publish nothing")
 		}
 		o.Registry = registry.New(a.config.Models.Dir)
+		if err := f.warmStart(&o); err != nil {
+			return o, err
+		}
 	}
 	o.Out, o.Progress = a.stdout, a.stderr
 	return o, nil
+}
+
+// warmStart loads the version that the published training begins with.
+func (f trainFlags) warmStart(o *trainOptions) error {
+	version := f.warm
+	if version == "" {
+		return nil
+	}
+	if o.Kind != models.KindLAE {
+		return usagef("--warm needs --model %s", models.KindLAE)
+	}
+	var err error
+	if version == "current" {
+		if version, err = o.Registry.Current(); err != nil {
+			return err
+		}
+	}
+	m, err := o.Registry.Load(version)
+	if err != nil {
+		return err
+	}
+	warm, ok := m.(*models.LAE)
+	if !ok {
+		return fmt.Errorf("version %s is of kind %q: only %q can be gone on from", version, m.Meta().Kind, models.KindLAE)
+	}
+	o.Warm = warm
+	return nil
 }
 
 // resolve turns flags into options; everything that is wrong is a usage error.

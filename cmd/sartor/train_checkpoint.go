@@ -29,6 +29,18 @@ func newCheckpoint(path, kind string, l *train.Log, o train.Options) *checkpoint
 		e.Full, e.Negatives, e.StopAfter)
 	text += fmt.Sprint(l, l.Newest().UnixMilli(), o.Dim, o.Epochs, o.Kappa, o.PopularityHalfLife, o.Seed, o.LAE.Batch, o.LAE.Negatives,
 		o.LAE.Rate, o.LAE.Keep, o.LAE.Tau, o.LAE.Beta, signal.HalfLife)
+	x := o.LAE
+	text += fmt.Sprint(x.Order, x.Ahead, x.Again, x.Stop, x.RateIn, x.RateOut, x.RateTower, x.FreezeIn, x.FreezeOut, x.Tower.Freeze, x.Tower.Hidden,
+		x.Tower.IDDropout, x.Tower.FeatureDropout, x.ExposureWeight)
+	if x.From != nil {
+		text += x.From.Meta().Version
+	}
+	if x.Tower.Catalog != nil {
+		text += fmt.Sprint("catalog", x.Tower.Catalog.Len())
+	}
+	for _, name := range sortedKeys(x.Objective) {
+		text += fmt.Sprint("objective", name, x.Objective[name])
+	}
 	for _, name := range sortedKeys(signal.Weights) {
 		text += fmt.Sprint(name, signal.Weights[name])
 	}

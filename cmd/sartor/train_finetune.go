@@ -74,9 +74,11 @@ func (a *app) finetune(cmd *cobra.Command, f trainFlags, path, from string, shar
 	f.lambda, f.kappa, f.options.Kind = "auto", "auto", models.KindLAE
 	f.halfLife, f.popularity = models.DefaultSignal().HalfLife, train.Options{}.PopularityHalfLife
 	f.evalOnly = f.evalOnly || from == ""
+	f.options.Also = []streams.Stream{streams.Catalog}
 	t := &tuner{spec: spec, from: from, shares: shares}
 	if spec.Exposures > 0 {
 		t.exposures = train.NewExposures()
+		f.options.Also = append(f.options.Also, streams.Exposures)
 	}
 	return a.runTuner(cmd, f, t)
 }
@@ -137,7 +139,7 @@ type tuner struct {
 // publish tunes the base on everything, with the constants that did best on the validation window.
 func (t *tuner) publish(ctx context.Context, metrics map[string]float64) error {
 	o := t.spec.tune(t.o.Train, t.items.wants())
-	o.LAE.From, o.LAE.Exposures = t.base, t.exposures
+	o.LAE.From, o.LAE.Exposures, o.LAE.Tower.Catalog = t.base, t.exposures, t.catalog
 	if c := t.chosen; c != nil {
 		if o.LAE.Stop = c.epochs; c.epochs == 0 {
 			t.say("No epoch of tuning did better than none on the validation window: only the constants are the scenario's.\n")

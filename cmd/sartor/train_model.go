@@ -45,6 +45,11 @@ type trainOptions struct {
 	// that are ranked: a scenario's. nil = all.
 	Objective map[string]float64
 	Only      func(item string) bool
+	// Also are streams to read from Kafka before what users did.
+	Also []streams.Stream
+	// Warm is the version whose tables the published training begins with; nil = afresh. Evaluations begin
+	// afresh in any case: it knows what they hold out.
+	Warm *models.LAE
 	// Features lets a linear autoencoder learn from the items' documents, too.
 	Features bool
 	// Compare judges all kinds in one table; with it nothing can be published.
@@ -266,6 +271,10 @@ func (t *trainer) contend(ctx context.Context, h *holdout, kind string) (models.
 func (t *trainer) publish(ctx context.Context, metrics map[string]float64) (models.Meta, error) {
 	if t.o.Kind == kindAuto { // nothing could be judged
 		t.o.Kind = models.KindALS
+	}
+	if t.o.Warm != nil && t.o.Kind == models.KindLAE {
+		t.o.Train.LAE.From, t.o.Train.Dim = t.o.Warm, t.o.Warm.Params().Factors
+		t.say("Beginning with %s.\n", t.o.Warm.Meta().Version)
 	}
 	done, err := t.keepState()
 	if err != nil {
