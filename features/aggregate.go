@@ -104,6 +104,35 @@ func (v *view) distinctValue(f *field) (any, bool) {
 	return len(seen), v.stored() && (f.Of == distinctItem || v.items != nil)
 }
 
+// tallyValue counts the entries of the history by a text field of their items: user x category, user x
+// brand. The most frequent values are kept.
+func (v *view) tallyValue(f *field) (any, bool) {
+	if v.st == nil || v.items == nil && f.Of != distinctItem {
+		return nil, false
+	}
+	counts := map[string]int{}
+	for _, e := range v.st.Lists[historyList] {
+		if !slices.Contains(f.Events, e.Type) || f.Window > 0 && e.Time < v.now.Add(-f.Window).UnixMilli() {
+			continue
+		}
+		name := e.ItemID
+		if f.Of != distinctItem {
+			name = v.itemText(e.ItemID, f.Of)
+		}
+		if name != "" {
+			counts[name]++
+		}
+	}
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
+	})
+	out := make(map[string]string, min(len(names), f.Max))
+	for _, name := range names[:min(len(names), f.Max)] {
+		out[name] = strconv.Itoa(counts[name])
+	}
+	return out, len(out) > 0
+}
+
 // itemText returns a text field of an item, "" when it is not known.
 func (v *view) itemText(id, name string) string {
 	if v.items == nil {

@@ -43,7 +43,7 @@ func (p *parser) checkField(f *field, s *Schema, siblings []*field, section stri
 	if section == "user" {
 		checkExposures(f, s, bad)
 	}
-	if section == "item" && (f.Kind == kindList || f.Kind == kindTop || f.Kind == kindSession) {
+	if section == "item" && (f.Kind == kindList || f.Kind == kindTop || f.Kind == kindSession || f.Kind == kindTally) {
 		bad("%s is for users: items keep no history", f.Kind)
 		return
 	}
@@ -61,6 +61,8 @@ func (p *parser) checkField(f *field, s *Schema, siblings []*field, section stri
 		sibling(f.Of, Time)
 	case kindDistinct:
 		p.checkDistinct(f, s, section, bad)
+	case kindTally:
+		p.checkTally(f, s, bad)
 	case kindSession:
 		if !slices.Contains(sessionMeasures(), f.Of) {
 			bad("of must be one of %s, and %q is not", strings.Join(sessionMeasures(), ", "), f.Of)
@@ -117,6 +119,18 @@ func (p *parser) checkDistinct(f *field, s *Schema, section string, bad func(str
 	}
 	for _, t := range f.Events {
 		if t != streams.Exposure && !slices.Contains(s.history.Events, t) {
+			bad("the history does not hold %s events", t)
+		}
+	}
+}
+
+// checkTally checks that what is counted is in the history, and by what.
+func (p *parser) checkTally(f *field, s *Schema, bad func(string, ...any)) {
+	if g := find(s.item, f.Of); f.Of != distinctItem && (g == nil || g.Type != Text) {
+		bad("of must be item or a text field of items, and %q is none", f.Of)
+	}
+	for _, t := range f.Events {
+		if !slices.Contains(s.history.Events, t) {
 			bad("the history does not hold %s events", t)
 		}
 	}

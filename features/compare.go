@@ -172,7 +172,7 @@ func listGap(have, want *List) string {
 // windowed tells whether the field's windows are sums of buckets.
 func (f *field) windowed() bool {
 	switch f.Kind {
-	case kindAgeBelow, kindTop, kindAge, kindSession, kindTogether:
+	case kindAgeBelow, kindTop, kindAge, kindSession, kindTogether, kindTally:
 		return false
 	case kindDistinct:
 		return f.Of == distinctDay

@@ -22,6 +22,8 @@ func optionKeys(k kind) []string {
 		return []string{"of", "events", "where", "window"}
 	case kindDistinct:
 		return []string{"of", "events", "where", "window"}
+	case kindTally:
+		return []string{"of", "events", "window"}
 	case kindRate:
 		return []string{"events", "per", "where", "window", "prior", "weight"}
 	case kindDecay:
@@ -131,7 +133,7 @@ func requiredOptions(k kind) []string {
 		return []string{"events"}
 	case kindSum, kindAvg, kindMin, kindMax:
 		return []string{"of", "events"}
-	case kindDistinct:
+	case kindDistinct, kindTally:
 		return []string{"of", "events"}
 	case kindRate:
 		return []string{"events", "per"}

@@ -21,7 +21,7 @@ func valueTypes() []string {
 var (
 	plainKeys  = []string{"type", "default", "max", "doc", "example", "values", "attribute", "rest"}
 	aggregates = []string{"count", "sum", "avg", "ratio", "first", "last", "list", "top", "age_below", "trend", "margin",
-		"min", "max", "distinct", "rate", "decay", "age", "session", "together"}
+		"min", "max", "distinct", "rate", "decay", "age", "session", "together", "tally"}
 )
 
 // fields reads the fields of one section.
@@ -177,6 +177,8 @@ func kindTypes(f *field) []ValueType {
 		return []ValueType{Time}
 	case kindList, kindTop:
 		return []ValueType{TextList}
+	case kindTally:
+		return []ValueType{TextMap}
 	case kindAgeBelow:
 		return []ValueType{Bool}
 	}

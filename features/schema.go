@@ -86,6 +86,7 @@ const (
 	kindAge       kind = "age"
 	kindSession   kind = "session"
 	kindTogether  kind = "together"
+	kindTally     kind = "tally"
 )
 
 // field is a Field with the way to its value. Which members count depends on Kind.

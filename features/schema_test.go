@@ -168,6 +168,9 @@ func TestParseRefuses(t *testing.T) {
 		{"together-of-orders", "  trend:      {", "  x: {type: \"[]text\", max: 3, default: [], together: {events: [order], within: session, gap: 30m, remember: 9}, doc: d, example: e}\n  trend:      {", "a visit is made of what users do with items, and order is not"},
 		{"together-where", "  trend:      {", "  x: {type: \"[]text\", max: 3, default: [], together: {events: [view], where: {country: DE}, within: session, gap: 30m, remember: 9}, doc: d, example: e}\n  trend:      {", "where does not go with within: session"},
 		{"two-gaps", "  trend:      {", "  x: {type: \"[]text\", max: 3, default: [], together: {events: [view], within: session, gap: 30m, remember: 9}, doc: d, example: e}\n  y: {type: \"[]text\", max: 3, default: [], together: {events: [view], within: session, gap: 20m, remember: 9}, doc: d, example: e}\n  trend:      {", "is 30m in another field"},
+		{"tally-of-a-number", "  carts_7d:  {", "  x: {type: map, max: 3, default: {}, tally: {of: price, events: [view]}, doc: d, example: e}\n  carts_7d:  {", "of must be item or a text field of items"},
+		{"tally-of-exposures", "  carts_7d:  {", "  x: {type: map, max: 3, default: {}, tally: {of: brand, events: [exposure]}, doc: d, example: e}\n  carts_7d:  {", "the history does not hold exposure events"},
+		{"tally-of-items", "  trend:      {", "  x: {type: map, max: 3, default: {}, tally: {of: brand, events: [view]}, doc: d, example: e}\n  trend:      {", "items keep no history"},
 		{"not-a-mapping", order, "orders: [1]\n  o2: {type: int, default: 0, count: {events: [order]}", "must be a mapping"},
 		{"syntax", "apiVersion:", "\tapiVersion:", "found character that cannot start any token"},
 	} {

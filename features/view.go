@@ -145,6 +145,8 @@ func (v *view) value(f *field) (value any, ok bool) {
 		return v.sessionValue(f)
 	case kindTogether:
 		return v.togetherValue(f)
+	case kindTally:
+		return v.tallyValue(f)
 	}
 	return nil, false
 }

@@ -33,6 +33,7 @@ user:
   first_app: {type: time, default: "", first: {events: [order], where: {attributes.channel: app}}, doc: d, example: 1}
   rated: {type: number, default: 0, avg: {of: rating, events: [rating]}, doc: d, example: 1}
   click_rate: {type: number, default: 0, rate: {events: [click], per: [exposure], window: 7d, prior: 0.1, weight: 5}, doc: d, example: 1}
+  by_brand: {type: map, max: 2, default: {}, tally: {of: brand, events: [view, order], window: 7d}, doc: d, example: 1}
   categories: {type: int, default: 0, distinct: {of: category, events: [view, order]}, doc: d, example: 1}
   items_shown: {type: int, default: 0, distinct: {of: item, events: [exposure]}, doc: d, example: 1}
 `
