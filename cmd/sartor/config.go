@@ -144,7 +144,8 @@ type SchemaConfig struct {
 
 // RulesConfig is where rule files live.
 type RulesConfig struct {
-	Dir      string                    `koanf:"dir" doc:"folder of rule files, watched; empty = no rules"`
+	Dir      string                    `koanf:"dir" doc:"folder of rule files, watched, or of what rules.store says; empty = no rules"`
+	Store    string                    `koanf:"store" doc:"empty = rules.dir is the source; archive = it is an archive of 'sartor rules publish'; redis = it is a copy of the archive in Redis"`
 	Poll     time.Duration             `koanf:"poll" doc:"how often the folder is looked at"`
 	LastGood string                    `koanf:"last_good" doc:"file that keeps the last good rules over a restart; empty = none"`
 	Params   map[string]map[string]any `koanf:"params" doc:"params by rule set: {home: {hot_spend: 50000}}"`

@@ -52,6 +52,7 @@ func (c *Config) validate() configProblems {
 	c.validateArchive(bad, positive)
 	c.validateRedis(bad, positive)
 	positive("rules.poll", int64(c.Rules.Poll))
+	c.validateRules(bad, oneOf)
 	positive("models.poll", int64(c.Models.Poll))
 	oneOf("models.index", c.Models.Index, "auto", "exact", "ivf")
 	if c.Data.Dir == "" {
@@ -61,6 +62,16 @@ func (c *Config) validate() configProblems {
 }
 
 type report = func(key, format string, args ...any)
+
+func (c *Config) validateRules(bad report, oneOf func(key, value string, allowed ...string)) {
+	oneOf("rules.store", c.Rules.Store, ruleFolder, ruleArchive, ruleRedis)
+	if c.Rules.Store == ruleRedis && len(c.Redis.Addrs) == 0 {
+		bad("rules.store", "redis needs redis.addrs")
+	}
+	if c.Rules.Store != ruleFolder && c.Rules.Dir == "" {
+		bad("rules.store", "%s needs rules.dir, the folder of the archive or of this replica's copy", c.Rules.Store)
+	}
+}
 
 func (c *Config) validateKafka(bad report, oneOf func(key, value string, allowed ...string), positive func(string, int64)) {
 	k := &c.Kafka

@@ -134,6 +134,7 @@ type serving struct {
 	rec       *recommender.Recommender
 	decisions *decision.Log // nil without a producer
 	rules     *rulestore.Dir
+	shared    *sharedRules // nil unless rules are shared through Redis
 	models    *registry.Registry
 	server    *httpapi.Server
 	keys      *keyWatch // nil without keys
@@ -162,11 +163,12 @@ func newServing(w *wiring, parts servingParts) *serving {
 	parts.trace.wire(&rec, &api)
 	s.rec = recommender.New(rec)
 	api.Recommender = s.rec
-	if dir := w.config.Rules.Dir; dir != "" {
-		s.rules = rulestore.NewDir(dir, w.schema, rulestore.Options{Params: w.config.Rules.Params, LastGood: w.config.Rules.LastGood,
+	if dir := w.config.rulesDir(); dir != "" {
+		s.rules = rulestore.NewDir(dir, w.schema, rulestore.Options{Params: w.config.Rules.Params, LastGood: w.config.Rules.LastGood, Remote: ruleLists(parts.store),
 			Logger: w.logger, Registerer: w.metrics})
 		api.Rules = s.rulesStatus
 	}
+	s.openArchive(w, &api)
 	if dir := w.config.Models.Dir; dir != "" {
 		s.models = registry.New(dir)
 	}
@@ -203,6 +205,9 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 	if s.rules != nil {
 		g.Go(func() error { return s.watchRules(ctx) })
 	}
+	if s.shared != nil {
+		g.Go(func() error { return s.followRules(ctx) })
+	}
 	if s.models != nil {
 		g.Go(func() error { s.watchModels(ctx); return nil })
 	}
@@ -216,15 +221,6 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 		g.Go(func() error { s.parts.recorder.run(ctx); return nil })
 	}
 	return g.Wait()
-}
-
-// watchRules loads the rules and then each set that goes live. A folder with errors is no reason to
-// stop: the store logs it, counts it and reports it at /v1/status.
-func (s *serving) watchRules(ctx context.Context) error {
-	if err := s.rules.Load(ctx); err == nil || s.rules.Status().Revision != "" {
-		s.rec.SetRules(s.rules.Set())
-	}
-	return ignoreCanceled(ctx, s.rules.Watch(ctx, s.config.Rules.Poll, s.rec.SetRules))
 }
 
 func (s *serving) rulesStatus() httpapi.RulesStatus {

@@ -41,23 +41,24 @@ func (s *Server) adminRoutes() []adminRoute {
 }
 
 // AdminHandler returns what operators see, for a listener of its own: /metrics, /v1/status, /livez and
-// Go's profiles under /debug/pprof/. With keys it asks for one of the scope admin, with Options.People also
+// Go's profiles under /debug/pprof/, and the rule archive under /v1/rules/ where there is one. With keys it asks for one of the scope admin, with Options.People also
 // for a person's token: viewers see figures and status, admins profiles. Set Options.Admin so that the
 // public listener does not show the same.
 func (s *Server) AdminHandler() http.Handler {
 	mux := http.NewServeMux()
-	for _, rt := range s.adminRoutes() {
+	for _, rt := range append(s.adminRoutes(), s.ruleRoutes()...) {
 		mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
-			if err := s.admit(r, rt.role); err != nil {
+			who, err := s.admit(r, rt.role)
+			if err != nil {
 				s.refuse(w, err)
 				return
 			}
-			rt.handler(w, r)
+			rt.handler(w, r.WithContext(context.WithValue(r.Context(), actorKey{}, who)))
 		})
 	}
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { s.adminJSON(w, http.StatusOK, health{Status: "ok"}) })
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		if err := s.admit(r, identity.Viewer); err != nil { // strangers do not learn what is here
+		if _, err := s.admit(r, identity.Viewer); err != nil { // strangers do not learn what is here
 			s.refuse(w, err)
 			return
 		}
@@ -66,32 +67,48 @@ func (s *Server) AdminHandler() http.Handler {
 	return mux
 }
 
-// admit judges a request of an operator: a program by its key, a person by a token and the role in it.
-func (s *Server) admit(r *http.Request, role identity.Role) error {
+// actorKey is the context key of who sends a request to the admin listener.
+type actorKey struct{}
+
+// anybody is the name of all senders where there are neither keys nor people.
+const anybody = "anybody"
+
+// actor returns who sends a request: what a person's token or a program's key is called. It goes into the
+// audit log of what was changed, never into the service's own log.
+func actor(r *http.Request) string {
+	who, _ := r.Context().Value(actorKey{}).(string)
+	return who
+}
+
+// admit judges a request of an operator: a program by its key, a person by a token and the role in it. It
+// returns who it is.
+func (s *Server) admit(r *http.Request, role identity.Role) (who string, err error) {
 	keys, text := s.keys.Load(), credential(r.Header.Get("Authorization"), r.Header.Get("X-Api-Key"))
 	switch {
 	case keys == nil && s.opts.People == nil:
-		return nil
+		return anybody, nil
 	case s.opts.People == nil || strings.HasPrefix(text, keyPrefix):
 		if keys == nil {
-			return unauthorized("there are no API keys: send a token of the identity provider")
+			return "", unauthorized("there are no API keys: send a token of the identity provider")
 		}
-		_, err := keys.allow(text, ScopeAdmin)
-		return err
+		if _, err := keys.allow(text, ScopeAdmin); err != nil {
+			return "", err
+		}
+		return "key " + keys.find(text).ID, nil
 	case text == "":
-		return unauthorized("an API key or a token of the identity provider is needed: Authorization: Bearer ...")
+		return "", unauthorized("an API key or a token of the identity provider is needed: Authorization: Bearer ...")
 	}
 	person, err := s.opts.People.Verify(r.Context(), text)
 	switch {
 	case errors.Is(err, identity.ErrProvider):
-		return unavailable("the identity provider cannot be asked at the moment: use an API key, or try again", err)
+		return "", unavailable("the identity provider cannot be asked at the moment: use an API key, or try again", err)
 	case err != nil:
 		s.logger.Info("a token was refused", "error", err) // never holds the token
-		return unauthorized("the token is not valid: expired, for another audience, or of another issuer")
+		return "", unauthorized("the token is not valid: expired, for another audience, or of another issuer")
 	case !person.Role.Includes(role):
-		return &httpError{status: http.StatusForbidden, kind: "forbidden", detail: "this needs the role " + string(role)}
+		return "", &httpError{status: http.StatusForbidden, kind: "forbidden", detail: "this needs the role " + string(role)}
 	}
-	return nil
+	return person.Subject, nil
 }
 
 func (s *Server) gatherer() prometheus.Gatherer {

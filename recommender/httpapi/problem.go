@@ -156,6 +156,10 @@ func title(kind string) string {
 		return "Key needed"
 	case "forbidden":
 		return "Not allowed"
+	case "conflict":
+		return "Not possible as things are now"
+	case "refused":
+		return "Refused by its checks"
 	case "rate-limited":
 		return "Too many requests"
 	case "overloaded":

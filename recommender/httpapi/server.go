@@ -4,6 +4,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -45,6 +46,10 @@ type Options struct {
 	Events EventWriter
 	// Rules tells the state of the rule files; nil = not reported.
 	Rules func() RulesStatus
+	// RuleArchive is what operators change at the admin listener; nil = rules are changed elsewhere.
+	// RuleReplicas tells what all replicas serve; nil = nobody reports it.
+	RuleArchive  RuleArchive
+	RuleReplicas func(context.Context) ([]RuleReplica, error)
 	// Version is what GET /version answers, besides Go's own build information.
 	Version string
 	// Gatherer fills GET /metrics and Registerer takes this package's metrics; nil for none.
@@ -135,6 +140,9 @@ type Server struct {
 	// would cut off requests that are still to be answered.
 	ctx  context.Context
 	stop context.CancelFunc
+
+	mu sync.Mutex // guards ln
+	ln net.Listener
 }
 
 // New returns a server that waits for Serve.
@@ -175,8 +183,15 @@ func New(opts Options) *Server {
 	return s
 }
 
-// Serve answers connections until Shutdown is called or the listener fails. It closes ln.
+// Serve answers connections until Shutdown is called, perhaps before Serve was, or the listener fails. It
+// closes ln.
 func (s *Server) Serve(ln net.Listener) error {
+	s.mu.Lock()
+	s.ln = ln
+	s.mu.Unlock()
+	if s.draining.Load() {
+		return ln.Close()
+	}
 	if err := s.app.Listener(&patient{Listener: ln, logger: s.logger, failed: s.metrics.notTaken}); err != nil {
 		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), err)
 	}
@@ -190,6 +205,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer s.stop()
 	if err := s.app.ShutdownWithContext(ctx); err != nil {
 		return fmt.Errorf("drain HTTP connections: %w", err)
+	}
+	// fasthttp knows no listener before it accepts: without this, a stop right after the start would be lost.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ln == nil {
+		return nil
+	}
+	if err := s.ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close the listener: %w", err)
 	}
 	return nil
 }

@@ -37,8 +37,8 @@ type content struct {
 
 // readFolder reads the rule files of dir (*.yaml and *.yml, not *.test.yaml, not hidden ones), parses
 // them, and so finds and reads their list files. When nothing has changed since last, it returns last
-// and parses nothing: polling is cheap.
-func readFolder(dir string, last *content) (*content, error) {
+// and parses nothing: polling is cheap. remote reads lists that live elsewhere.
+func readFolder(dir string, last *content, remote func(name string) ([]byte, error)) (*content, error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
@@ -65,6 +65,9 @@ func readFolder(dir string, last *content) (*content, error) {
 		}
 	}
 	open := func(name string) ([]byte, error) {
+		if strings.HasPrefix(name, rulefile.RedisSource) {
+			return remote(name)
+		}
 		data, err := readFile(root, filepath.FromSlash(name), maxListBytes)
 		if err == nil && data == nil {
 			err = errors.New("is not a file")

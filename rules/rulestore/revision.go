@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/diff"
+
+	"github.com/sartorhq/sartor/rules/rulefile"
 )
 
 // State is how far a revision has come.
@@ -71,7 +73,7 @@ type Tree map[string]string
 // ReadTree reads what makes up a revision from a folder: rule files, the list files that they name, and
 // test files.
 func ReadTree(dir string) (Tree, error) {
-	c, err := readFolder(dir, nil)
+	c, err := readFolder(dir, nil, func(string) ([]byte, error) { return nil, rulefile.ErrElsewhere })
 	if err != nil {
 		return nil, err
 	}

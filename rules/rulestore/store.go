@@ -25,6 +25,9 @@ type Options struct {
 	Params map[string]map[string]any
 	// LastGood is a file that keeps the last good revision over restarts; "" keeps none.
 	LastGood string
+	// Remote reads a list that lives elsewhere, such as "redis:recalled": one value a line. It is asked at
+	// every reload. nil = there is no such place, and a file that names one is broken.
+	Remote func(ctx context.Context, name string) ([]byte, error)
 	// Now is the clock of Status and metrics; nil = time.Now.
 	Now        func() time.Time
 	Logger     *slog.Logger          // nil discards
@@ -116,7 +119,7 @@ func (d *Dir) Reload(ctx context.Context) (changed bool, err error) {
 	if err := ctx.Err(); err != nil {
 		return false, err
 	}
-	content, err := readFolder(d.dir, d.tried)
+	content, err := readFolder(d.dir, d.tried, d.remote(ctx))
 	if err != nil {
 		d.tried = nil
 		return false, d.fail(nil, fmt.Errorf("read rule folder %s: %w", d.dir, err))
@@ -205,5 +208,15 @@ func (d *Dir) Watch(ctx context.Context, every time.Duration, onChange func(*rul
 				onChange(d.Set())
 			}
 		}
+	}
+}
+
+// remote reads lists that live elsewhere while a folder is read.
+func (d *Dir) remote(ctx context.Context) func(name string) ([]byte, error) {
+	return func(name string) ([]byte, error) {
+		if d.opts.Remote == nil {
+			return nil, fmt.Errorf("%s: nobody can be asked", name)
+		}
+		return d.opts.Remote(ctx, name)
 	}
 }
