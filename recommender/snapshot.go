@@ -115,6 +115,9 @@ func (m *mask) judge(c *catalog) func(*row) (by string, ok bool) {
 // carry returns the mask of the next catalog, given the rows that changed since old: the cost is
 // that of what changed, so a request never pays for a refresh.
 func (m *mask) carry(old, next *catalog, changed []int32) *mask {
+	if len(changed) > manyRows && len(changed) > len(next.rows)/4 {
+		return m.again().fill(next) // by all processors; as when the first catalogue comes
+	}
 	m.fill(old)
 	out := m.again()
 	out.once.Do(func() {
