@@ -136,6 +136,9 @@ func (c *compiler) sameLists(sorted []fileRules) {
 	for _, f := range sorted {
 		for i := range f.file.Lists {
 			l := &f.file.Lists[i]
+			if l.Source != "" {
+				continue // what they hold differs from moment to moment
+			}
 			before, seen := lists[l.Name]
 			if !seen {
 				lists[l.Name], first[l.Name] = l, f.file

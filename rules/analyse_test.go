@@ -69,6 +69,21 @@ func TestAnalysis(t *testing.T) {
 	}
 }
 
+// What a live list holds now says nothing about what it will hold.
+func TestLiveListsAreNotAnalysed(t *testing.T) {
+	for source, want := range map[string]int{"": 1, "redis:recalled": 0} {
+		f := rulesOf(mk("a", match(`item.id in lists.recalled`), exclude()), mk("b", then(act("pin", "position", "1", "items", "[sku-1]"))))
+		f.Lists = []List{{Name: "recalled", Values: []string{"sku-1"}, Source: source}}
+		if s, problems := Compile([]File{f}, schema(), Options{}); s == nil || len(problems) != want {
+			t.Errorf("source %q: %+v", source, problems)
+		}
+		f.Lists[0].Values = nil
+		if s, problems := Compile([]File{f}, schema(), Options{}); source != "" && (s == nil || len(problems) != 0) {
+			t.Errorf("empty, source %q: %+v", source, problems)
+		}
+	}
+}
+
 func TestNetEffectIsShown(t *testing.T) {
 	_, problems := Compile([]File{rulesOf(mk("a", match(`item.price > 5`), boostBy("1.3")), mk("b", match(`item.price > 7`), then(act("bury", "multiply", "0.5"))))}, schema(), Options{})
 	if len(problems) != 1 || !strings.Contains(problems[0].Message, "by `a`: together they multiply by 0.65") {

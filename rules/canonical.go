@@ -30,7 +30,7 @@ func writeFile(w io.Writer, f *File) {
 		fmt.Fprintf(w, "param %q %q %q %q %q\n", p.Name, p.Type, p.Default, p.Min, p.Max)
 	}
 	for _, l := range f.Lists {
-		fmt.Fprintf(w, "list %q %q\n", l.Name, l.Values)
+		fmt.Fprintf(w, "list %q %q %q\n", l.Name, l.Values, l.Source)
 	}
 	for _, r := range f.Rules {
 		fmt.Fprintf(w, "rule %q %q %d %t %q %t %t %q %q\n", r.ID, r.Description, r.Priority, r.Hard, r.Group, r.Stop, r.Disabled, r.When.Text, r.Match.Text)

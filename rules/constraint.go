@@ -353,6 +353,9 @@ func member(n *node, want bool) (string, constraint, bool) {
 		return "", constraint{}, false
 	}
 	var values []any
+	if r.kind == kindTextSet && r.name == liveList {
+		return "", constraint{}, false
+	}
 	if r.kind == kindTextSet {
 		for v := range r.value.(map[string]struct{}) {
 			values = append(values, v)

@@ -54,8 +54,11 @@ type Param struct {
 
 // List is a named set of texts that rules use as lists.NAME.
 type List struct {
-	Name        string
-	Values      []string // values of a "file:" are already read in
+	Name   string
+	Values []string // values of a "file:" or "source:" are already read in
+	// Source is where the values of a live list come from, such as "redis:recalled"; "" = the file itself.
+	// What they are says nothing about what they will be.
+	Source      string
 	Description string
 	Pos         Pos
 }

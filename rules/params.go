@@ -20,6 +20,7 @@ type param struct {
 type list struct {
 	set    map[string]struct{}
 	values []string
+	live   bool // the values change without the file
 	used   bool
 	pos    Pos
 }
@@ -195,7 +196,7 @@ func (r *reporter) lists() map[string]*list {
 			r.error(l.Pos, CodeDuplicate, "the list `"+l.Name+"` is declared twice", "remove one, or rename it")
 			continue
 		}
-		made := &list{set: make(map[string]struct{}, len(l.Values)), values: l.Values, pos: l.Pos}
+		made := &list{set: make(map[string]struct{}, len(l.Values)), values: l.Values, live: l.Source != "", pos: l.Pos}
 		for _, v := range l.Values {
 			made.set[v] = struct{}{}
 		}

@@ -258,6 +258,9 @@ func (t *typer) param(n *ast.MemberNode, prop *ast.StringNode) *node {
 	return out
 }
 
+// liveList marks a named list whose values change: nothing may be concluded from them.
+const liveList = "live"
+
 func (t *typer) list(n *ast.MemberNode, prop *ast.StringNode) *node {
 	l, ok := t.lists[prop.Value]
 	if !ok {
@@ -265,6 +268,9 @@ func (t *typer) list(n *ast.MemberNode, prop *ast.StringNode) *node {
 	}
 	l.used = true
 	out := constant(n, kindTextSet, l.set)
+	if l.live {
+		out.name = liveList
+	}
 	out.text = "lists." + prop.Value
 	return out
 }

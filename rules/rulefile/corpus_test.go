@@ -112,6 +112,8 @@ var shapeMistakes = []mistake{
 	{"list_file_outside", inFile("lists:\n  x: {file: ◆../secret.txt}\n"), "R036", "folder"},
 	{"list_file_absolute", inFile("lists:\n  x: {file: ◆/etc/passwd}\n"), "R036", "folder"},
 	{"list_file_missing", inFile("lists:\n  x: {file: ◆none.txt}\n"), "R036", "one value a line"},
+	{"list_source", inFile("lists:\n  x: {source: ◆recalled}\n"), "R036", "`source: redis:recalled`"},
+	{"list_source_and_values", inFile("lists:\n  x: {values: [a], ◆source: redis:x}\n"), "R034", "delete one of them"},
 	{"list_not_mapping", inFile("lists:\n  x: ◆[a, b]\n"), "R034", "values: [first, second]"},
 	{"param_not_mapping", inFile("params:\n  x: ◆5\n"), "R034", "{type: number, default: 5}"},
 	{"param_type", inFile("params:\n  x: {type: ◆integer, default: 5}\n"), "R034", "number, int"},

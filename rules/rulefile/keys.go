@@ -7,7 +7,7 @@ var (
 	fileKeys     = []string{"apiVersion", "kind", "name", "description", "owner", "tags", "scope", "timezone", "params", "lists", "rules", "tables"}
 	scopeKeys    = []string{"scenarios", "placements"}
 	paramKeys    = []string{"type", "default", "min", "max", "description"}
-	listKeys     = []string{"values", "file", "description"}
+	listKeys     = []string{"values", "file", "source", "description"}
 	ruleKeys     = []string{"id", "description", "priority", "hard", "group", "stop", "disabled", "when", "match", "schedule", "rollout", "holdout", "then"}
 	tableKeys    = []string{"id", "description", "priority", "disabled", "when", "match", "schedule", "rollout", "holdout", "hit", "inputs", "rows"}
 	rowKeys      = []string{"if", "then"}

@@ -1,6 +1,7 @@
 package rulefile
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -23,8 +24,13 @@ func Parse(path string, data []byte) (rules.File, []rules.Problem) {
 	return ParseWith(path, data, func(name string) ([]byte, error) { return readBeside(path, name) })
 }
 
-// ParseWith is Parse with another way to read the files named by "file:". The name that open
-// receives is relative, slash-separated and stays inside the rule file's folder.
+// ErrElsewhere is returned by an opener for a live list that it cannot reach, and need not: the list is
+// then taken as empty. Parse does so, since whoever checks a file is mostly not where Redis is.
+var ErrElsewhere = errors.New("the list is kept elsewhere")
+
+// ParseWith is Parse with another way to read what lists are made of. The name that open receives is that
+// of a file, relative, slash-separated and inside the rule file's folder, or "redis:KEY" for a list that
+// lives in Redis. What open returns has one value a line.
 func ParseWith(path string, data []byte, open func(name string) ([]byte, error)) (rules.File, []rules.Problem) {
 	d := ReadDocument(path, data)
 	r := &reader{Document: d, open: open, ids: map[string]int{}}
@@ -38,6 +44,9 @@ func ParseWith(path string, data []byte, open func(name string) ([]byte, error))
 // readBeside reads a file of path's folder through os.Root, so that neither ".." nor a symbolic link
 // leads out of it.
 func readBeside(path, name string) ([]byte, error) {
+	if strings.HasPrefix(name, RedisSource) {
+		return nil, ErrElsewhere
+	}
 	root, err := os.OpenRoot(filepath.Dir(path))
 	if err != nil {
 		return nil, err
@@ -230,6 +239,9 @@ func (r *reader) lists(n *yaml.Node) []rules.List {
 				r.At(f.KeyNode, CodeShape, fmt.Sprintf("a list has `%s` or `%s`, not both", from, f.Key), "delete one of them")
 			case f.Key == "values":
 				from, l.Values = f.Key, r.Texts(f.Key, f.Value)
+			case f.Key == "source":
+				from, l.Source = f.Key, r.Text(f.Key, f.Value)
+				l.Values = r.liveList(f)
 			default:
 				from, l.Values = f.Key, r.listFile(f)
 			}
@@ -240,6 +252,33 @@ func (r *reader) lists(n *yaml.Node) []rules.List {
 		out = append(out, l)
 	}
 	return out
+}
+
+// RedisSource is how the source of a list that lives in Redis begins; its key follows.
+const RedisSource = "redis:"
+
+// liveList asks for a list that changes without its file.
+func (r *reader) liveList(e Entry) []string {
+	name := r.Text(e.Key, e.Value)
+	if r.Muted(e.Value) || e.Value.Kind != yaml.ScalarNode {
+		return nil
+	}
+	if key, ok := strings.CutPrefix(name, RedisSource); !ok || key == "" || strings.ContainsAny(key, " \t\n") || len(key) > 200 {
+		r.At(e.Value, CodeListFile, fmt.Sprintf("`%s` is no source of a list", clip(name)), "name a key of Redis, such as `source: redis:recalled`; a file beside this one is `file: recalled.txt`")
+		return nil
+	}
+	data, err := r.open(name)
+	switch {
+	case errors.Is(err, ErrElsewhere):
+		return nil
+	case err != nil:
+		r.At(e.Value, CodeListFile, fmt.Sprintf("cannot read the list `%s`", clip(name)), "it is a set or list of Redis; one that may be empty holds the value `#`")
+		return nil
+	case len(data) > maxListBytes:
+		r.At(e.Value, CodeListFile, fmt.Sprintf("the list `%s` is larger than %d bytes", clip(name), maxListBytes), "shorten it")
+		return nil
+	}
+	return listLines(data)
 }
 
 // listFile reads one value a line; blank lines and lines that start with # do not count.
@@ -261,6 +300,11 @@ func (r *reader) listFile(e Entry) []string {
 		r.At(e.Value, CodeListFile, fmt.Sprintf("the list file `%s` is larger than %d bytes", clip(name), maxListBytes), "shorten it")
 		return nil
 	}
+	return listLines(data)
+}
+
+// listLines are the values of a list, one a line; blank lines and lines that start with # do not count.
+func listLines(data []byte) []string {
 	values := []string{}
 	for _, line := range strings.Split(strings.TrimPrefix(string(data), "\uFEFF"), "\n") {
 		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {

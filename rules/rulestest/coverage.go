@@ -138,6 +138,13 @@ func operandsOf(r *rules.Rule) []Operand {
 // watch runs one case and adds what it reaches.
 func (c *Coverage) watch(t *File, tc *Case, set rules.File, compiled *rules.Set, probes [][]probe, schema *features.Schema) []rules.Problem {
 	own := compiled
+	set = t.prepared(set)
+	if len(t.lists) > 0 {
+		var problems []rules.Problem
+		if own, problems = rules.Compile([]rules.File{set}, schema, rules.Options{}); own == nil {
+			return atCase(t, tc, problems)
+		}
+	}
 	if len(tc.params) > 0 {
 		var problems []rules.Problem
 		if own, problems = rules.Compile([]rules.File{set}, schema, rules.Options{Params: map[string]map[string]any{set.Name: tc.params}}); own == nil {

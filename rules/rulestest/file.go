@@ -20,6 +20,7 @@ type File struct {
 
 	items   map[string]*item
 	sources sources
+	lists   map[string][]string // values of lists of the rule file, for this test
 	lines   []string
 }
 

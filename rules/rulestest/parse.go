@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	fileKeys    = []string{"apiVersion", "kind", "ruleset", "description", "now", "items", "sources", "cases"}
+	fileKeys    = []string{"apiVersion", "kind", "ruleset", "description", "now", "items", "sources", "lists", "cases"}
 	caseKeys    = []string{"name", "description", "now", "user", "history", "context", "request", "params", "candidates", "sources", "expect"}
 	sourceNames = []string{"hot", "trending", "new", "popular", "similar", "co-bought"}
 	requestKeys = []string{"scenario", "placement", "channel", "query", "source_item", "count"}
@@ -70,6 +70,12 @@ func (p *parser) top(root *yaml.Node) {
 	}
 	if e, ok := found["sources"]; ok {
 		p.file.sources = p.sources(e)
+	}
+	if e, ok := found["lists"]; ok {
+		p.file.lists = map[string][]string{}
+		for _, l := range p.Entries(e.Value, "`lists`", nil) {
+			p.file.lists[l.Key] = p.Texts(l.Key, l.Value)
+		}
 	}
 	if e, ok := found["cases"]; ok {
 		names := map[string]bool{}

@@ -29,7 +29,7 @@ func (r Result) Passed() bool { return len(r.Failures) == 0 }
 // Run compiles the rule set under test alone and runs every case against it. When the rules do not
 // compile, or a case sets parameters that they do not have, it returns the problems and no results.
 func Run(t *File, set rules.File, schema *features.Schema) ([]Result, []rules.Problem) {
-	set = unheld(set)
+	set = t.prepared(set)
 	compiled, problems := rules.Compile([]rules.File{set}, schema, rules.Options{})
 	if compiled == nil {
 		return nil, problems
@@ -46,6 +46,18 @@ func Run(t *File, set rules.File, schema *features.Schema) ([]Result, []rules.Pr
 		out = append(out, runCase(t, c, set, own))
 	}
 	return out, nil
+}
+
+// prepared is the file as its test wants it: without hold-outs, and with the lists that the test gives.
+func (t *File) prepared(f rules.File) rules.File {
+	f = unheld(f)
+	f.Lists = slices.Clone(f.Lists)
+	for i := range f.Lists {
+		if values, ok := t.lists[f.Lists[i].Name]; ok {
+			f.Lists[i].Values = values
+		}
+	}
+	return f
 }
 
 // unheld is the file without hold-outs: in a test every rule acts on everybody whom it concerns.

@@ -104,7 +104,7 @@ func ruleFile(s *features.Schema) node {
 	defs := node{
 		"param": object(rulefile.Keys("param"), node{"type": oneOf("number", "int", "text", "bool", "duration"), "description": text(),
 			"default": text(), "min": text(), "max": text()}, "type", "default"),
-		"list":  object(rulefile.Keys("list"), node{"values": node{"type": []string{"array", "null"}, "items": text()}, "file": node{"type": "string"}, "description": text()}),
+		"list":  object(rulefile.Keys("list"), node{"values": node{"type": []string{"array", "null"}, "items": text()}, "file": node{"type": "string"}, "source": node{"type": "string", "pattern": "^redis:"}, "description": text()}),
 		"rule":  ruleNode(rulefile.Keys("rule"), "id", "then"),
 		"table": ruleNode(rulefile.Keys("table"), "id", "inputs", "rows"),
 		"row":   object(rulefile.Keys("row"), node{"if": list(node{"anyOf": []node{text(), list(text())}}), "then": node{"anyOf": []node{ref("actions"), list(ref("action"))}}}, "if", "then"),
@@ -187,7 +187,7 @@ func testFile(s *features.Schema) node {
 	root := object(rulestest.Keys("file"), node{
 		"apiVersion": node{"const": "rules/v1"}, "kind": node{"const": "RuleTest"}, "ruleset": node{"type": "string"}, "description": text(),
 		"now":   says("A moment with its zone, such as 2026-10-23T19:00:00+02:00", node{"type": "string"}),
-		"items": mapping(ref("item")), "sources": ref("sources"), "cases": list(ref("case")),
+		"items": mapping(ref("item")), "sources": ref("sources"), "lists": mapping(texts()), "cases": list(ref("case")),
 	}, "apiVersion", "kind", "ruleset", "now", "cases")
 	root["title"] = "Sartor rule tests"
 	sources := node{}
