@@ -188,7 +188,7 @@ func TestReadTensorsRefuses(t *testing.T) {
 		"twice":         {safetensors(one+`,"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]}}`, "xy"), "twice"},
 		"unknown-field": {safetensors(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"x":1}}`, ""), "unknown field"},
 		"metadata":      {safetensors(`{"__metadata__":{"a":1}}`, ""), "metadata"},
-		"type":          {safetensors(`{"a":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}`, "xy"), "not understood"},
+		"type":          {safetensors(`{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,2]}}`, "xy"), "not understood"},
 		"outside":       {safetensors(one+`}`, "x"), "outside"},
 		"backwards":     {safetensors(`{"a":{"dtype":"U8","shape":[0],"data_offsets":[2,0]}}`, "xy"), "outside"},
 		"negative":      {safetensors(`{"a":{"dtype":"U8","shape":[-2],"data_offsets":[0,2]}}`, "xy"), "does not fit"},
