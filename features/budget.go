@@ -19,10 +19,10 @@ const (
 	blockBytes     = 7       // of a packed block beside its entries
 	expiryOverhead = 24 + 8  // the key's entry among those with a lifetime
 
-	// Behind the state wait parts to be packed into it: usually half of the twenty that the store lets a
+	// Behind the state wait parts to be packed into it: usually half of the thirty-two that the store lets a
 	// user have, at the most so many bytes.
-	waitingUsual = 10 * 48
-	waitingMost  = 2048
+	waitingUsual = 16 * 46
+	waitingMost  = 1536
 )
 
 // StoredBytes estimates the memory that Redis needs for the packed state of an entity, with its key and

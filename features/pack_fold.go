@@ -32,7 +32,7 @@ func (s *Schema) Repack(parts []string) (part []byte, whole bool, err error) {
 	if err != nil {
 		return nil, false, err
 	}
-	return PackState(nil, st), whole, nil
+	return PackState(make([]byte, 0, 1024), st), whole, nil
 }
 
 func (s *Schema) unpack(parts []string) (st *State, whole bool, err error) {

@@ -76,21 +76,35 @@ func (st *State) has() uint64 {
 
 // packedCounter is a counter on its way into a part.
 type packedCounter struct {
-	number int // of the base, after all numbers when it has none
-	unit   byte
-	base   string
-	index  int64
-	rest   string
-	value  int64
+	// order decides about most pairs: number of the base, or a high one when it has none, unit, and of known
+	// names the index, the newest first.
+	order uint64
+	base  string
+	unit  byte // its number
+	index int64
+	rest  string
+	value int64
 }
 
-// compare orders the buckets of one name and unit newest first.
 func (c *packedCounter) compare(o *packedCounter) int {
-	if c.number == o.number && c.unit == o.unit && c.number < firstLocal {
-		return cmp.Or(cmp.Compare(o.index, c.index), strings.Compare(c.rest, o.rest))
+	if c.order != o.order {
+		return cmp.Compare(c.order, o.order)
 	}
-	return cmp.Or(cmp.Compare(c.number, o.number), strings.Compare(c.base, o.base), cmp.Compare(c.unit, o.unit),
-		cmp.Compare(o.index, c.index), strings.Compare(c.rest, o.rest))
+	return cmp.Or(strings.Compare(c.base, o.base), cmp.Compare(c.unit, o.unit), cmp.Compare(o.index, c.index), strings.Compare(c.rest, o.rest))
+}
+
+func packedCounterOf(name string, value int64) packedCounter {
+	const indexBits, indexMax = 54, 1<<54 - 1
+	c := packedCounter{base: name, value: value}
+	if base, u, index, rest, ok := splitBucket(name); ok {
+		c = packedCounter{base: base, unit: unitNumber(u), index: index, rest: rest, value: value}
+	}
+	if n := knownNumbers[c.base]; n > 0 && c.index >= 0 && c.index <= indexMax {
+		c.order = uint64(n)<<(indexBits+2) | uint64(c.unit)<<indexBits | uint64(indexMax-c.index)
+	} else {
+		c.order = firstLocal << (indexBits + 2)
+	}
+	return c
 }
 
 // counters writes the counters by name; the buckets of one name and unit are written newest first, as
@@ -98,14 +112,7 @@ func (c *packedCounter) compare(o *packedCounter) int {
 func (p *packer) counters(in map[string]int64, ref int64) {
 	space, all := make([]packedCounter, 0, len(in)), make([]*packedCounter, 0, len(in))
 	for name, v := range in {
-		c := packedCounter{base: name, value: v}
-		if base, u, index, rest, ok := splitBucket(name); ok {
-			c = packedCounter{base: base, unit: unitNumber(u), index: index, rest: rest, value: v}
-		}
-		if c.number = knownNumbers[c.base]; c.number == 0 {
-			c.number = firstLocal
-		}
-		space = append(space, c)
+		space = append(space, packedCounterOf(name, v))
 		all = append(all, &space[len(space)-1])
 	}
 	slices.SortFunc(all, (*packedCounter).compare)
@@ -127,7 +134,7 @@ func (p *packer) counters(in map[string]int64, ref int64) {
 }
 
 func startsGroup(all []*packedCounter, i int) bool {
-	return i == 0 || all[i].unit != all[i-1].unit || all[i].number != all[i-1].number || all[i].base != all[i-1].base
+	return i == 0 || all[i].unit != all[i-1].unit || all[i].base != all[i-1].base
 }
 
 // group writes the counters of one name and unit.
@@ -171,7 +178,11 @@ func (p *packer) lists(in map[string][]Entry, ref int64) {
 	if i := slices.Index(names, historyList); i > 0 {
 		names = slices.Insert(slices.Delete(names, i, i+1), 0, historyList)
 	}
-	at, items := map[string]int{}, []string(nil)
+	total := 0
+	for _, name := range names {
+		total += len(in[name])
+	}
+	at, items := make(map[string]int, total), make([]string, 0, total)
 	for _, name := range names {
 		for i := range in[name] {
 			id := in[name][i].ItemID

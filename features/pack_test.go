@@ -110,26 +110,23 @@ func TestStateComesOutAsItWentIn(t *testing.T) {
 func TestPartsAreTheFold(t *testing.T) {
 	s := Default()
 	rapid.Check(t, func(t *rapid.T) {
-		var ops []Op
+		var events [][]Op
+		want := &State{}
 		for range rapid.IntRange(1, 30).Draw(t, "events") {
 			e := deed(rapid.SampledFrom(streams.Types()).Draw(t, "type"), rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "item"),
 				time.Duration(rapid.IntRange(0, 100*24*3600).Draw(t, "second"))*time.Second)
 			for _, d := range s.Fold(&e) {
 				if d.Entity.Kind == UserEntity {
-					ops = append(ops, d.Ops...)
+					events = append(events, d.Ops)
+					want.Apply(s, d.Ops)
 				}
 			}
 		}
-		want := &State{}
-		for i := range ops {
-			want.Apply(s, ops[i:i+1])
-		}
 		var parts []string
-		for rest := ops; len(rest) > 0; {
-			n := rapid.IntRange(1, len(rest)).Draw(t, "cut")
-			done := int64(len(ops) - len(rest))
-			parts = append(parts, string(PackOps(nil, Origin{7, done, done + int64(n)}, rest[:n])))
-			rest = rest[n:]
+		for done := 0; done < len(events); {
+			n := rapid.IntRange(1, len(events)-done).Draw(t, "cut")
+			parts = append(parts, string(PackOps(nil, Origin{7, int64(done), int64(done + n)}, events[done:done+n]...)))
+			done += n
 			if rapid.IntRange(0, 3).Draw(t, "repack") == 0 {
 				part, whole, err := s.Repack(parts)
 				if err != nil || !whole {

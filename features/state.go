@@ -40,8 +40,10 @@ func (st *State) Apply(s *Schema, ops []Op) {
 	for i := range ops {
 		op := &ops[i]
 		if op.Code == Remove && op.Field == "" {
-			st.erase(op.Time)
-			before = st.clock()
+			if op.Time > st.RemovedAt { // an older one changes nothing, and leaves the clock where it was
+				st.erase(op.Time)
+				before = st.clock()
+			}
 			continue
 		}
 		if op.Time < st.RemovedAt || op.Time == st.RemovedAt && op.Code != Put && st.RemovedAt > 0 {

@@ -15,11 +15,11 @@ import (
 // Each entity is a list of parts (features/pack.go). After so many they are packed into one: often
 // enough that reading stays cheap and memory small, rarely enough that writing stays an append.
 const (
-	usersParts = 20
-	itemsParts = 24 // whoever serves reads all items that change
+	usersParts = 32
+	itemsParts = 32 // whoever serves reads all items that change
 	// tailBytes is about how much the parts may hold beside the state before they are packed; a
-	// document that is renewed each day should not be stored two dozen times.
-	tailBytes = 2048
+	// document that is renewed each day should not be stored thirty times.
+	tailBytes = 1536
 	// foreignParts is after how many parts those of a list that the schema does not have are given up.
 	foreignParts = 256
 
