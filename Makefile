@@ -3,7 +3,7 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 FUZZTIME   ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: run build test race lint integration fuzz bench bench-quality e2e soak clients help
+.PHONY: run build test race lint integration fuzz bench bench-quality e2e soak figures clients help
 
 run:         ## everything in one process with a synthetic shop: http://127.0.0.1:8080
 	go run -tags nocloud ./cmd/sartor dev $(ARGS)
@@ -41,6 +41,10 @@ soak:        ## the long forms: 200 rounds of faults on the write path, reloads,
 	SARTOR_SOAK=1 go test -count=1 -timeout 60m -skip '^TestSoak$$' ./rules/... ./recommender/... ./cmd/sartor
 	go test -race -count=10 -timeout 60m ./streams/... ./features/... ./recommender/... ./rules/rulestore/... ./deploy/...
 	go test ./rules -count=1 -run 'Naive|Explain|Facts|Analysis|Agree|Reference' -rapid.checks=10000
+
+figures:     ## what rules/FIGURES.md says, measured on this machine
+	SARTOR_FIGURES=1 go test ./rules -count=1 -v -run 'TestFigures|Bombs|NoAllocationPerCandidate|AcrossManyFiles'
+	go test ./rules/rulefile ./rules/value -count=1 -v -run 'Seeded|Intervals'
 
 clients:     ## Go and TypeScript clients from the OpenAPI document (needs npm)
 	deploy/clients/generate.sh
