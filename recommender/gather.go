@@ -235,7 +235,7 @@ func (w *work) contextual() rules.Fetch {
 func (w *work) drawn(f rules.Fetch, n int) []sourced {
 	rows, used, ok := w.special(f, n, w.passes(f))
 	if !ok {
-		rows, used = w.s.draw(w.s.chain(f), n, w.passes(f))
+		rows, used = w.s.draw(w.s.chain(f), n, w.gate.bits, w.passes(f))
 	}
 	w.trail.source(f, len(rows), used)
 	return rows
@@ -328,7 +328,7 @@ func (w *work) fill(want int) (exhausted bool) {
 		if i == len(w.plan.Fill)-1 {
 			chain = append(chain, everything())
 		}
-		rows, used := w.s.draw(chain, want, open)
+		rows, used := w.s.draw(chain, want, w.gate.bits, open)
 		if own, words, ok := w.special(f, want, open); ok {
 			rows, used = own, words
 		}

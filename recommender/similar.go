@@ -83,7 +83,7 @@ func (w *work) gatherSimilar(id string) ServedBy {
 		return c == category && w.gate.open(row)
 	}
 	f := rules.Fetch{Source: rules.SourcePopular}
-	rows, used := w.s.draw(append(w.s.hot(defaultHotWindow), everything()), depth, same)
+	rows, used := w.s.draw(append(w.s.hot(defaultHotWindow), everything()), depth, w.gate.bits, same)
 	w.trail.source(f, len(rows), append([]string{"the same category"}, used...))
 	w.offer(f, rows, nil)
 	if len(rows) == 0 {

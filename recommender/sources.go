@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/sartorhq/sartor/models/index"
 	"github.com/sartorhq/sartor/rules"
 )
 
@@ -106,16 +107,16 @@ func everything() step {
 	return step{label: "item id", value: func(*row) float64 { return 1 }}
 }
 
-// draw takes up to n open rows from a chain. Scores fall from 1; a later step never scores above an
-// earlier one. used names the steps that gave rows.
-func (s *snapshot) draw(chain []step, n int, open func(int32) bool) (out []sourced, used []string) {
+// draw takes up to n open rows from a chain; all open rows are in bits. Scores fall from 1; a later step
+// never scores above an earlier one. used names the steps that gave rows.
+func (s *snapshot) draw(chain []step, n int, bits index.Bitmap, open func(int32) bool) (out []sourced, used []string) {
 	seen := make(map[int32]bool, n)
 	ceiling := 1.0
 	for _, st := range chain {
 		if len(out) >= n {
 			break
 		}
-		got := s.drawStep(st, n-len(out), seen, open)
+		got := s.drawStep(st, n-len(out), seen, bits, open)
 		if len(got) == 0 {
 			continue
 		}
@@ -135,8 +136,8 @@ func (s *snapshot) draw(chain []step, n int, open func(int32) bool) (out []sourc
 }
 
 // drawStep takes up to n unseen open rows of one list: from the precomputed part when that is
-// enough, else from a search over all rows.
-func (s *snapshot) drawStep(st step, n int, seen map[int32]bool, open func(int32) bool) []ranked {
+// enough, else from a search over all that may be shown.
+func (s *snapshot) drawStep(st step, n int, seen map[int32]bool, bits index.Bitmap, open func(int32) bool) []ranked {
 	pass := func(row int32) bool { return !seen[row] && open(row) }
 	out := make([]ranked, 0, min(n, len(st.ranking.rows)))
 	for _, r := range st.ranking.rows {
@@ -150,7 +151,7 @@ func (s *snapshot) drawStep(st step, n int, seen map[int32]bool, open func(int32
 	if len(out) == n || st.ranking.complete {
 		return out
 	}
-	return s.cat.search(st.value, n, pass).rows
+	return s.cat.search(st.value, n, bits, pass).rows
 }
 
 // describe says in words which lists a source drew from.
