@@ -16,9 +16,10 @@ type chaosRound struct {
 	forgotten int64   // messages that Redis had applied and has forgotten
 }
 
-// between waits until a share of this fault's part is written.
+// between lets this fault's part be written and waits until a share of it is.
 func (r *chaosRound) between(share float64) {
 	r.chaosWorld.t.Helper()
+	r.allow(r.to)
 	r.at(r.from + share*(r.to-r.from))
 }
 
@@ -161,9 +162,9 @@ func flushAll(r *chaosRound) {
 // zombieOfAnotherGroup stops a member in the middle of its work and lets it go on when another has done
 // it: nothing but the fences keeps it from writing.
 func zombieOfAnotherGroup(r *chaosRound) {
-	zombie := r.fresh("")
-	r.assigned(zombie)
-	r.between(0.3 * r.rng.Float64())
+	zombie, since := r.fresh(""), r.position()
+	r.allow(r.from + 0.4*(r.to-r.from))
+	eventually(r.chaosWorld.t, "the zombie to be at work", func() bool { return r.position() > since })
 	zombie.signal(syscall.SIGSTOP)
 	r.members = nil
 	r.fresh("") // beside it

@@ -116,8 +116,8 @@ func (s *soak) round(n int) {
 	for i, f := range faults {
 		part := float64(len(faults))
 		r := &chaosRound{chaosWorld: s.chaosWorld, production: work, from: float64(i) / part, to: float64(i+1) / part}
-		work.allow(r.to)
 		f.run(r)
+		work.allow(r.to)
 		forgotten[f.name] += r.forgotten
 	}
 	work.allow(1)
