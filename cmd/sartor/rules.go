@@ -39,7 +39,7 @@ A PATH is a rule file or a folder of them. Names that end in .test.yaml are test
 	}
 	cmd.AddCommand(newRulesCheckCommand(a), newRulesLintCommand(a), newRulesCodeCommand(a), newRulesTestCommand(a), newRulesCoverageCommand(a), newRulesFmtCommand(a),
 		newRulesExplainCommand(a), newRulesSimulateCommand(a), newRulesDiffCommand(a),
-		newRulesPublishCommand(a), newRulesRollbackCommand(a), newRulesHistoryCommand(a), newRulesAuditCommand(a),
+		newRulesPublishCommand(a), newRulesApproveCommand(a), newRulesPolicyCommand(a), newRulesRollbackCommand(a), newRulesHistoryCommand(a), newRulesAuditCommand(a),
 		newRulesSchemaCommand(a), newRulesSuggestCommand(a), newRulesValueCommand(a))
 	return cmd
 }

@@ -24,36 +24,16 @@ import (
 // publishFlags are the flags of publish and rollback.
 type publishFlags struct {
 	store, author, message, revision string
+	requests                         string
+	maxChanged                       int
 	draft, allowWarnings             bool
 }
 
 func (f *publishFlags) declare(a *app, cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.store, "store", "", "`folder` of the archive; replicas read its subfolder 'current'")
+	flags.StringVar(&f.store, "store", "", "`folder` of the archive, whose subfolder 'current' replicas read; or redis, as the configuration names it")
 	flags.StringVar(&f.author, "author", "", "who does this; default: the user of this computer")
 	a.bind(flags, "schema", "schema.file", "feature schema `file`; empty = the built-in schema")
-}
-
-// archive opens the archive and fills the author in.
-func (a *app) archive(f *publishFlags) (*rulestore.Archive, *features.Schema, error) {
-	if f.store == "" {
-		return nil, nil, usagef("which archive? use --store FOLDER")
-	}
-	schema, err := loadSchema(a.config.Schema)
-	if err != nil {
-		return nil, nil, err
-	}
-	if f.author == "" {
-		for _, name := range []string{"USER=", "USERNAME="} {
-			if i := slices.IndexFunc(a.environ, func(kv string) bool { return strings.HasPrefix(kv, name) }); i >= 0 && f.author == "" {
-				f.author = strings.TrimPrefix(a.environ[i], name)
-			}
-		}
-	}
-	opts := rulestore.ArchiveOptions{Test: func(_ context.Context, files []rules.File, tests rulestore.Tree) (rulestore.TestResult, error) {
-		return testTree(files, tests, schema)
-	}}
-	return rulestore.NewArchive(f.store, schema, opts), schema, nil
 }
 
 // testTree runs the tests of a revision against its rules.
@@ -105,10 +85,15 @@ func newRulesPublishCommand(a *app) *cobra.Command {
 (it must decode, have the right types, cost little enough, give no warnings and pass its tests), and
 makes it live: the link 'current' of the archive is replaced in one step, so that a replica which reads
 STORE/current sees the old revision or the new one, never a mixture. A revision that is refused stays a
-draft, and what is live stays live.`,
+draft, and what is live stays live. With --store redis the archive is shared by all machines that use the
+same Redis, and replicas follow it (rules.store: redis).
+
+With --requests, recorded requests are answered by the live rules and by the new ones, nobody sees it, and
+the difference stands in the history; --max-changed refuses a change of more lists than meant.`,
 		Example: `  sartor rules publish rules/ --store /var/lib/sartor/rules -m "Autumn campaign"
   sartor rules publish rules/ --store STORE -m "To be looked at" --draft
-  sartor rules publish --revision 7 --store STORE`,
+  sartor rules publish --revision 7 --store STORE
+  sartor rules publish rules/ --store redis -m "Sale" --requests recorded.ndjson --max-changed 30`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if (len(args) == 1) == (f.revision != "") {
@@ -122,42 +107,47 @@ draft, and what is live stays live.`,
 	cmd.Flags().BoolVar(&f.draft, "draft", false, "keep and check it, but do not make it live")
 	cmd.Flags().StringVar(&f.revision, "revision", "", "publish this draft: its `id` or number")
 	cmd.Flags().BoolVar(&f.allowWarnings, "allow-warnings", false, "publish in spite of warnings")
+	cmd.Flags().StringVar(&f.requests, "requests", "", "answer the recorded requests of this `file` by the live and the new rules first")
+	cmd.Flags().IntVar(&f.maxChanged, "max-changed", 100, "refuse when more than this many percent of the lists change")
 	return cmd
 }
 
 func (a *app) publishRules(ctx context.Context, args []string, f publishFlags) error {
-	archive, _, err := a.archive(&f)
-	if err != nil {
-		return err
+	if f.requests == "" && f.maxChanged != 100 {
+		return usagef("--max-changed needs --requests: without recorded requests nothing is compared")
 	}
-	id := f.revision
-	if id == "" {
-		if f.message == "" {
-			return usagef("what is new? use -m MESSAGE")
-		}
+	if f.maxChanged < 0 || f.maxChanged > 100 {
+		return usagef("--max-changed %d: want a percentage from 0 to 100", f.maxChanged)
+	}
+	if f.revision == "" && f.message == "" {
+		return usagef("what is new? use -m MESSAGE")
+	}
+	tree := rulestore.Tree{}
+	if f.revision == "" {
 		if _, err := ruleGroups(args); err != nil { // exists, and holds rules
 			return err
 		}
-		tree, err := rulestore.ReadTree(args[0])
-		if err != nil {
+		var err error
+		if tree, err = rulestore.ReadTree(args[0]); err != nil {
 			return fmt.Errorf("read %s: %w", args[0], err)
 		}
-		r, err := archive.Submit(ctx, rulestore.Draft{Files: tree, Author: f.author, Message: f.message})
-		if errors.Is(err, rulestore.ErrUnchanged) {
-			fmt.Fprintf(a.stdout, "nothing to do: %v\n", err)
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		id = r.ID
 	}
-	if f.draft {
-		report, err := archive.Check(ctx, id, f.allowWarnings)
-		return a.published("is checked; publish it with --revision "+id, report, err)
-	}
-	report, err := archive.Publish(ctx, id, f.author, f.allowWarnings)
-	return a.published("is live", report, err)
+	return a.changeArchive(ctx, &f, func(archive *rulestore.Archive) (string, *rulestore.CheckReport, error) {
+		id := f.revision
+		if id == "" {
+			r, err := archive.Submit(ctx, rulestore.Draft{Files: tree, Author: f.author, Message: f.message})
+			if err != nil {
+				return "", nil, err
+			}
+			id = r.ID
+		}
+		if f.draft {
+			report, err := archive.Check(ctx, id, f.allowWarnings)
+			return "is checked; publish it with --revision " + id, report, err
+		}
+		report, err := archive.Publish(ctx, id, f.author, f.allowWarnings)
+		return "is live", report, err
+	})
 }
 
 // published reports what became of a revision.
@@ -183,6 +173,9 @@ func (a *app) published(fate string, report *rulestore.CheckReport, err error) e
 		fmt.Fprintf(a.stdout, "%s was refused and stays a draft; nothing has changed for anybody\n", r.ID)
 		return errReported
 	}
+	if errors.Is(err, rulestore.ErrNotApproved) {
+		fmt.Fprintf(a.stdout, "%s waits: somebody else has to approve it with 'sartor rules approve %s'\n", r.ID, r.ID)
+	}
 	if err != nil {
 		return err
 	}
@@ -201,16 +194,14 @@ func newRulesRollbackCommand(a *app) *cobra.Command {
 			if f.message == "" {
 				return usagef("why? use -m MESSAGE")
 			}
-			archive, _, err := a.archive(&f)
-			if err != nil {
-				return err
-			}
-			report, err := archive.Rollback(cmd.Context(), args[0], f.author, f.message)
-			fate := "is live"
-			if report != nil {
-				fate += " with the files of " + report.Revision.RollbackOf
-			}
-			return a.published(fate, report, err)
+			return a.changeArchive(cmd.Context(), &f, func(archive *rulestore.Archive) (string, *rulestore.CheckReport, error) {
+				report, err := archive.Rollback(cmd.Context(), args[0], f.author, f.message)
+				fate := "is live"
+				if report != nil {
+					fate += " with the files of " + report.Revision.RollbackOf
+				}
+				return fate, report, err
+			})
 		},
 	}
 	f.declare(a, cmd)
@@ -233,7 +224,12 @@ func newRulesHistoryCommand(a *app) *cobra.Command {
 			if format != "text" && format != "json" {
 				return usagef("unknown --format %q: use text or json", format)
 			}
-			archive, _, err := a.archive(&f)
+			opened, err := a.archive(&f)
+			if err != nil {
+				return err
+			}
+			defer opened.close()
+			archive, err := opened.Latest(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -242,6 +238,9 @@ func newRulesHistoryCommand(a *app) *cobra.Command {
 			}
 			if err := a.showHistory(archive, format); err != nil {
 				return err
+			}
+			if opened.redis != nil && format == "text" && len(replicas) == 0 {
+				return a.showReported(cmd.Context(), opened.redis, archive)
 			}
 			return a.showReplicas(cmd.Context(), archive, replicas)
 		},
@@ -371,12 +370,17 @@ named), or the files of a revision are not those that were handed in.`,
 		Example: `  sartor rules audit verify --store STORE`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			archive, _, err := a.archive(&f)
+			if _, err := os.Stat(f.store); err != nil && f.store != "" && f.store != ruleRedis {
+				return usageError{err}
+			}
+			opened, err := a.archive(&f)
 			if err != nil {
 				return err
 			}
-			if _, err := os.Stat(f.store); err != nil {
-				return usageError{err}
+			defer opened.close()
+			archive, err := opened.Latest(cmd.Context())
+			if err != nil {
+				return err
 			}
 			entries, err := archive.Verify(cmd.Context())
 			if !quiet {
