@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -196,16 +195,4 @@ func heapBytes() int64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
-}
-
-// ask answers one request without HTTP and wants a whole answer.
-func (p *benchPath) ask(ctx context.Context, q recommender.Request) (*recommender.Response, error) {
-	resp, err := p.rec.Recommend(ctx, q)
-	if err != nil {
-		return nil, err
-	}
-	if len(resp.Degraded) > 0 || len(resp.Items) == 0 {
-		return nil, errors.New("an answer lacks something: " + strings.Join(resp.Degraded, ", "))
-	}
-	return resp, nil
 }

@@ -142,3 +142,18 @@ func TestIVFDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations a search, want none", got)
 	}
 }
+
+// BenchmarkIVF prints microseconds of a search for 264 of a million items, grouped and exact in one run,
+// and what the groups find. It measures by itself; ns/op means nothing.
+func BenchmarkIVF(b *testing.B) {
+	const n, dim, k = 1_000_000, 64, 264
+	vectors := tastes(rand.New(rand.NewPCG(1, 1)), n, dim)
+	x, flat, dst := NewIVF(dim, vectors, IVFOptions{}), NewFlat(dim, vectors), make([]Hit, 0, k)
+	for b.Loop() {
+	}
+	q := vectors[:dim]
+	b.ReportMetric(least(func() { dst = x.AppendSearch(dst[:0], q, k, nil) }), "us")
+	b.ReportMetric(least(func() { dst = flat.AppendSearch(dst[:0], q, k, nil) }), "us-exact")
+	b.ReportMetric(x.Recall(), "recall@100")
+	b.ReportMetric(100*float64(x.Probes())/float64(x.Groups()), "%-of-groups")
+}
