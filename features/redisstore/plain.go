@@ -23,8 +23,23 @@ type Plain struct {
 // Plain returns a Plain whose keys start with "plain:", behind the store's prefix.
 func (s *Store) Plain() *Plain { return &Plain{store: s, prefix: s.opts.Prefix + "plain:"} }
 
+// plainEvents is how many events one pipeline of plain writes takes: the client writes all of it before
+// it reads an answer, and both sides' buffers must hold what waits.
+const plainEvents = 250
+
 // Write writes what the events do.
 func (w *Plain) Write(ctx context.Context, events []Folded) error {
+	for len(events) > 0 {
+		n := min(len(events), plainEvents)
+		if err := w.write(ctx, events[:n]); err != nil {
+			return err
+		}
+		events = events[n:]
+	}
+	return nil
+}
+
+func (w *Plain) write(ctx context.Context, events []Folded) error {
 	_, err := w.store.client.Pipelined(ctx, func(pipe redis.Pipeliner) error {
 		for i := range events {
 			for _, d := range events[i].Deltas {
