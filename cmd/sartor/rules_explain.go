@@ -150,6 +150,9 @@ func (a *app) explainCase(path string, f explainFlags, schema *features.Schema) 
 			}
 		}
 	}
+	if f.name == "" {
+		return "", rulestest.Story{}, usagef("which case? use --case NAME; the cases are: %s", strings.Join(names, "; "))
+	}
 	if len(found) != 1 {
 		return "", rulestest.Story{}, usagef("--case %q fits %s; the cases are: %s", f.name, plural(len(found), "case"), strings.Join(names, "; "))
 	}

@@ -34,7 +34,7 @@ func ruleGroups(paths []string) ([]ruleGroup, error) {
 		info, err := os.Stat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
-			return nil, usagef("%s does not exist", path)
+			return nil, usagef("%s does not exist%s", path, besidesHint(path))
 		case err != nil:
 			return nil, err
 		case info.IsDir():
@@ -53,6 +53,24 @@ func ruleGroups(paths []string) ([]ruleGroup, error) {
 		groups = append(groups, named)
 	}
 	return groups, nil
+}
+
+// besidesHint names the file of a folder that somebody may have meant.
+func besidesHint(path string) string {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return ""
+	}
+	var names []string
+	for _, e := range entries {
+		if e.IsDir() || rulestore.IsRuleFile(e.Name()) || isRuleTest(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	if near := rulefile.Nearest(filepath.Base(path), names); near != "" {
+		return fmt.Sprintf("; did you mean %s?", filepath.Join(filepath.Dir(path), near))
+	}
+	return ""
 }
 
 func folderGroup(path string) (ruleGroup, error) {
