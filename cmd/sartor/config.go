@@ -177,7 +177,7 @@ func defaultConfig() Config {
 		HTTP: HTTPConfig{Addr: "127.0.0.1:8080", ReadTimeout: 5 * time.Second, Budget: 60 * time.Millisecond, ShutdownTimeout: 5 * time.Second,
 			Adapters: []string{}, OIDC: OIDCConfig{RolesClaim: "roles", Roles: map[string]string{}, Skew: time.Minute}},
 		Trace: TraceConfig{Sample: 1},
-		Kafka: KafkaConfig{Brokers: []string{}, ClientID: "sartor", Group: "sartor-features", BatchEvents: 500, RepeatHorizon: 10000,
+		Kafka: KafkaConfig{Brokers: []string{}, ClientID: "sartor", Group: "sartor-features", BatchEvents: 2000, RepeatHorizon: 10000,
 			Partitions: 8, Replication: 1, Create: true,
 			Topics: TopicsConfig{Orders: "orders", Behavior: "behavior", Catalog: "catalog", Users: "users",
 				Exposures: "exposures", DeadLetters: "dead-letters"},
