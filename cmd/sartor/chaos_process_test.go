@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net"
@@ -12,7 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -178,17 +176,11 @@ func (b *chaosBroker) killAndRestart(meanwhile func()) {
 }
 
 // buildSartor compiles the program with the fault points that production does not have.
-var buildSartor = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "sartor-faults-")
-	if err != nil {
-		return "", err
+func buildSartor(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "sartor")
+	if out, err := exec.Command("go", "build", "-tags", "faults", "-o", path, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build -tags faults: %v\n%s", err, out)
 	}
-	path := filepath.Join(dir, "sartor")
-	var out bytes.Buffer
-	cmd := exec.Command("go", "build", "-tags", "faults", "-o", path, ".")
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		return "", &exec.Error{Name: "go build -tags faults: " + out.String(), Err: err}
-	}
-	return path, nil
-})
+	return path
+}

@@ -52,11 +52,7 @@ func newChaosWorld(t *testing.T, seed uint64, shop *chaosShop, batch int) *chaos
 	t.Helper()
 	redisstore.RedirectClientLog(slog.New(slog.DiscardHandler)) // it would tell of each connection that a killed server drops
 	redis := newChaosRedis(t)                                   // skips the test where there is none
-	binary, err := buildSartor()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &chaosWorld{t: t, folded: map[place]int64{}, rng: rand.New(rand.NewPCG(seed, 2)), redis: redis, broker: newChaosBroker(t), shop: shop, binary: binary}
+	w := &chaosWorld{t: t, folded: map[place]int64{}, rng: rand.New(rand.NewPCG(seed, 2)), redis: redis, broker: newChaosBroker(t), shop: shop, binary: buildSartor(t)}
 	topics, set := map[streams.Stream]string{}, func(key, value string) { w.env = append(w.env, envPrefix+key+"="+value) }
 	for _, s := range streams.Streams() {
 		topics[s] = fmt.Sprintf("chaos-%d-%d-%s", os.Getpid(), time.Now().UnixNano(), s)
