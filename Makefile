@@ -38,7 +38,7 @@ e2e:         ## the whole road in one process, with its figures
 soak:        ## the long forms: 200 rounds of faults on the write path, reloads, swaps and random cases by the thousand, then the race detector ten times over
 	SARTOR_SOAK=1 go test -count=1 -timeout 120m -v -run '^TestSoak$$' ./cmd/sartor
 	SARTOR_SOAK=1 go test -count=1 -v -run OrderIndependence ./streams/kafka ./features/redisstore
-	SARTOR_SOAK=1 go test -count=1 -timeout 60m -skip '^TestSoak$$' ./rules/... ./recommender/... ./cmd/sartor
+	SARTOR_SOAK=1 go test -count=1 -timeout 60m -skip '^TestSoak$$' ./streams/archive ./rules/... ./recommender/... ./cmd/sartor
 	go test -race -count=10 -timeout 60m ./streams/... ./features/... ./recommender/... ./rules/rulestore/... ./deploy/...
 	go test ./rules -count=1 -run 'Naive|Explain|Facts|Analysis|Agree|Reference' -rapid.checks=10000
 
