@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/sartorhq/sartor/streams"
 )
 
 // listValue returns the items of a stored list, or of a list without those that other events took
@@ -40,32 +42,22 @@ func (v *view) topValue(f *field) (any, bool) {
 		return nil, false
 	}
 	newest := int64(math.MinInt64)
-	entries := make([]Entry, 0, 2*len(v.st.Lists[historyList]))
-	take := func(list []Entry) {
-		for _, e := range list {
-			if f.Weights[e.Type] > 0 && e.ItemID != "" {
-				entries = append(entries, e)
-				newest = max(newest, e.Time)
-			}
+	deeds := v.deedsOnItems()
+	for i := range deeds {
+		if f.Weights[deeds[i].Type] > 0 {
+			newest = max(newest, deeds[i].Time)
 		}
 	}
-	take(v.st.Lists[historyList])
-	for _, l := range v.schema.lists[1:] { // reach further back than the history
-		if len(l.Events) == 1 {
-			take(v.st.Lists[l.Name])
-		}
-	}
-	slices.SortFunc(entries, CompareEntries) // sums of floats depend on the order
-	entries = slices.Compact(entries)        // what is in a list is mostly in the history too
 	scores := map[string]float64{}
-	for _, e := range entries {
-		it := v.items(e.ItemID)
-		if it == nil {
+	for i := range deeds {
+		d := &deeds[i]
+		weight := f.Weights[d.Type]
+		if weight <= 0 || d.item == nil {
 			continue
 		}
-		if name, ok := it.Env[f.Of].(string); ok && name != "" {
-			halfLives := float64(newest-e.Time) / float64(f.Window/time.Millisecond)
-			scores[name] += f.Weights[e.Type] * math.Exp2(-halfLives)
+		if name, ok := d.item.Env[f.Of].(string); ok && name != "" {
+			halfLives := float64(newest-d.Time) / float64(f.Window/time.Millisecond)
+			scores[name] += weight * math.Exp2(-halfLives)
 		}
 	}
 	names := slices.SortedFunc(maps.Keys(scores), func(a, b string) int {
@@ -73,4 +65,39 @@ func (v *view) topValue(f *field) (any, bool) {
 	})
 	names = names[:min(len(names), f.Max)]
 	return names, len(names) > 0
+}
+
+// itemDeed is something that the user did with an item.
+type itemDeed struct {
+	Entry
+	item *Item // nil when the catalogue does not have it
+}
+
+// deedsOnItems returns all that the lists of what the user did say of items, each once, in the order of
+// lists: sums of floats depend on the order. Several fields ask, so it is put together once.
+func (v *view) deedsOnItems() []itemDeed {
+	if v.deeds != nil {
+		return v.deeds
+	}
+	entries := make([]Entry, 0, 2*len(v.st.Lists[historyList]))
+	take := func(list []Entry) {
+		for _, e := range list {
+			if e.ItemID != "" {
+				entries = append(entries, e)
+			}
+		}
+	}
+	take(v.st.Lists[historyList])
+	for _, l := range v.schema.lists[1:] { // reach further back than the history
+		if len(l.Events) == 1 && l.Events[0] != streams.Exposure {
+			take(v.st.Lists[l.Name])
+		}
+	}
+	slices.SortFunc(entries, CompareEntries)
+	entries = slices.Compact(entries) // what is in a list is mostly in the history too
+	v.deeds = make([]itemDeed, len(entries))
+	for i, e := range entries {
+		v.deeds[i] = itemDeed{e, v.items(e.ItemID)}
+	}
+	return v.deeds
 }

@@ -18,6 +18,7 @@ type view struct {
 	now    time.Time
 	env    map[string]any
 	known  map[string]bool
+	deeds  []itemDeed // of deedsOnItems, nil before its first call
 }
 
 // User returns what is known about the user at the moment now. st is the stored state, nil for a
