@@ -95,7 +95,7 @@ func (b *benchRun) ingest(ctx context.Context, total int64) error {
 		return err
 	}
 	b.printf("  ... fold, write plainly (may count twice)   %10s   %.0f %% of applying nothing\n", thousands(plain.rate), plain.percentOf(decode))
-	stop, err := b.profile()
+	stop, err := cpuProfile(b.opts.profile)
 	if err != nil {
 		return err
 	}
@@ -137,12 +137,12 @@ func (b *benchRun) printCPU(total int64, raw, decode, fold, plain, apply pass) {
 	}
 }
 
-// profile starts a CPU profile when one is wanted.
-func (b *benchRun) profile() (stop func() error, err error) {
-	if b.opts.profile == "" {
+// cpuProfile starts a CPU profile when a file for it is named.
+func cpuProfile(name string) (stop func() error, err error) {
+	if name == "" {
 		return func() error { return nil }, nil
 	}
-	f, err := os.Create(b.opts.profile)
+	f, err := os.Create(name)
 	if err != nil {
 		return nil, fmt.Errorf("--profile: %w", err)
 	}

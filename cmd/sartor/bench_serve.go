@@ -27,6 +27,7 @@ type benchServeOptions struct {
 	overload       time.Duration
 	noRedis        bool
 	only           []string
+	profile        string // a file, for the requests
 }
 
 // The parts of 'sartor bench serve', in the order in which they are measured.
@@ -67,6 +68,7 @@ answer, which other programs disturb least, stands beside them.`,
 	flags.DurationVar(&opts.duration, "duration", 5*time.Second, "length of each request measurement")
 	flags.DurationVar(&opts.overload, "overload", 10*time.Second, "length of the overload")
 	flags.StringSliceVar(&opts.only, "only", nil, "parts to measure: "+strings.Join(benchParts, ", ")+"; none = all")
+	flags.StringVar(&opts.profile, "profile", "", "write a CPU profile of the last requests that are measured to this `file`")
 	flags.BoolVar(&opts.noRedis, "in-process-redis", false, "do not use redis-server although it is on PATH")
 	return cmd
 }

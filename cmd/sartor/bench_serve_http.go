@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -184,8 +185,12 @@ func (b *benchServeRun) requests(ctx context.Context, p *benchPath) error {
 				return err
 			}
 			waited := time.Since(first)
-			f, err := b.figureOf(ctx, fmt.Sprintf("POST /v1/recommend, %d rules", n), do)
+			stop, err := cpuProfile(b.opts.profile)
 			if err != nil {
+				return err
+			}
+			f, err := b.figureOf(ctx, fmt.Sprintf("POST /v1/recommend, %d rules", n), do)
+			if err = errors.Join(err, stop()); err != nil {
 				return err
 			}
 			b.printf("  %-46s %9s\n", "  the first request under them", millis(waited))
