@@ -143,6 +143,9 @@ func failsWhole(t *testing.T, w *world) {
 			}
 		})
 	}
+	if err := os.WriteFile(users, []byte("ann\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if code, _, errOut := w.mail("--users", users, "--out", out, "--models", t.TempDir(), "--accept-degraded"); code != exitOK || !strings.Contains(errOut, "without no model") {
 		t.Errorf("exit %d: %s", code, errOut)
 	}
