@@ -57,7 +57,7 @@ func (s *Server) statusBody() statusBody {
 			BuiltAt: st.BuiltAt.UTC(), RefreshedAt: instant(st.RefreshedAt),
 			Catalogue: st.Catalogue, Items: st.Items, Vectors: st.Vectors,
 		},
-		UsersReachable: st.UsersReachable, Degraded: list(st.Degraded), Draining: s.draining.Load(),
+		Scenarios: st.Scenarios, UsersReachable: st.UsersReachable, Degraded: list(st.Degraded), Draining: s.draining.Load(),
 	}
 	if !st.RefreshedAt.IsZero() {
 		age := s.opts.Now().Sub(st.RefreshedAt).Seconds()
@@ -66,7 +66,8 @@ func (s *Server) statusBody() statusBody {
 	if st.Versions.Model != "" {
 		m := st.Model
 		out.Model = &modelBody{Version: st.Versions.Model, Kind: m.Kind, Dim: m.Dim,
-			CreatedAt: m.CreatedAt.UTC(), TrainedThrough: m.TrainedThrough.UTC(), Metrics: m.Metrics}
+			CreatedAt: m.CreatedAt.UTC(), TrainedThrough: m.TrainedThrough.UTC(), Metrics: m.Metrics,
+			Index: m.Index, Recall: m.Recall}
 	}
 	if s.opts.Rules != nil {
 		r := s.opts.Rules()

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/sartorhq/sartor/features"
+	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/recommender"
 	"github.com/sartorhq/sartor/recommender/httpapi"
 	"github.com/sartorhq/sartor/streams"
@@ -257,6 +258,33 @@ func TestRoutes(t *testing.T) {
 		{name: "refuses-a-bad-request-id", method: "GET", path: "/nowhere", headers: map[string]string{"X-Request-Id": "<script>"}, status: 404, want: []string{`"request_id":"made-here"`}},
 	} {
 		t.Run(sc.name, func(t *testing.T) { sc.run(t, s) })
+	}
+}
+
+// TestStatusOfModels: the status tells how the model's vectors are searched and which scenarios have a model
+// of their own, and says nothing of models that are not there.
+func TestStatusOfModels(t *testing.T) {
+	s := serve(t, nil)
+	none := scenario{method: "GET", path: "/v1/status", status: 200, not: []string{`"model":{`, `"index"`, `"scenarios"`}}
+	none.run(t, s)
+	model := func(version string) models.Model {
+		m, err := models.NewPopularity(models.Meta{Version: version}, []string{"sku-1", "sku-2"}, []float32{2, 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	if err := s.rec.SetModel(model("m1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.rec.SetScenarioModel("cart", model("c1")); err != nil {
+		t.Fatal(err)
+	}
+	both := scenario{method: "GET", path: "/v1/status", status: 200, want: []string{`"version":"m1"`, `"scenarios":{"cart":"c1"}`,
+		`"index":"` + s.rec.Status().Model.Index + `","recall":1`}}
+	both.run(t, s)
+	if s.rec.Status().Model.Index == "" {
+		t.Error("the index has no name")
 	}
 }
 

@@ -221,13 +221,14 @@ type versionBody struct {
 
 // statusBody is the answer of GET /v1/status.
 type statusBody struct {
-	Versions       versions     `json:"versions"`
-	Snapshot       snapshotBody `json:"snapshot"`
-	Model          *modelBody   `json:"model,omitempty"`
-	Rules          *rulesBody   `json:"rules,omitempty"`
-	UsersReachable bool         `json:"users_reachable" doc:"False while user features are not asked for after failures"`
-	Degraded       []string     `json:"degraded" nullable:"false" doc:"What an answer given now would lack"`
-	Draining       bool         `json:"draining"`
+	Versions       versions          `json:"versions"`
+	Snapshot       snapshotBody      `json:"snapshot"`
+	Model          *modelBody        `json:"model,omitempty"`
+	Scenarios      map[string]string `json:"scenarios,omitempty" doc:"Versions of the models of single scenarios, by scenario"`
+	Rules          *rulesBody        `json:"rules,omitempty"`
+	UsersReachable bool              `json:"users_reachable" doc:"False while user features are not asked for after failures"`
+	Degraded       []string          `json:"degraded" nullable:"false" doc:"What an answer given now would lack"`
+	Draining       bool              `json:"draining"`
 }
 
 type snapshotBody struct {
@@ -246,6 +247,8 @@ type modelBody struct {
 	CreatedAt      time.Time          `json:"created_at"`
 	TrainedThrough time.Time          `json:"trained_through"`
 	Metrics        map[string]float64 `json:"metrics,omitempty"`
+	Index          string             `json:"index" doc:"Kind of the index over its vectors"`
+	Recall         float64            `json:"recall" doc:"Share of the best items that the index finds; 1 for an exact one"`
 }
 
 type rulesBody struct {

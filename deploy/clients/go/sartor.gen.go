@@ -193,12 +193,18 @@ type ItemStory struct {
 
 // ModelBody defines model for ModelBody.
 type ModelBody struct {
-	CreatedAt      time.Time           `json:"created_at"`
-	Dim            int64               `json:"dim"`
-	Kind           string              `json:"kind"`
-	Metrics        *map[string]float64 `json:"metrics,omitempty"`
-	TrainedThrough time.Time           `json:"trained_through"`
-	Version        string              `json:"version"`
+	CreatedAt time.Time `json:"created_at"`
+	Dim       int64     `json:"dim"`
+
+	// Index Kind of the index over its vectors
+	Index   string              `json:"index"`
+	Kind    string              `json:"kind"`
+	Metrics *map[string]float64 `json:"metrics,omitempty"`
+
+	// Recall Share of the best items that the index finds; 1 for an exact one
+	Recall         float64   `json:"recall"`
+	TrainedThrough time.Time `json:"trained_through"`
+	Version        string    `json:"version"`
 }
 
 // Problem defines model for Problem.
@@ -490,11 +496,14 @@ type StageBody struct {
 // StatusBody defines model for StatusBody.
 type StatusBody struct {
 	// Degraded What an answer given now would lack
-	Degraded []string     `json:"degraded"`
-	Draining bool         `json:"draining"`
-	Model    *ModelBody   `json:"model,omitempty"`
-	Rules    *RulesBody   `json:"rules,omitempty"`
-	Snapshot SnapshotBody `json:"snapshot"`
+	Degraded []string   `json:"degraded"`
+	Draining bool       `json:"draining"`
+	Model    *ModelBody `json:"model,omitempty"`
+	Rules    *RulesBody `json:"rules,omitempty"`
+
+	// Scenarios Versions of the models of single scenarios, by scenario
+	Scenarios *map[string]string `json:"scenarios,omitempty"`
+	Snapshot  SnapshotBody       `json:"snapshot"`
 
 	// UsersReachable False while user features are not asked for after failures
 	UsersReachable bool     `json:"users_reachable"`

@@ -353,10 +353,17 @@ export interface components {
             created_at: string;
             /** Format: int64 */
             dim: number;
+            /** @description Kind of the index over its vectors */
+            index: string;
             kind: string;
             metrics?: {
                 [key: string]: number;
             };
+            /**
+             * Format: double
+             * @description Share of the best items that the index finds; 1 for an exact one
+             */
+            recall: number;
             /** Format: date-time */
             trained_through: string;
             version: string;
@@ -650,6 +657,10 @@ export interface components {
             draining: boolean;
             model?: components["schemas"]["ModelBody"];
             rules?: components["schemas"]["RulesBody"];
+            /** @description Versions of the models of single scenarios, by scenario */
+            scenarios?: {
+                [key: string]: string;
+            };
             snapshot: components["schemas"]["SnapshotBody"];
             /** @description False while user features are not asked for after failures */
             users_reachable: boolean;
