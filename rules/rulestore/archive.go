@@ -294,7 +294,7 @@ func steps(read, all []rules.Problem, allowWarnings bool) []Check {
 	types = max(0, types-decode)
 	step := func(name string, n int) Check {
 		if n > 0 {
-			return Check{Name: name, Detail: fmt.Sprintf("%d problems", n)}
+			return Check{Name: name, Detail: plural(n, "problem")}
 		}
 		return Check{Name: name, OK: true}
 	}
@@ -313,11 +313,11 @@ func (a *Archive) testStep(ran bool, t *TestResult) Check {
 	case a.opts.Test == nil:
 		c.OK, c.Detail = true, "not run: nobody does here"
 	case rulefile.Failed(t.Problems, false):
-		c.Detail = fmt.Sprintf("%d problems in test files", len(t.Problems))
+		c.Detail = plural(len(t.Problems), "problem") + " in test files"
 	case t.Failed > 0:
 		c.Detail = fmt.Sprintf("%d of %d cases failed", t.Failed, t.Cases)
 	default:
-		c.OK, c.Detail = true, fmt.Sprintf("%d cases passed", t.Cases)
+		c.OK, c.Detail = true, plural(t.Cases, "case")+" passed"
 	}
 	return c
 }

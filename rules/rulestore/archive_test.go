@@ -81,9 +81,9 @@ func TestLifeOfARevision(t *testing.T) {
 	}
 	var found []string
 	for _, c := range checked.Revision.Checks {
-		found = append(found, fmt.Sprint(c.Name, " ", c.OK))
+		found = append(found, strings.TrimSpace(fmt.Sprint(c.Name, " ", c.OK, " ", c.Detail)))
 	}
-	if got := strings.Join(found, ", "); got != "decode true, types true, cost true, lint true, tests true" {
+	if got := strings.Join(found, ", "); got != "decode true, types true, cost true, lint true, tests true 1 case passed" {
 		t.Errorf("checks: %s", got)
 	}
 	if _, err := a.Publish(t.Context(), "1", "joe", false); err != nil {

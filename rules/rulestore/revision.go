@@ -283,3 +283,10 @@ func (d *Dir) published(hash string) *Published {
 	}
 	return &Published{ID: r.ID, Author: r.Author, Message: r.Message}
 }
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
