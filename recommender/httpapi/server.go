@@ -159,7 +159,9 @@ func New(opts Options) *Server {
 		Immutable:     true,
 		CaseSensitive: true,
 		StrictRouting: true,
-		BodyLimit:     maxEventBody,
+		// What is a little too large is read and then refused: fasthttp cuts off a sender in the middle of
+		// his sentence, who then often does not hear why.
+		BodyLimit: 2 * maxEventBody,
 		// The largest header; fasthttp reads a header into one buffer.
 		ReadBufferSize: maxHeader,
 		ReadTimeout:    opts.ReadTimeout,
