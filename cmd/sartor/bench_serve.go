@@ -49,7 +49,8 @@ func newBenchServeCommand(a *app) *cobra.Command {
 		Long: `Starts Redis and the read path in this process with synthetic catalogues and a factor model, and prints
 in one run: the empty HTTP handler and the handler with one round trip to Redis; the scan of the index
 beside the bandwidth of the memory; answers a second at most, and how late they are at 60 % of that (open
-loop) by items and rules; searches under filters; start to ready from a local snapshot; what three times too many requests do. Lines of ratios say how far each goal is.
+loop) by items and rules; searches under filters; start to ready from a local snapshot; what three times too many requests,
+from another process, do. Lines of ratios say how far each goal is.
 
 Server, Redis and load generator share the machine, so the figures are lower bounds; process time per
 answer, which other programs disturb least, stands beside them.`,

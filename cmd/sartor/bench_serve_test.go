@@ -27,6 +27,7 @@ func TestBenchServe(t *testing.T) {
 		`start to ready from local files +[\d.]+m?s +CPU [\d.]+m?s: catalogue `,
 		`3 times the capacity: answered +[\d,]+ /s`,
 		`refused with 503 +\d+, p50 [\d.]+ms, p99 [\d.]+ms\n`,
+		`sent after they were due, by +\d+, p50 [\d.]+ms, p99 [\d.]+ms\n`,
 		`goal goodput 90 % of the plateau +(reached|MISSED): \d+ %, 0 failed\n`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {

@@ -37,12 +37,12 @@ func TestOverload(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("%.0f/s alone; of %.0f/s asked for, %.0f/s answered (p99 %s); %d refused (p99 %s); memory %s, then %s", got.plateau, got.asked, got.goodput,
-		millis(quantile(got.accepted, 0.99)), len(got.refused), millis(quantile(got.refused, 0.99)), bytesText(int64(got.heldBefore)), bytesText(int64(got.heldAt)))
-	if got.failed > 0 {
-		t.Errorf("%d requests were neither answered nor refused, the first: %v", got.failed, got.firstFailure)
+		millis(got.Accepted.P99), got.Refused.Count, millis(got.Refused.P99), bytesText(int64(got.heldBefore)), bytesText(int64(got.heldAt)))
+	if got.Failed > 0 {
+		t.Errorf("%d requests were neither answered nor refused, the first: %s", got.Failed, got.FirstFailure)
 	}
-	if len(got.accepted) == 0 || len(got.refused) == 0 {
-		t.Errorf("%d answered and %d refused: the test shows nothing", len(got.accepted), len(got.refused))
+	if got.Accepted.Count == 0 || got.Refused.Count == 0 {
+		t.Errorf("%d answered and %d refused: the test shows nothing", got.Accepted.Count, got.Refused.Count)
 	}
 	if grown := int64(got.heldAt) - int64(got.heldBefore); grown > 256<<20 {
 		t.Errorf("memory grew by %s", bytesText(grown))

@@ -56,11 +56,18 @@ func saturate(ctx context.Context, d time.Duration, workers int, do call) *loadR
 // counts from the moment it should have been sent: a server that stalls is charged for everybody who
 // waited meanwhile, which a client that waits for its last answer would leave out.
 func openLoop(ctx context.Context, d time.Duration, rate float64, workers int, do call) *loadResult {
+	r, _ := openLoopFrom(ctx, d, rate, workers, do)
+	return r
+}
+
+// openLoopFrom is openLoop and tells how long after they were due the calls were started.
+func openLoopFrom(ctx context.Context, d time.Duration, rate float64, workers int, do call) (r *loadResult, late []time.Duration) {
 	total := int64(rate * d.Seconds())
 	gap := time.Duration(float64(time.Second) / rate)
 	var next atomic.Int64
+	parts := make([][]time.Duration, workers)
 	start := time.Now()
-	return gather(workers, func(worker int, note func(latency time.Duration, err error)) {
+	r = gather(workers, func(worker int, note func(latency time.Duration, err error)) {
 		timer := time.NewTimer(0)
 		defer timer.Stop()
 		for {
@@ -75,10 +82,12 @@ func openLoop(ctx context.Context, d time.Duration, rate float64, workers int, d
 				return
 			case <-timer.C:
 			}
+			parts[worker] = append(parts[worker], time.Since(due))
 			err := do(worker)
 			note(time.Since(due), err)
 		}
 	})
+	return r, slices.Concat(parts...)
 }
 
 // gather runs the workers and collects what they note.
