@@ -42,6 +42,16 @@ func (a *app) ingest(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	tracing, err := newTracing(ctx, a.config.Trace, buildVersion())
+	if err != nil {
+		return err
+	}
+	tracing.wireKafka(&w.kafka)
+	return errors.Join(a.ingestInto(ctx, w), tracing.close())
+}
+
+// ingestInto runs until ctx is done.
+func (a *app) ingestInto(ctx context.Context, w *wiring) error {
 	store := redisstore.New(w.redis, w.schema)
 	if err := store.Open(ctx); err != nil {
 		return errors.Join(fmt.Errorf("open the feature store: %w", err), store.Close())
@@ -52,7 +62,7 @@ func (a *app) ingest(ctx context.Context) error {
 		}
 	}
 	a.logger.Info("ingesting", "brokers", a.config.Kafka.Brokers, "group", a.config.Kafka.Group)
-	err = runIngest(ctx, w, store, func(string, int, int64) {})
+	err := runIngest(ctx, w, store, func(string, int, int64) {})
 	return errors.Join(ignoreCanceled(ctx, err), store.Close())
 }
 

@@ -59,7 +59,7 @@ func newTracing(ctx context.Context, cfg TraceConfig, version string) (*tracing,
 func tracingTo(to sdktrace.TracerProviderOption, sample float64, version string) *tracing {
 	about := resource.NewSchemaless(attribute.String("service.name", "sartor"), attribute.String("service.version", version))
 	provider := sdktrace.NewTracerProvider(to, sdktrace.WithResource(about),
-		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(sample))))
+		sdktrace.WithSampler(sdktrace.ParentBased(followed{sdktrace.TraceIDRatioBased(sample)})))
 	return &tracing{provider: provider, tracer: provider.Tracer("github.com/sartorhq/sartor")}
 }
 
@@ -85,14 +85,14 @@ func (t *tracing) wire(rec *recommender.Options, api *httpapi.Options) {
 	if t == nil {
 		return
 	}
-	rec.Spans, api.Trace = t.parts, t.request
+	rec.Spans, rec.Traceparent, api.Trace = t.parts, t.traceparent, t.request
 	rec.Logger, api.Logger = traced(rec.Logger), traced(api.Logger)
 }
 
-// wireKafka makes written messages carry the trace context.
+// wireKafka makes written messages carry the trace context, and batches of read ones have spans.
 func (t *tracing) wireKafka(o *kafka.Options) {
 	if t != nil {
-		o.Headers = t.headers
+		o.Headers, o.Batches = t.headers, t.batch
 	}
 }
 
@@ -152,22 +152,6 @@ func (t *tracing) parts(ctx context.Context, parts []recommender.Span) {
 		span.End(trace.WithTimestamp(end))
 		around = append(around, open{inner, end})
 	}
-}
-
-// headers is the trace context of a write to Kafka.
-func (t *tracing) headers(ctx context.Context) []kafka.Header {
-	if !trace.SpanContextFromContext(ctx).IsValid() {
-		return nil
-	}
-	carrier := propagation.MapCarrier{}
-	t.propagator.Inject(ctx, carrier)
-	var out []kafka.Header
-	for _, name := range t.propagator.Fields() {
-		if value := carrier[name]; value != "" {
-			out = append(out, kafka.Header{Key: name, Value: []byte(value)})
-		}
-	}
-	return out
 }
 
 // tracedHandler adds the trace's id to log lines whose context is in one.

@@ -20,8 +20,10 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/sartorhq/sartor/deploy/devstack"
+	"github.com/sartorhq/sartor/features/redisstore"
 	"github.com/sartorhq/sartor/recommender"
 	"github.com/sartorhq/sartor/recommender/httpapi"
+	"github.com/sartorhq/sartor/streams"
 	"github.com/sartorhq/sartor/streams/kafka"
 )
 
@@ -43,6 +45,9 @@ func tracedServing(t *testing.T, sample float64, log io.Writer, change func(*app
 	parts.trace.wireKafka(&w.kafka)
 	if len(a.config.Kafka.Brokers) > 0 {
 		parts.producer = kafka.NewProducer(w.kafka)
+	}
+	if len(a.config.Redis.Addrs) > 0 {
+		parts.store = redisstore.New(w.redis, w.schema)
 	}
 	s := newServing(w, parts)
 	ln := listenHere(t)
@@ -178,19 +183,19 @@ func (l lockedWriter) Write(b []byte) (int, error) {
 func TestTraceHeadersForKafka(t *testing.T) {
 	tr := tracingTo(sdktrace.WithSyncer(tracetest.NewInMemoryExporter()), 1, "test")
 	ctx, end := tr.request(t.Context(), httpapi.Incoming{Method: "POST", Route: "/v1/events", Traceparent: callersTrace, Tracestate: "shop=7"})
-	headers := tr.headers(ctx)
+	headers := tr.headers(ctx, &streams.Event{})
 	end(202)
 	if len(headers) != 2 || headers[0].Key != "traceparent" || !strings.HasPrefix(string(headers[0].Value), "00-0af7651916cd43dd8448eb211c80319c-") ||
 		strings.Contains(string(headers[0].Value), "b7ad6b7169203331") || headers[1].Key != "tracestate" || string(headers[1].Value) != "shop=7" {
 		t.Errorf("headers %q", headers)
 	}
-	if h := tr.headers(t.Context()); h != nil {
+	if h := tr.headers(t.Context(), &streams.Event{}); h != nil {
 		t.Errorf("without a trace: %q", h)
 	}
 	var o kafka.Options
 	(*tracing)(nil).wireKafka(&o)
-	if o.Headers != nil {
-		t.Error("no tracing, yet headers")
+	if o.Headers != nil || o.Batches != nil {
+		t.Error("no tracing, yet headers or spans")
 	}
 }
 

@@ -12,6 +12,10 @@ import (
 // Format is the version of the record's layout. It grows when a field changes its meaning.
 const Format = 1
 
+// TraceAttribute is the attribute of an exposure that holds Decision.Traceparent: the name that the
+// CloudEvents extension for traces has. An exposure that waits in the spill file keeps its trace there.
+const TraceAttribute = "traceparent"
+
 // Decision is one answer that was given. It is immutable once made.
 type Decision struct {
 	Format int
@@ -33,6 +37,8 @@ type Decision struct {
 	// the two sides of the comparison that tells what a rule is worth.
 	Tried, Held []string
 	Took        time.Duration
+	// Traceparent is the place of the request in a trace, as W3C writes it; "" for none.
+	Traceparent string
 }
 
 // Shown is one place of the list.
@@ -94,6 +100,9 @@ func (d *Decision) optional(attributes map[string]any) {
 	}
 	if len(d.Held) > 0 {
 		attributes["held"] = texts(d.Held)
+	}
+	if d.Traceparent != "" {
+		attributes[TraceAttribute] = d.Traceparent
 	}
 }
 

@@ -13,7 +13,7 @@ type traceKey struct{}
 func TestHeadersOfTheContext(t *testing.T) {
 	c := fake(t)
 	o := testOptions(t, c.ListenAddrs())
-	o.Headers = func(ctx context.Context) []Header {
+	o.Headers = func(ctx context.Context, _ *streams.Event) []Header {
 		if id, ok := ctx.Value(traceKey{}).(string); ok {
 			return []Header{{Key: "traceparent", Value: []byte(id)}}
 		}

@@ -109,9 +109,12 @@ type Options struct {
 	Logger *slog.Logger
 	// Registerer receives the metrics; nil keeps them unpublished.
 	Registerer prometheus.Registerer
-	// Headers are put on every message that Producer.Write writes, by the context of the write: a trace's
-	// place in it. nil = none.
-	Headers func(context.Context) []Header
+	// Headers are put on the message of each event that Producer.Write writes: a trace's place in it, by the
+	// context of the write or by what the event tells. nil = none.
+	Headers func(context.Context, *streams.Event) []Header
+	// Batches is told of every batch that a Consumer is about to deal with, and returns the context for the
+	// store and what is told how it ended. It is called by many goroutines. nil = nobody listens, at no cost.
+	Batches func(context.Context, Batch) (context.Context, func(error))
 }
 
 // Validate returns what is wrong with the options, or nil. The constructors do not; what they make

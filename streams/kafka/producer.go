@@ -96,6 +96,18 @@ func (e *WriteError) Unwrap() []error {
 	return errs
 }
 
+// headers are those of one event's message.
+func (p *Producer) headers(ctx context.Context, e *streams.Event) []kafkago.Header {
+	if p.options.Headers == nil {
+		return nil
+	}
+	var out []kafkago.Header
+	for _, h := range p.options.Headers(ctx, e) {
+		out = append(out, kafkago.Header(h))
+	}
+	return out
+}
+
 // Write writes events, each to its stream's topic under its key, and returns when all are
 // acknowledged. When some are not, the error is a *WriteError; an event that the codec refuses is
 // an errors.Is codec.ErrMalformed in it and keeps no other event from being written.
@@ -106,12 +118,6 @@ func (p *Producer) Write(ctx context.Context, events ...streams.Event) error {
 	errs := make([]error, len(events))
 	messages := make([]kafkago.Message, 0, len(events))
 	index := make([]int, 0, len(events))
-	var headers []kafkago.Header // shared by all messages, which do not change them
-	if p.options.Headers != nil {
-		for _, h := range p.options.Headers(ctx) {
-			headers = append(headers, kafkago.Header(h))
-		}
-	}
 	for i := range events {
 		value, err := codec.Encode(&events[i])
 		if err != nil {
@@ -122,7 +128,7 @@ func (p *Producer) Write(ctx context.Context, events ...streams.Event) error {
 		messages = append(messages, kafkago.Message{
 			Topic: p.options.Topic(events[i].Type.Stream()),
 			Key:   []byte(events[i].Key()),
-			Value: value, Headers: headers,
+			Value: value, Headers: p.headers(ctx, &events[i]),
 		})
 		index = append(index, i)
 	}

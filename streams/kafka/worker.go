@@ -142,6 +142,23 @@ func (w *worker) pump(following, applying context.Context, store Partition, t *t
 // flush writes the dead letters of a batch, then applies it: the offset of a bad message must not
 // be passed before its letter is written.
 func (w *worker) flush(ctx context.Context, store Partition, b *batch, end int64) error {
+	told, ended := b.tell(ctx)
+	err := w.settle(told, store, b)
+	ended(err)
+	if err != nil {
+		return err
+	}
+	w.freshness(b.records)
+	w.next = b.next
+	w.lag(end)
+	w.pause.reset()
+	b.clear()
+	w.commit(false)
+	return nil
+}
+
+// settle is the part of flush that can fail.
+func (w *worker) settle(ctx context.Context, store Partition, b *batch) error {
 	m := w.consumer.metrics
 	if len(b.bad) > 0 && !w.consumer.config.NoLetters {
 		w.reach("before-letters")
@@ -160,12 +177,6 @@ func (w *worker) flush(ctx context.Context, store Partition, b *batch, end int64
 	m.batchSeconds.Observe(time.Since(start).Seconds())
 	m.batchEvents.Observe(float64(len(b.records)))
 	m.events.WithLabelValues(string(w.stream)).Add(float64(len(b.records)))
-	w.freshness(b.records)
-	w.next = b.next
-	w.lag(end)
-	w.pause.reset()
-	b.clear()
-	w.commit(false)
 	return nil
 }
 
