@@ -35,6 +35,20 @@ func newCheckpoint(path, kind string, l *train.Log, o train.Options) *checkpoint
 	if x.From != nil {
 		text += x.From.Meta().Version
 	}
+	if e.From != nil {
+		text += e.From.Meta().Version + fmt.Sprint(e.KeepCounts)
+	}
+	for _, name := range sortedKeys(e.Rates) {
+		text += fmt.Sprint("rate", name, e.Rates[name])
+	}
+	for _, name := range sortedKeys(e.Objective) {
+		text += fmt.Sprint("target", name, e.Objective[name])
+	}
+	for _, wants := range []func(string) bool{x.Catalog, e.Catalog} {
+		if wants != nil {
+			text += "only" + wanted(l, wants)
+		}
+	}
 	if x.Tower.Catalog != nil {
 		text += fmt.Sprint("catalog", x.Tower.Catalog.Len())
 	}
@@ -133,4 +147,16 @@ func (t *trainer) keepState() (done func() error, err error) {
 		t.say("Going on after epoch %d of %s.\n", resumed, t.o.Checkpoint)
 	}
 	return c.done, err
+}
+
+// wanted digests which items of the log a catalogue holds.
+func wanted(l *train.Log, wants func(string) bool) string {
+	hash := sha256.New()
+	_, items := l.Numbers()
+	for i := range items {
+		if id := l.ItemID(int32(i)); wants(id) {
+			fmt.Fprintf(hash, "%q", id)
+		}
+	}
+	return string(hash.Sum(nil))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -23,15 +24,19 @@ func newFinetuneCommand(a *app) *cobra.Command {
 	var shares []float64
 	cmd := &cobra.Command{
 		Use:   "finetune",
-		Short: "Tune a pretrained model to one scenario, judge it, and publish it for the scenario",
+		Short: "Tune a pretrained lae or encoder to one scenario, judge it, and publish it for the scenario",
 		Long: `Reads the log (or a recording) and a scenario file, which names the scenario's objective, its items, the
 groups of weights that stay frozen and the learning rate. First it judges without the held-out events:
 a model pretrained on the older part, the same model tuned to the scenario, and one trained for the
 scenario from scratch, with shares of the users' data on request. Then it tunes the version --from on
 everything and publishes it under scenarios/NAME of the registry.
 
+Models of the kinds lae and encoder can be tuned. The groups of an lae are items.in, items.out and tower;
+those of an encoder item, input and encoder.0, encoder.1, ..., one for each block.
+
 Exit code 1: training or reading failed. Exit code 2: the command line is wrong.`,
 		Example: `  sartor train finetune --scenario home.yaml --from lae-0123456789ab --brokers localhost:9092 --models models
+  sartor train finetune --scenario next.yaml --from encoder-0123456789ab --brokers localhost:9092 --models models
   sartor train finetune --scenario purchase.yaml --from-file retailrocket:data/retailrocket-mb --eval-only --shares 0.01,0.1,1`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.finetune(cmd, f, path, from, shares) },
@@ -40,7 +45,8 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
 	a.bind(flags, "models", "models.dir", "registry folder")
 	flags.StringVar(&path, "scenario", "", "scenario `file` (YAML)")
-	flags.StringVar(&from, "from", "", "pretrained version to publish a tuned model of; it must be of kind lae")
+	flags.StringVar(&from, "from", "", "pretrained version to publish a tuned model of; it must be of kind lae or encoder")
+	flags.StringVar(&f.options.Kind, "model", models.KindLAE, "kind of the models of the evaluation, without --from: lae or encoder")
 	flags.Float64SliceVar(&shares, "shares", []float64{1}, "shares of the users whose data the tuning and the training from scratch see, in the evaluation")
 	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
 	flags.StringVar(&f.test, "test", "", "`file` with the held-out events of a published split, in the same format")
@@ -50,9 +56,9 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.BoolVar(&f.options.KeepSeen, "keep-seen", false, "judge with what a user already had")
 	flags.BoolVar(&f.evalOnly, "eval-only", false, "judge, and publish nothing")
 	flags.IntVar(&f.t.Dim, "dim", 64, "factors of the models of the evaluation, without --from")
-	flags.IntVar(&f.t.Epochs, "epochs", 0, "epochs of pretraining in the evaluation; 0 = 40")
+	flags.IntVar(&f.t.Epochs, "epochs", 0, "epochs of pretraining in the evaluation; 0 = 40 for lae, 25 for encoder")
 	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "`file` that keeps the state after every epoch of the published tuning, to go on after a crash")
-	flags.BoolVar(&f.options.Features, "features", false, "pretrain in the evaluation on the items' documents, too")
+	flags.BoolVar(&f.options.Features, "features", false, "lae: pretrain in the evaluation on the items' documents, too")
 	flags.Uint64Var(&f.t.Seed, "seed", 1, "seed of the random start")
 	return cmd
 }
@@ -67,20 +73,51 @@ func (a *app) finetune(cmd *cobra.Command, f trainFlags, path, from string, shar
 	if slices.ContainsFunc(shares, func(s float64) bool { return !(s > 0 && s <= 1) }) {
 		return usagef("--shares: need numbers above 0, at most 1")
 	}
+	if !slices.Contains(tunable(), f.options.Kind) {
+		return usagef("--model %s: it can be %s", f.options.Kind, strings.Join(tunable(), ", "))
+	}
 	spec, err := readScenario(path)
 	if err != nil {
 		return usageError{err}
 	}
-	f.lambda, f.kappa, f.options.Kind = "auto", "auto", models.KindLAE
+	t := &tuner{spec: spec, from: from, shares: shares}
+	f.t.Signal = models.DefaultSignal()
+	if from != "" {
+		if t.base, err = a.pretrained(from, &f.t); err != nil {
+			return err
+		}
+		f.options.Kind = t.base.Meta().Kind
+	}
+	if err := spec.checkKind(f.options.Kind, f.t); err != nil {
+		return usageError{fmt.Errorf("scenario %s, for a model of kind %s: %w", path, f.options.Kind, err)}
+	}
+	if f.options.Features && f.options.Kind != models.KindLAE {
+		return usagef("--features: is for models of kind %s", models.KindLAE)
+	}
+	f.lambda, f.kappa = "auto", "auto"
 	f.halfLife, f.popularity = models.DefaultSignal().HalfLife, train.Options{}.PopularityHalfLife
 	f.evalOnly = f.evalOnly || from == ""
 	f.options.Also = []streams.Stream{streams.Catalog}
-	t := &tuner{spec: spec, from: from, shares: shares}
+	if f.t.Epochs == 0 {
+		f.t.Epochs = map[string]int{models.KindLAE: 40, models.KindEncoder: 25}[f.options.Kind]
+	}
 	if spec.Exposures > 0 {
 		t.exposures = train.NewExposures()
 		f.options.Also = append(f.options.Also, streams.Exposures)
 	}
 	return a.runTuner(cmd, f, t)
+}
+
+// pretrained loads the version that is to be tuned, and makes the options those of its training.
+func (a *app) pretrained(version string, o *train.Options) (models.Model, error) {
+	if a.config.Models.Dir == "" {
+		return nil, usagef("where is %s? use --models FOLDER", version)
+	}
+	m, err := registry.New(a.config.Models.Dir).Load(version)
+	if err != nil {
+		return nil, err
+	}
+	return m, startFrom(o, m)
 }
 
 // runTuner reads the events and does the work.
@@ -96,18 +133,11 @@ func (a *app) runTuner(cmd *cobra.Command, f trainFlags, t *tuner) error {
 		return read(ctx, func(e *streams.Event) { t.items.add(e); t.show(e); add(e) })
 	}
 	o.KeepSeen = o.KeepSeen || t.spec.Again
-	if t.from != "" {
-		m, err := registry.New(a.config.Models.Dir).Load(t.from)
-		if err != nil {
+	if t.base != nil { // again: the flags' defaults were laid over it
+		if err := startFrom(&o.Train, t.base); err != nil {
 			return err
 		}
-		base, ok := m.(*models.LAE)
-		if !ok {
-			return fmt.Errorf("version %s is of kind %q: only %q can be tuned; train one with --model %s", t.from, m.Meta().Kind, models.KindLAE, models.KindLAE)
-		}
-		p := base.Params()
-		t.base, o.Train.Dim, o.Train.Kappa, o.Train.Signal = base, p.Factors, p.Kappa, p.Signal
-		o.Train.LAE.Tau, o.Train.LAE.Beta, o.FixedKappa = p.Tau, p.Beta, true
+		o.FixedKappa = true
 	}
 	if t.trainer, err = newTrainer(ctx, o); err != nil {
 		return err
@@ -129,7 +159,7 @@ type tuner struct {
 	from   string
 	shares []float64
 	items  *catalog
-	base   *models.LAE // nil without --from
+	base   models.Model // nil without --from
 	// exposures are what users were shown in the scenario; nil when they do not count.
 	exposures *train.Exposures
 	// chosen is what did best on the validation window with all the data; nil when nothing could be judged.
@@ -139,11 +169,14 @@ type tuner struct {
 // publish tunes the base on everything, with the constants that did best on the validation window.
 func (t *tuner) publish(ctx context.Context, metrics map[string]float64) error {
 	o := t.spec.tune(t.o.Train, t.items.wants())
-	o.LAE.From, o.LAE.Exposures, o.LAE.Tower.Catalog = t.base, t.exposures, t.catalog
+	o.LAE.Exposures, o.LAE.Tower.Catalog = t.exposures, t.catalog
+	goOn(&o, t.base, false)
 	if c := t.chosen; c != nil {
-		if o.LAE.Stop = c.epochs; c.epochs == 0 {
+		if stop(&o, c.epochs); c.epochs == 0 {
+			// So small a rate changes no weight, but gives rows to items that the base does not know.
 			t.say("No epoch of tuning did better than none on the validation window: only the constants are the scenario's.\n")
-			o.LAE.Stop, o.LAE.Rate, o.Epochs = 1, 1e-12, 1
+			stop(&o, 1)
+			o.LAE.Rate, o.Encoder.Schedule.Rate, o.Epochs = 1e-12, 1e-12, 1
 		}
 		o.Kappa, o.Signal = c.kappa, c.signal
 	}
@@ -151,11 +184,14 @@ func (t *tuner) publish(ctx context.Context, metrics map[string]float64) error {
 	if err != nil {
 		return err
 	}
-	tuned, report, err := train.LAE(ctx, t.log, o)
+	tuned, report, err := t.learn(ctx, t.log, o)
 	if err != nil {
 		return err
 	}
-	meta, err := t.o.Registry.Scenario(t.spec.Scenario).Publish(ctx, tuned.WithMetrics(metrics))
+	if tuned, err = models.WithMetrics(tuned, metrics); err != nil {
+		return err
+	}
+	meta, err := t.o.Registry.Scenario(t.spec.Scenario).Publish(ctx, tuned)
 	if err != nil {
 		return err
 	}
@@ -168,8 +204,8 @@ func (t *tuner) keepTuning(o *train.Options) (done func() error, err error) {
 	if t.o.Checkpoint == "" {
 		return func() error { return nil }, nil
 	}
-	c := newCheckpoint(t.o.Checkpoint, models.KindLAE, t.log, *o)
-	resumed, err := c.attach(models.KindLAE, o)
+	c := newCheckpoint(t.o.Checkpoint, t.o.Kind, t.log, *o)
+	resumed, err := c.attach(t.o.Kind, o)
 	if resumed > 0 {
 		t.say("Going on after epoch %d of %s.\n", resumed, t.o.Checkpoint)
 	}

@@ -7,12 +7,10 @@ import (
 	"io"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/sartorhq/sartor/models/train"
 	"github.com/sartorhq/sartor/streams"
 )
 
@@ -30,7 +28,9 @@ type scenarioSpec struct {
 	} `yaml:"items"`
 	// Sources are where the candidates of the scenario come from when it is served; see serve_scenarios.go.
 	Sources []scenarioSource `yaml:"sources"`
-	Freeze  []string         `yaml:"freeze"` // groups that stay as pretrained: items.in, items.out, tower
+	// Freeze lists groups that stay as pretrained: items.in, items.out, tower; of an encoder item, input,
+	// encoder.0, encoder.1, ...
+	Freeze []string `yaml:"freeze"`
 	// Rates are parts of the learning rate by group, such as items.in: 0.1; 1 where absent.
 	Rates  map[string]float64 `yaml:"rates"`
 	Rate   float64            `yaml:"rate"` // learning rate
@@ -51,23 +51,13 @@ type scenarioSpec struct {
 	Patience int `yaml:"patience"`
 }
 
-// The groups of weights that can be frozen.
-const (
-	groupIn    = "items.in"
-	groupOut   = "items.out"
-	groupTower = "tower"
-)
-
-// groups lists the groups.
-func groups() []string { return []string{groupIn, groupOut, groupTower} }
-
-// readScenario reads and checks a scenario file.
+// readScenario reads and checks a scenario file, but for what depends on the kind of model: see checkKind.
 func readScenario(path string) (scenarioSpec, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return scenarioSpec{}, fmt.Errorf("read scenario: %w", err)
 	}
-	s := scenarioSpec{Rate: 0.001, Epochs: 10, Keep: 0.5, Patience: 4}
+	s := scenarioSpec{Rate: 0.001, Epochs: 10, Patience: 4}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	if err := dec.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
@@ -102,24 +92,11 @@ func (s scenarioSpec) check() error {
 	if (s.Items.Attribute == "") != (len(s.Items.Any) == 0) {
 		problems = append(problems, errors.New("items: need attribute and any, or neither"))
 	}
-	for _, g := range s.Freeze {
-		if !slices.Contains(groups(), g) {
-			problems = append(problems, fmt.Errorf("freeze: %s is not a group, it can be %s", g, strings.Join(groups(), ", ")))
-		}
-	}
-	for _, g := range sortedKeys(s.Rates) {
-		if !slices.Contains(groups(), g) || !(s.Rates[g] > 0 && s.Rates[g] <= 100) {
-			problems = append(problems, fmt.Errorf("rates: %s: %v, need one of %s with a part above 0, at most 100", g, s.Rates[g], strings.Join(groups(), ", ")))
-		}
-	}
 	if !(s.Order >= 0 && s.Order <= 1) || s.Ahead < 0 || s.Patience < 0 {
 		problems = append(problems, fmt.Errorf("order: %v, ahead: %d, patience: %d: need 0 to 1, and numbers that are not negative", s.Order, s.Ahead, s.Patience))
 	}
 	if s.Exposures != 0 && !(s.Exposures >= 1 && s.Exposures <= 1000) {
 		problems = append(problems, fmt.Errorf("exposures: %v, need 1 to 1000, or 0", s.Exposures))
-	}
-	if s.Again && s.Order == 0 {
-		problems = append(problems, errors.New("again: needs order above 0: only ordered examples can foresee what was had before"))
 	}
 	if s.Fade < 0 || s.Fade%time.Second != 0 {
 		problems = append(problems, fmt.Errorf("half_life: %v, need a whole number of seconds, or 0", s.Fade))
@@ -170,22 +147,4 @@ func (c *catalog) wants() func(string) bool {
 		return nil
 	}
 	return func(id string) bool { return c.ids[id] }
-}
-
-// tune returns the options of fine-tuning, from those of pretraining.
-func (s scenarioSpec) tune(o train.Options, wants func(string) bool) train.Options {
-	o.Epochs = s.Epochs
-	o.LAE.Rate, o.LAE.Keep, o.LAE.Catalog = s.Rate, s.Keep, wants
-	if len(s.Objective) > 0 {
-		o.LAE.Objective = s.Objective
-	}
-	if s.Fade > 0 {
-		o.Signal.HalfLife = s.Fade
-	}
-	o.LAE.FreezeIn, o.LAE.FreezeOut = slices.Contains(s.Freeze, groupIn), slices.Contains(s.Freeze, groupOut)
-	o.LAE.Tower.Freeze = slices.Contains(s.Freeze, groupTower)
-	o.LAE.RateIn, o.LAE.RateOut, o.LAE.RateTower = s.Rates[groupIn], s.Rates[groupOut], s.Rates[groupTower]
-	o.LAE.Order, o.LAE.Ahead, o.LAE.Again = s.Order, s.Ahead, s.Again
-	o.LAE.ExposureWeight = s.Exposures
-	return o
 }

@@ -25,7 +25,7 @@ type constants struct {
 type window struct {
 	h          *holdout
 	popularity models.Model
-	base       *models.LAE // without popularity term
+	base       models.Model
 	pretrained constants
 }
 
@@ -65,7 +65,7 @@ func (t *tuner) judge(ctx context.Context) (map[string]float64, error) {
 	o := t.o.Train
 	o.Kappa, o.LAE.Tower.Catalog = w.pretrained.kappa, t.catalog
 	began := processCPU()
-	pretrained, _, err := train.LAE(ctx, h.before, o)
+	pretrained, _, err := t.learn(ctx, h.before, o)
 	if err != nil {
 		return nil, fmt.Errorf("pretrain: %w", err)
 	}
@@ -101,7 +101,7 @@ func (t *tuner) open(ctx context.Context, h *holdout) (*window, error) {
 	}
 	o := t.o.Train
 	o.Kappa, o.LAE.Tower.Catalog = 0, t.catalog
-	if w.base, _, err = train.LAE(ctx, w.h.before, o); err != nil {
+	if w.base, _, err = t.learn(ctx, w.h.before, o); err != nil {
 		return nil, fmt.Errorf("pretrain for the validation window: %w", err)
 	}
 	w.pretrained = constants{signal: t.o.Train.Signal, kappa: t.o.Train.Kappa}
@@ -109,17 +109,22 @@ func (t *tuner) open(ctx context.Context, h *holdout) (*window, error) {
 		return w, nil
 	}
 	w.pretrained, err = t.weigh(ctx, w, w.base, w.pretrained, false)
-	t.say("Without tuning: popularity weight %g, NDCG@%d %.4f on the validation window.\n", w.pretrained.kappa, t.o.K, w.pretrained.ndcg)
+	if t.o.Kind == models.KindLAE {
+		t.say("Without tuning: popularity weight %g, NDCG@%d %.4f on the validation window.\n", w.pretrained.kappa, t.o.K, w.pretrained.ndcg)
+	}
 	return w, err
 }
 
-// weigh chooses the popularity weight of a model and, with signal, half-life and weights of event types.
+// weigh measures a model and chooses its popularity weight, if its kind has several, and, with signal, half-life and weights of event types.
 func (t *tuner) weigh(ctx context.Context, w *window, m models.Model, c constants, signal bool) (constants, error) {
 	if users, _ := w.h.testUsers(); len(users) == 0 {
 		return c, nil
 	}
 	candidates := []models.Model{w.popularity}
-	kappas := modelKinds()[models.KindLAE].kappas
+	kappas := modelKinds()[t.o.Kind].kappas
+	if len(kappas) == 0 {
+		kappas = []float64{c.kappa}
+	}
 	for _, kappa := range kappas {
 		x, err := models.WithKappa(m, kappa)
 		if err != nil {
@@ -145,7 +150,7 @@ func (t *tuner) weigh(ctx context.Context, w *window, m models.Model, c constant
 
 // walk goes one way: the constants on the validation window, then training on all of the part before the
 // cut. It returns the processor seconds of the latter.
-func (t *tuner) walk(ctx context.Context, w *window, h *holdout, pretrained *models.LAE, way way) (models.Model, float64, error) {
+func (t *tuner) walk(ctx context.Context, w *window, h *holdout, pretrained models.Model, way way) (models.Model, float64, error) {
 	c, err := t.validate(ctx, w, way)
 	if err != nil {
 		return nil, 0, err
@@ -153,31 +158,33 @@ func (t *tuner) walk(ctx context.Context, w *window, h *holdout, pretrained *mod
 	if way.tuned && way.share == 1 {
 		t.chosen = &c
 	}
-	t.say("%s: %d epochs, popularity weight %g, half-life %v, NDCG@%d %.4f on the validation window.\n", way.name, c.epochs, c.kappa, c.signal.HalfLife, t.o.K, c.ndcg)
+	t.say("%s: %s, NDCG@%d %.4f on the validation window.\n", way.name, t.describe(c), t.o.K, c.ndcg)
 	began := processCPU()
-	var m models.Model = pretrained
+	m := pretrained
 	if c.epochs > 0 {
 		o := t.options(way, pretrained)
-		o.LAE.Stop = c.epochs
-		if m, _, err = train.LAE(ctx, someUsers(h.before, way.share), o); err != nil {
+		stop(&o, c.epochs)
+		if m, _, err = t.learn(ctx, someUsers(h.before, way.share), o); err != nil {
 			return nil, 0, err
 		}
 	}
 	seconds := (processCPU() - began).Seconds()
-	if m, err = models.WithKappa(m, c.kappa); err != nil {
-		return nil, 0, err
+	if m, err = models.WithKappa(m, c.kappa); err != nil || t.o.Kind == models.KindEncoder {
+		return m, seconds, err
 	}
 	m, err = models.WithSignal(m, c.signal)
 	return m, seconds, err
 }
 
 // options are those of training on the way.
-func (t *tuner) options(way way, from *models.LAE) train.Options {
+func (t *tuner) options(way way, from models.Model) train.Options {
 	o := t.spec.tune(t.o.Train, t.items.wants())
 	o.LAE.Exposures = t.exposures
-	o.LAE.From, o.LAE.KeepCounts = from, true
-	if !way.tuned {
-		o.LAE.From, o.LAE.FreezeIn, o.LAE.FreezeOut, o.LAE.Tower.Freeze = nil, false, false, false
+	if way.tuned {
+		goOn(&o, from, true)
+	} else {
+		o.Encoder.Rates, o.Encoder.Schedule.Rate = nil, t.o.Train.Encoder.Schedule.Rate
+		o.LAE.KeepCounts, o.LAE.FreezeIn, o.LAE.FreezeOut, o.LAE.Tower.Freeze = true, false, false, false
 		o.LAE.RateIn, o.LAE.RateOut, o.LAE.RateTower = 1, 1, 1
 		o.Epochs, o.LAE.Rate, o.LAE.Tower.Catalog = t.o.Train.Epochs, t.o.Train.LAE.Rate, t.catalog
 	}
@@ -193,22 +200,18 @@ func (t *tuner) validate(ctx context.Context, w *window, way way) (constants, er
 	if users, _ := w.h.testUsers(); len(users) == 0 {
 		return c, nil
 	}
-	o.LAE.JudgeEvery, o.LAE.Patience = 1, t.spec.Patience
-	if !way.tuned {
-		o.LAE.JudgeEvery = 5
+	every := 5
+	if way.tuned {
+		every = 1
 	}
-	o.LAE.Judge = func(m *models.LAE) (float64, error) {
-		x, err := m.WithKappa(c.kappa)
-		if err != nil {
-			return 0, err
-		}
-		j, err := w.h.judge(ctx, t.o.K, w.popularity, x)
+	early(&o, t.spec.Patience, every, c.kappa, func(m models.Model) (float64, error) {
+		j, err := w.h.judge(ctx, t.o.K, w.popularity, m)
 		if err != nil {
 			return 0, err
 		}
 		return eval.Mean(j.measures[1]).NDCG, nil
-	}
-	m, report, err := train.LAE(ctx, someUsers(w.h.before, way.share), o)
+	})
+	m, report, err := t.learn(ctx, someUsers(w.h.before, way.share), o)
 	if err != nil {
 		return c, err
 	}

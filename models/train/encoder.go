@@ -142,6 +142,9 @@ func (o Options) ValidateEncoder() error {
 	return nil
 }
 
+// EncoderGroups lists the names that EncoderOptions.Rates may hold for an encoder of so many blocks.
+func EncoderGroups(blocks int) []string { return groups(blocks) }
+
 // groups lists the groups of weights.
 func groups(blocks int) []string {
 	list := []string{"item", "input"}
