@@ -26,7 +26,7 @@ func (b *benchServeRun) overload(ctx context.Context, p *benchPath) error {
 		return err
 	}
 	p.rec.SetRules(set)
-	r, err := overloaded(ctx, httpapi.New(httpapi.Options{Recommender: p.rec, Logger: b.app.logger}), b.asks(""), b.opts.duration, b.opts.overload)
+	r, err := overloaded(ctx, httpapi.New(httpapi.Options{Recommender: p.rec, Logger: b.app.logger}), b.asks(""), 32, b.opts.duration, b.opts.overload)
 	if err != nil {
 		return err
 	}
@@ -41,11 +41,11 @@ func (b *benchServeRun) overload(ctx context.Context, p *benchPath) error {
 	return ctx.Err()
 }
 
-// overloaded finds the capacity of a server and asks for three times as much, over as many connections
-// as that takes, from another process. Latencies count from the sending of a request: what waits in the
+// overloaded finds the capacity of a server over a few connections, no more than it answers at once, and
+// asks for three times as much, over as many as that takes, from another process. Latencies count from the sending of a request: what waits in the
 // generator, which shares the machine, is not the server's; how late it was stands beside them.
-func overloaded(ctx context.Context, s server, asks [][]byte, calm, long time.Duration) (out overloadResult, err error) {
-	const few, many = 32, 512
+func overloaded(ctx context.Context, s server, asks [][]byte, few int, calm, long time.Duration) (out overloadResult, err error) {
+	const many = 512
 	err = during(ctx, s, func(addr string) error {
 		plan := loadPlan{Addr: addr, Connections: few, Requests: asks}
 		for _, d := range []time.Duration{min(calm, time.Second), calm} { // the first warms up

@@ -32,7 +32,7 @@ func TestOverload(t *testing.T) {
 	if soak {
 		calm, long = 3*time.Second, time.Minute
 	}
-	got, err := overloaded(t.Context(), httpapi.New(httpapi.Options{Recommender: rec, MaxReads: 16}), b.asks(""), calm, long)
+	got, err := overloaded(t.Context(), httpapi.New(httpapi.Options{Recommender: rec, MaxReads: 16}), b.asks(""), 8, calm, long)
 	if err != nil {
 		t.Fatal(err)
 	}
