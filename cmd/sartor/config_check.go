@@ -52,7 +52,7 @@ func (c *Config) validate() configProblems {
 	c.validateArchive(bad, positive)
 	c.validateRedis(bad, positive)
 	positive("rules.poll", int64(c.Rules.Poll))
-	c.validateRules(bad, oneOf)
+	c.validateRules(bad)
 	positive("models.poll", int64(c.Models.Poll))
 	oneOf("models.index", c.Models.Index, "auto", "exact", "ivf")
 	if c.Data.Dir == "" {
@@ -63,12 +63,20 @@ func (c *Config) validate() configProblems {
 
 type report = func(key, format string, args ...any)
 
-func (c *Config) validateRules(bad report, oneOf func(key, value string, allowed ...string)) {
-	oneOf("rules.store", c.Rules.Store, ruleFolder, ruleArchive, ruleRedis)
-	if c.Rules.Store == ruleRedis && len(c.Redis.Addrs) == 0 {
-		bad("rules.store", "redis needs redis.addrs")
+func (c *Config) validateRules(bad report) {
+	switch c.Rules.Store {
+	case ruleFolder:
+		return
+	case ruleArchive:
+	case ruleRedis:
+		if len(c.Redis.Addrs) == 0 {
+			bad("rules.store", "redis needs redis.addrs")
+		}
+	default:
+		bad("rules.store", "%q is not one of archive, redis; leave it empty when rules.dir is the source", c.Rules.Store)
+		return
 	}
-	if c.Rules.Store != ruleFolder && c.Rules.Dir == "" {
+	if c.Rules.Dir == "" {
 		bad("rules.store", "%s needs rules.dir, the folder of the archive or of this replica's copy", c.Rules.Store)
 	}
 }

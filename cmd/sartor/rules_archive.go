@@ -7,7 +7,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -202,26 +201,4 @@ func newRulesPolicyCommand(a *app) *cobra.Command {
 	cmd.Flags().IntVar(&approvals, "approvals", approvals, "how many others than the author must agree")
 	cmd.Flags().StringVarP(&f.message, "message", "m", "", "why, for the history")
 	return cmd
-}
-
-// showReported prints what the replicas of a shared archive say that they serve.
-func (a *app) showReported(ctx context.Context, store *ruleredis.Store, archive *rulestore.Archive) error {
-	current, err := archive.Current()
-	if err != nil {
-		return err
-	}
-	all, err := store.Replicas(ctx, time.Now().Add(-replicaForgotten))
-	if err != nil {
-		return err
-	}
-	same := 0
-	for _, r := range all {
-		if r.Revision == current {
-			same++
-			continue
-		}
-		fmt.Fprintf(a.stdout, "%s serves %q\n", r.Name, r.Revision)
-	}
-	fmt.Fprintf(a.stdout, "%d of %s on %s\n", same, plural(len(all), "replica"), current)
-	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -175,10 +176,10 @@ func (s *Store) Push(ctx context.Context, before string, b *rulestore.Bundle) er
 		}
 		args = append(args, strconv.Itoa(e.Seq)+"-0", line)
 	}
-	for _, id := range sorted(b.Records) {
+	for _, id := range slices.Sorted(maps.Keys(b.Records)) {
 		args = append(args, id, b.Records[id])
 	}
-	for _, id := range sorted(b.Trees) {
+	for _, id := range slices.Sorted(maps.Keys(b.Trees)) {
 		data, err := json.Marshal(b.Trees[id])
 		if err != nil {
 			return err
@@ -193,15 +194,6 @@ func (s *Store) Push(ctx context.Context, before string, b *rulestore.Bundle) er
 		return rulestore.ErrMoved
 	}
 	return nil
-}
-
-func sorted[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 // Changes calls fn after each change of the archive, until ctx ends: sooner than polling would, and not
@@ -251,7 +243,7 @@ func (s *Store) Replicas(ctx context.Context, since time.Time) ([]Replica, error
 	}
 	var out []Replica
 	var gone []string
-	for _, name := range sorted(all) {
+	for _, name := range slices.Sorted(maps.Keys(all)) {
 		var r Replica
 		if err := json.Unmarshal([]byte(all[name]), &r); err != nil || r.At.Before(since) {
 			gone = append(gone, name)

@@ -126,6 +126,11 @@ func TestReplicasFollow(t *testing.T) {
 	if changed, err := replica.Sync(t.Context()); changed || err != nil {
 		t.Fatalf("nothing new: %v %v", changed, err)
 	}
+	if a, err := editor.Latest(t.Context()); err != nil { // after a change of its own
+		t.Fatal(err)
+	} else if id, err := a.Current(); err != nil || !strings.HasPrefix(id, "000001-") {
+		t.Fatalf("the editor sees %q live, %v", id, err)
+	}
 	s.mustPublish(editor, "two")
 	err := editor.Change(t.Context(), func(a *rulestore.Archive) error {
 		_, err := a.Rollback(t.Context(), "1", "joe", "two sells nothing")

@@ -85,25 +85,23 @@ func (c *Clone) Sync(ctx context.Context) (changed bool, err error) {
 }
 
 func (c *Clone) sync(ctx context.Context, giveBack bool) (changed bool, err error) {
-	if last := c.last.Load(); last != nil {
-		if b, err := c.remote.Pull(ctx, last.Seq, last.Hash); err != nil {
-			return false, fmt.Errorf("read the shared archive: %w", err)
-		} else if b == nil {
-			return false, nil
-		}
+	var mine []Entry
+	last := c.last.Load()
+	if last == nil {
+		mine = c.log()
+		last = lastOf(mine)
 	}
-	mine, err := c.local.audit().read()
-	if err != nil {
-		mine = nil // a broken copy is replaced by the remote's
-	}
-	last := lastOf(mine)
 	b, err := c.remote.Pull(ctx, last.Seq, last.Hash)
 	if err != nil {
 		return false, fmt.Errorf("read the shared archive: %w", err)
 	}
 	if b == nil {
-		c.last.Store(&last)
+		c.last.Store(last)
 		return false, nil
+	}
+	c.last.Store(nil) // until what follows has gone well
+	if mine == nil {
+		mine = c.log()
 	}
 	theirs, err := c.check(mine, b)
 	if err != nil {
@@ -118,16 +116,24 @@ func (c *Clone) sync(ctx context.Context, giveBack bool) (changed bool, err erro
 	if err := c.keep(theirs, b); err != nil {
 		return false, err
 	}
-	last = lastOf(theirs)
-	c.last.Store(&last)
+	c.last.Store(lastOf(theirs))
 	return true, nil
 }
 
-func lastOf(log []Entry) Entry {
-	if len(log) == 0 {
-		return Entry{}
+// log is the local audit log. One that is broken counts as none: the remote's takes its place.
+func (c *Clone) log() []Entry {
+	entries, err := c.local.audit().read()
+	if err != nil {
+		return nil
 	}
-	return log[len(log)-1]
+	return entries
+}
+
+func lastOf(log []Entry) *Entry {
+	if len(log) == 0 {
+		return &Entry{}
+	}
+	return &log[len(log)-1]
 }
 
 // prefix tells whether a log goes on where another ends.
@@ -310,7 +316,6 @@ func (c *Clone) Change(ctx context.Context, fn func(*Archive) error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for range attempts {
-		c.last.Store(nil) // the folder may hold what an earlier change could not share
 		n, err := c.begin(ctx)
 		if err != nil {
 			return err
@@ -351,6 +356,7 @@ func (c *Clone) begin(ctx context.Context) (lines int, err error) {
 		return 0, err
 	}
 	defer unlock()
+	c.last.Store(nil) // the folder holds what changes did since, shared or not
 	if _, err := c.sync(ctx, false); err != nil {
 		return 0, err
 	}
