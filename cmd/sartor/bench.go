@@ -71,19 +71,12 @@ func (a *app) bench(ctx context.Context, opts benchOptions) (err error) {
 	if opts.events < 1000 || opts.connections < 1 || opts.duration <= 0 || opts.newcomers < 1 || opts.items < 10 {
 		return usagef("--events needs 1000 or more, --items 10 or more, and the other numbers must be greater than zero")
 	}
-	if a.origins["log.level"] == "default" {
-		a.logger = newLogger(a.stderr, LogConfig{Level: "warn", Format: a.config.Log.Format})
-	}
-	stack, err := devstack.Start(ctx, devstack.Options{Ephemeral: true, NoRedisServer: opts.noRedis, Partitions: cmp.Or(opts.partitions, 4),
-		RetentionBytes: 1 << 40, Logger: a.logger})
+	stack, end, err := a.benchStack(ctx, devstack.Options{NoRedisServer: opts.noRedis, Partitions: cmp.Or(opts.partitions, 4),
+		RetentionBytes: 1 << 40})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
-		defer cancel()
-		err = errors.Join(err, stack.Close(stop))
-	}()
+	defer func() { err = errors.Join(err, end()) }()
 	if err := a.adoptBench(stack); err != nil {
 		return err
 	}

@@ -81,24 +81,17 @@ func (a *app) benchFreshness(ctx context.Context, opts freshnessOptions) (err er
 	if err := opts.check(); err != nil {
 		return err
 	}
-	if a.origins["log.level"] == "default" {
-		a.logger = newLogger(a.stderr, LogConfig{Level: "warn", Format: a.config.Log.Format})
-	}
 	opts.name = fmt.Sprintf("freshness-%d", time.Now().UnixNano())
 	topics := map[streams.Stream]string{}
 	for _, s := range streams.Streams() {
 		topics[s] = opts.name + "-" + string(s)
 	}
-	stack, err := devstack.Start(ctx, devstack.Options{Ephemeral: true, NoRedisServer: opts.noRedis, Partitions: opts.partitions, Topics: topics,
-		Brokers: a.config.Kafka.Brokers, RedisAddrs: a.config.Redis.Addrs, RetentionBytes: 1 << 40, Logger: a.logger})
+	stack, end, err := a.benchStack(ctx, devstack.Options{NoRedisServer: opts.noRedis, Partitions: opts.partitions, Topics: topics,
+		Brokers: a.config.Kafka.Brokers, RedisAddrs: a.config.Redis.Addrs, RetentionBytes: 1 << 40})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
-		defer cancel()
-		err = errors.Join(err, stack.Close(stop))
-	}()
+	defer func() { err = errors.Join(err, end()) }()
 	if err := a.adoptBench(stack); err != nil {
 		return err
 	}

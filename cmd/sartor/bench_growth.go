@@ -70,9 +70,6 @@ func (a *app) benchGrowth(ctx context.Context, opts growthOptions) error {
 	if err := opts.check(); err != nil {
 		return err
 	}
-	if a.origins["log.level"] == "default" {
-		a.logger = newLogger(a.stderr, LogConfig{Level: "warn", Format: a.config.Log.Format})
-	}
 	fmt.Fprintf(a.stdout, "GROWTH  %d events a user first, then %s events of random users; %s items, batches of %d\n",
 		opts.perUser, thousands(int64(opts.events)), thousands(int64(opts.items)), a.config.Kafka.BatchEvents)
 	fmt.Fprintf(a.stdout, "%10s %10s %10s %12s %12s %12s %10s %10s\n", "users", "partitions", "events/s", "process us", "redis us", "bytes/user", "read p50", "read p99")
@@ -110,16 +107,12 @@ type growth struct {
 
 // growthCell measures one number of users and of partitions.
 func (a *app) growthCell(ctx context.Context, opts growthOptions, users, partitions int) (cell growth, err error) {
-	stack, err := devstack.Start(ctx, devstack.Options{Ephemeral: true, NoRedisServer: opts.noRedis, Partitions: partitions,
-		RetentionBytes: 1 << 40, Logger: a.logger})
+	stack, end, err := a.benchStack(ctx, devstack.Options{NoRedisServer: opts.noRedis, Partitions: partitions,
+		RetentionBytes: 1 << 40})
 	if err != nil {
 		return cell, err
 	}
-	defer func() {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
-		defer cancel()
-		err = errors.Join(err, stack.Close(stop))
-	}()
+	defer func() { err = errors.Join(err, end()) }()
 	w, err := a.newWiring()
 	if err != nil {
 		return cell, err

@@ -111,18 +111,11 @@ func (a *app) benchServe(ctx context.Context, opts benchServeOptions) (err error
 	if err := opts.check(); err != nil {
 		return err
 	}
-	if a.origins["log.level"] == "default" {
-		a.logger = newLogger(a.stderr, LogConfig{Level: "warn", Format: a.config.Log.Format})
-	}
-	stack, err := devstack.Start(ctx, devstack.Options{Ephemeral: true, NoRedisServer: opts.noRedis, Logger: a.logger})
+	stack, end, err := a.benchStack(ctx, devstack.Options{NoRedisServer: opts.noRedis})
 	if err != nil {
 		return err
 	}
-	defer func() {
-		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
-		defer cancel()
-		err = errors.Join(err, stack.Close(stop))
-	}()
+	defer func() { err = errors.Join(err, end()) }()
 	dir, err := os.MkdirTemp("", "sartor-bench-")
 	if err != nil {
 		return fmt.Errorf("make a folder for snapshots: %w", err)
