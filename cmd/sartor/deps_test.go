@@ -21,7 +21,8 @@ var packageTable = map[string][]string{
 	"streams":         {},
 	"streams/codec":   {"streams"},
 	"streams/kafka":   {"streams", "streams/codec"},
-	"streams/file":    {"streams", "streams/codec"},
+	"streams/file":    {"streams", "streams/codec", "streams/foreign"},
+	"streams/foreign": {"streams", "streams/codec"},
 	"streams/synth":   {"streams"},
 	"streams/archive": {"streams"},
 
@@ -52,7 +53,7 @@ var packageTable = map[string][]string{
 	"recommender":            {"features", "models", "models/index", "rules", "recommender/experiment", "recommender/decision"},
 	"recommender/console":    {},
 	"recommender/identity":   {}, // who a person is, by the company's OpenID Connect provider
-	"recommender/httpapi": {"streams", "streams/codec", "features", "models", "rules", "rules/rulestore",
+	"recommender/httpapi": {"streams", "streams/codec", "streams/foreign", "features", "models", "rules", "rules/rulestore",
 		"recommender", "recommender/decision", "recommender/experiment", "recommender/console", "recommender/identity"},
 
 	"deploy/devstack": {"streams", "streams/codec", "streams/synth"},

@@ -1,8 +1,6 @@
 package httpapi
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -16,6 +14,7 @@ import (
 	"github.com/sartorhq/sartor/recommender"
 	"github.com/sartorhq/sartor/streams"
 	"github.com/sartorhq/sartor/streams/codec"
+	"github.com/sartorhq/sartor/streams/foreign"
 )
 
 // Adapter is the API of another system, so that its clients can be pointed here.
@@ -42,46 +41,7 @@ func (s *Server) adapterRoutes() []route {
 	return out
 }
 
-// feedbackType says what a kind of feedback of other systems means here, as 'sartor replay' does for their
-// exports. Kinds are compared without regard to case and separators.
-func feedbackType(kind string) (streams.Type, bool) {
-	switch strings.NewReplacer("_", "", "-", "", " ", "").Replace(strings.ToLower(kind)) {
-	case "read", "view", "visit", "watch", "play", "impression":
-		return streams.View, true
-	case "click":
-		return streams.Click, true
-	case "cart", "addtocart", "cartadd", "basket":
-		return streams.CartAdd, true
-	case "removefromcart", "cartremove":
-		return streams.CartRemove, true
-	case "purchase", "buy", "order", "transaction", "checkout":
-		return streams.Order, true
-	case "return", "refund":
-		return streams.Return, true
-	case "star", "like", "favorite", "favourite", "bookmark", "wishlist", "save", "follow":
-		return streams.Wishlist, true
-	case "rating", "rate":
-		return streams.Rating, true
-	}
-	return "", false
-}
-
-const feedbackHint = "is a kind of feedback that is not known: there are view, click, cart, purchase, return, star, rating and their like"
-
-// counted tells whether lines of the type have a quantity.
-func counted(t streams.Type) bool {
-	return t == streams.Order || t == streams.Return || t == streams.CartAdd || t == streams.CartRemove
-}
-
-// joinID makes an event id of parts that name the event together; a hash where that is too long.
-func joinID(parts ...string) string {
-	id := strings.Join(parts, "-")
-	if len(id) <= codec.MaxIDBytes {
-		return id
-	}
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return parts[0] + "-" + hex.EncodeToString(sum[:])
-}
+const feedbackHint = "is a kind of feedback that is not known: there are " + foreign.Kinds
 
 // adapted writes the events that a request of another system stands for: all of them, or none when one is
 // not valid. It returns their number.

@@ -5,13 +5,13 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/sartorhq/sartor/recommender"
 	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/foreign"
 )
 
 // gorseScore is how Gorse tells an item with its score.
@@ -23,29 +23,6 @@ type gorseScore struct {
 // gorseRows is how Gorse answers a write.
 type gorseRows struct {
 	RowAffected int `doc:"How many were taken"`
-}
-
-// gorseFeedback is one feedback as Gorse's clients send it.
-type gorseFeedback struct {
-	FeedbackType string
-	UserID       string `json:"UserId"`
-	ItemID       string `json:"ItemId"`
-	Value        float64
-	Timestamp    looseTime
-}
-
-type gorseItem struct {
-	ItemID     string `json:"ItemId"`
-	IsHidden   bool
-	Categories []string
-	Timestamp  looseTime
-	Labels     any
-	Comment    string
-}
-
-type gorseUser struct {
-	UserID string `json:"UserId"`
-	Labels any
 }
 
 // gorseRoutes are the part of Gorse's API that has the same meaning here.
@@ -172,27 +149,21 @@ func gorseFilter(c *fiber.Ctx) string {
 // gorseFeedback answers POST and PUT /api/feedback. The same feedback at the same time is one event however
 // often it is sent.
 func (s *Server) gorseFeedback(c *fiber.Ctx) error {
-	rows, err := oneOrMany[gorseFeedback](c.Request().Body())
+	rows, err := oneOrMany[foreign.GorseFeedback[looseTime]](c.Request().Body())
 	if err != nil {
 		return err
 	}
 	var wrong []fieldError
 	events := make([]streams.Event, len(rows))
 	for i, f := range rows {
-		typ, ok := feedbackType(f.FeedbackType)
+		typ, ok := foreign.TypeOf(f.FeedbackType)
 		if !ok {
 			wrong = append(wrong, fieldError{Index: &i, Field: "FeedbackType", Message: feedbackHint})
 			typ = streams.View
 		}
-		at := s.stamp(f.Timestamp)
-		e := streams.Event{ID: joinID("gorse", f.FeedbackType, f.UserID, f.ItemID, strconv.FormatInt(at.UnixMilli(), 10)),
-			Type: typ, Time: at, UserID: f.UserID, Items: []streams.Line{{ItemID: f.ItemID}}}
-		if counted(typ) {
-			e.Items[0].Quantity = 1
-		}
-		if typ == streams.Rating {
-			e.Rating = f.Value
-		}
+		e := f.Event(typ)
+		e.Time = s.stamp(f.Timestamp)
+		e.ID = foreign.ID("gorse", f.FeedbackType, f.UserID, f.ItemID, strconv.FormatInt(e.Time.UnixMilli(), 10))
 		events[i] = e
 	}
 	return s.gorseWrite(c, events, wrong)
@@ -200,53 +171,28 @@ func (s *Server) gorseFeedback(c *fiber.Ctx) error {
 
 // gorseItems answers POST /api/item and /api/items: each replaces the item's document.
 func (s *Server) gorseItems(c *fiber.Ctx) error {
-	rows, err := oneOrMany[gorseItem](c.Request().Body())
+	rows, err := oneOrMany[foreign.GorseItem[looseTime]](c.Request().Body())
 	if err != nil {
 		return err
 	}
 	events := make([]streams.Event, len(rows))
 	for i, x := range rows {
-		events[i] = s.gorseEvent(streams.ItemUpsert)
-		events[i].Items = []streams.Line{{ItemID: x.ItemID}}
-		if x.IsHidden {
-			events[i].Type = streams.ItemDelete
-			continue
-		}
-		doc := gorseDocument(x.Labels, "tags")
-		setDefault(doc, "title", x.Comment)
-		if len(x.Categories) > 0 {
-			setDefault(doc, "category", x.Categories[0])
-			if _, tagged := doc["tags"]; !tagged {
-				all := make([]any, len(x.Categories))
-				for j, category := range x.Categories {
-					all[j] = category
-				}
-				doc["tags"] = all
-			}
-		}
-		if !x.Timestamp.IsZero() {
-			setDefault(doc, "created_at", x.Timestamp.Format(time.RFC3339))
-		}
-		if len(doc) > 0 {
-			events[i].Attributes = doc
-		}
+		events[i], _ = x.Event(x.Timestamp.Time)
+		s.gorseStamp(&events[i])
 	}
 	return s.gorseWrite(c, events, nil)
 }
 
 // gorseUsers answers POST /api/user and /api/users: each replaces the user's attributes.
 func (s *Server) gorseUsers(c *fiber.Ctx) error {
-	rows, err := oneOrMany[gorseUser](c.Request().Body())
+	rows, err := oneOrMany[foreign.GorseUser](c.Request().Body())
 	if err != nil {
 		return err
 	}
 	events := make([]streams.Event, len(rows))
 	for i, x := range rows {
-		events[i] = s.gorseEvent(streams.UserUpsert)
-		events[i].UserID = x.UserID
-		if doc := gorseDocument(x.Labels, "segments"); len(doc) > 0 {
-			events[i].Attributes = doc
-		}
+		events[i], _ = x.Event()
+		s.gorseStamp(&events[i])
 	}
 	return s.gorseWrite(c, events, nil)
 }
@@ -258,7 +204,8 @@ func (s *Server) gorseDelete(what streams.Type) func(*fiber.Ctx) error {
 		if err != nil {
 			return err
 		}
-		e := s.gorseEvent(what)
+		e := streams.Event{Type: what}
+		s.gorseStamp(&e)
 		if what == streams.UserDelete {
 			e.UserID = id
 		} else {
@@ -274,8 +221,9 @@ func (s *Server) gorseDelete(what streams.Type) func(*fiber.Ctx) error {
 	}
 }
 
-func (s *Server) gorseEvent(what streams.Type) streams.Event {
-	return streams.Event{ID: s.opts.NewID(), Type: what, Time: s.stamp(looseTime{})}
+// gorseStamp gives an event an id and a time: Gorse's items and users have none of their own.
+func (s *Server) gorseStamp(e *streams.Event) {
+	e.ID, e.Time = s.opts.NewID(), s.stamp(looseTime{})
 }
 
 func (s *Server) gorseWrite(c *fiber.Ctx, events []streams.Event, wrong []fieldError) error {
@@ -284,46 +232,4 @@ func (s *Server) gorseWrite(c *fiber.Ctx, events []streams.Event, wrong []fieldE
 		return err
 	}
 	return reply(c, http.StatusOK, gorseRows{RowAffected: n})
-}
-
-// gorseDocument makes attributes of labels: an object is them, less its embeddings; a list or a text goes
-// under the given name.
-func gorseDocument(labels any, name string) map[string]any {
-	doc := map[string]any{}
-	switch labels := labels.(type) {
-	case map[string]any:
-		for key, value := range labels {
-			if !isVector(value) {
-				doc[key] = value
-			}
-		}
-	case []any:
-		if len(labels) > 0 && !isVector(labels) {
-			doc[name] = labels
-		}
-	case string:
-		setDefault(doc, name, labels)
-	}
-	return doc
-}
-
-// isVector tells whether a label is an embedding: more than a few numbers.
-func isVector(value any) bool {
-	list, ok := value.([]any)
-	if !ok || len(list) < 8 {
-		return false
-	}
-	for _, x := range list {
-		if _, isNumber := x.(float64); !isNumber {
-			return false
-		}
-	}
-	return true
-}
-
-// setDefault sets a name that the document does not have, unless the text is empty.
-func setDefault(doc map[string]any, name, text string) {
-	if _, there := doc[name]; !there && text != "" {
-		doc[name] = text
-	}
 }

@@ -4,11 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"math"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,42 +15,11 @@ import (
 
 	"github.com/sartorhq/sartor/recommender"
 	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/foreign"
 )
 
-// metarankEvent has the fields of all of Metarank's events; a request to rank is a ranking event.
-type metarankEvent struct {
-	Event     string
-	ID        string
-	Timestamp looseTime
-	Item      string
-	User      string
-	Session   string
-	Ranking   string
-	Type      string
-	Fields    []metarankField
-	Items     []metarankItem
-}
-
-type metarankField struct {
-	Name  string `json:"name"`
-	Value any    `json:"value"`
-}
-
-// metarankItem is an item of a ranking; old clients send bare ids.
-type metarankItem struct{ ID string }
-
-// UnmarshalJSON reads either form.
-func (m *metarankItem) UnmarshalJSON(data []byte) error {
-	if json.Unmarshal(data, &m.ID) == nil {
-		return nil
-	}
-	var object struct{ ID string }
-	if err := json.Unmarshal(data, &object); err != nil {
-		return fmt.Errorf("an item of a ranking is an object with an id")
-	}
-	m.ID = object.ID
-	return nil
-}
+// metarankEvent is one of Metarank's events, or a request to rank.
+type metarankEvent = foreign.MetarankEvent[looseTime]
 
 // metarankAnswer is how Metarank answers /rank and /recommend.
 type metarankAnswer struct {
@@ -62,9 +28,9 @@ type metarankAnswer struct {
 }
 
 type metarankScore struct {
-	Item     string          `json:"item"`
-	Score    float64         `json:"score"`
-	Features []metarankField `json:"features,omitempty" doc:"With explain=true: where the item came from, and the rules that acted"`
+	Item     string                  `json:"item"`
+	Score    float64                 `json:"score"`
+	Features []foreign.MetarankField `json:"features,omitempty" doc:"With explain=true: where the item came from, and the rules that acted"`
 }
 
 // metarankAccepted is how Metarank answers /feedback.
@@ -124,7 +90,7 @@ func (s *Server) metarankRank(c *fiber.Ctx) error {
 	if err := decodeLoose(c.Request().Body(), &in); err != nil {
 		return err
 	}
-	q := recommender.RankRequest{Request: recommender.Request{Scenario: scenario, UserID: in.User, Query: in.text("query"), Quiet: true}}
+	q := recommender.RankRequest{Request: recommender.Request{Scenario: scenario, UserID: in.User, Query: in.Text("query"), Quiet: true}}
 	if q.UserID == "" {
 		q.AnonymousID = in.Session
 	}
@@ -174,7 +140,7 @@ func metarankItems(items []recommender.Item, start time.Time, explain bool) meta
 	for i, it := range items {
 		out.Items[i] = metarankScore{Item: it.ItemID, Score: it.Score}
 		if explain {
-			out.Items[i].Features = []metarankField{{"source", it.Source}, {"rules", list(it.Reasons)}}
+			out.Items[i].Features = []foreign.MetarankField{{Name: "source", Value: it.Source}, {Name: "rules", Value: list(it.Reasons)}}
 		}
 	}
 	return out
@@ -190,7 +156,7 @@ func (s *Server) metarankFeedback(c *fiber.Ctx) error {
 	var wrong []fieldError
 	var events []streams.Event
 	for i := range rows {
-		e, bad := rows[i].event()
+		e, bad := metarankToEvent(&rows[i])
 		if bad != nil {
 			bad.Index = &i
 			wrong = append(wrong, *bad)
@@ -238,82 +204,26 @@ func metarankEvents(body []byte) ([]metarankEvent, error) {
 	return out, nil
 }
 
-// event makes our event of one of Metarank's; codec.Validate judges the rest.
-func (x *metarankEvent) event() (e streams.Event, wrong *fieldError) {
+// metarankToEvent makes our event of one of Metarank's; codec.Validate judges the rest.
+func metarankToEvent(x *metarankEvent) (e streams.Event, wrong *fieldError) {
 	e = streams.Event{ID: x.ID, Time: x.Timestamp.Truncate(time.Millisecond)}
 	switch x.Event {
 	case "item", "metadata": // the name of old
-		e.Type, e.Items, e.Attributes = streams.ItemUpsert, []streams.Line{{ItemID: x.Item}}, x.document()
-		return e, nil
+		e.Type, e.Items, e.Attributes = streams.ItemUpsert, []streams.Line{{ItemID: x.Item}}, x.Document(nil)
 	case "user":
-		e.Type, e.UserID, e.Attributes = streams.UserUpsert, x.User, x.document()
-		return e, nil
+		e.Type, e.UserID, e.Attributes = streams.UserUpsert, x.User, x.Document(nil)
 	case "ranking":
-		x.who(&e)
-		e.Type, e.RecommendationID, e.Query = streams.Exposure, x.ID, x.text("query")
-		for i, it := range x.Items {
-			e.Items = append(e.Items, streams.Line{ItemID: it.ID, Position: i + 1})
-		}
-		return e, nil
+		x.Who(&e)
+		x.Exposure(&e)
 	case "interaction":
-		return x.interaction(e)
-	}
-	return e, &fieldError{Field: "event", Message: "is none of item, user, ranking, interaction"}
-}
-
-func (x *metarankEvent) interaction(e streams.Event) (streams.Event, *fieldError) {
-	typ, ok := feedbackType(x.Type)
-	if !ok {
-		return e, &fieldError{Field: "type", Message: feedbackHint}
-	}
-	x.who(&e)
-	e.Type, e.RecommendationID = typ, x.Ranking
-	line := streams.Line{ItemID: x.Item}
-	if counted(typ) {
-		line.Quantity = 1
-	}
-	for _, f := range x.Fields {
-		n, isNumber := f.Value.(float64)
-		switch {
-		case !isNumber:
-		case counted(typ) && slices.Contains([]string{"count", "quantity"}, f.Name) && n >= 1 && n == math.Trunc(n) && n <= 1e6:
-			line.Quantity = int64(n)
-		case typ == streams.Rating && slices.Contains([]string{"rating", "value"}, f.Name):
-			e.Rating = n
+		typ, ok := foreign.TypeOf(x.Type)
+		if !ok {
+			return e, &fieldError{Field: "type", Message: feedbackHint}
 		}
+		x.Who(&e)
+		x.Interaction(&e, typ)
+	default:
+		return e, &fieldError{Field: "event", Message: "is none of item, user, ranking, interaction"}
 	}
-	e.Items = []streams.Line{line}
 	return e, nil
-}
-
-// who sets the subject: a visitor without a name is the session.
-func (x *metarankEvent) who(e *streams.Event) {
-	e.UserID, e.SessionID = x.User, x.Session
-	if x.User == "" {
-		e.AnonymousID = x.Session
-	}
-}
-
-// document is what the fields say, nil when nothing.
-func (x *metarankEvent) document() map[string]any {
-	var doc map[string]any
-	for _, f := range x.Fields {
-		if f.Name != "" {
-			if doc == nil {
-				doc = map[string]any{}
-			}
-			doc[f.Name] = f.Value
-		}
-	}
-	return doc
-}
-
-// text returns the field of that name when it is a text.
-func (x *metarankEvent) text(name string) string {
-	for _, f := range x.Fields {
-		if text, ok := f.Value.(string); ok && f.Name == name {
-			return text
-		}
-	}
-	return ""
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/foreign"
 )
 
 // gorse reads an export of Gorse: the items and users, stamped with the time of the first feedback,
@@ -24,29 +25,10 @@ type gorse struct {
 	rows                   []gorseFeedback
 }
 
-// gorseFeedback is one feedback. Line is where it was, for error messages.
+// gorseFeedback is one feedback. line is where it was, for error messages.
 type gorseFeedback struct {
-	FeedbackType string
-	UserID       string `json:"UserId"`
-	ItemID       string `json:"ItemId"`
-	Value        float64
-	Timestamp    looseTime
-	line         int
-}
-
-type gorseItem struct {
-	ItemID     string `json:"ItemId"`
-	IsHidden   bool
-	Categories []string
-	Timestamp  looseTime
-	Labels     any
-	Comment    string
-}
-
-type gorseUser struct {
-	UserID  string `json:"UserId"`
-	Labels  any
-	Comment string
+	foreign.GorseFeedback[looseTime]
+	line int
 }
 
 // openGorse opens the folder of an export, or the folder that holds the named feedback file.
@@ -124,7 +106,7 @@ func (r *gorse) read(s *Source) error {
 func (r *gorse) load() error {
 	for {
 		var f gorseFeedback
-		err := r.feedback.next(&f)
+		err := r.feedback.next(&f.GorseFeedback)
 		if errors.Is(err, io.EOF) {
 			break
 		}
@@ -159,104 +141,39 @@ func (r *gorse) event(s *Source, f *gorseFeedback) error {
 		s.skip("feedback " + f.FeedbackType)
 		return nil
 	}
-	e := streams.Event{ID: joinID("gorse", f.FeedbackType, f.UserID, f.ItemID), Type: typ, Time: f.Timestamp.Time, UserID: f.UserID,
-		Items: []streams.Line{{ItemID: f.ItemID}}}
-	if countedType(typ) {
-		e.Items[0].Quantity = 1
-	}
-	if typ == streams.Rating {
-		e.Rating = f.Value
-	}
+	e := f.Event(typ)
+	e.ID, e.Time = foreign.ID("gorse", f.FeedbackType, f.UserID, f.ItemID), f.Timestamp.Time
 	return s.emit(e)
 }
 
 // item makes the document of an item, or takes it back when Gorse hides the item.
 func (r *gorse) item(s *Source) error {
-	var x gorseItem
+	var x foreign.GorseItem[looseTime]
 	if err := r.items.next(&x); err != nil {
 		return err
 	}
-	s.row()
-	e := streams.Event{ID: joinID("gorse", "item", x.ItemID), Type: streams.ItemUpsert, Time: r.first, Items: []streams.Line{{ItemID: x.ItemID}}}
-	if x.IsHidden {
-		e.Type = streams.ItemDelete
-		return s.emit(e)
-	}
-	e.Attributes = r.document(s, x.Labels, "tags")
-	setDefault(e.Attributes, "title", x.Comment)
-	if len(x.Categories) > 0 {
-		all := make([]any, len(x.Categories))
-		for i, c := range x.Categories {
-			all[i] = c
-		}
-		setDefault(e.Attributes, "category", x.Categories[0])
-		if e.Attributes["tags"] == nil {
-			e.Attributes["tags"] = all
-		}
-	}
-	if !x.Timestamp.IsZero() {
-		setDefault(e.Attributes, "created_at", x.Timestamp.Format(time.RFC3339))
-	}
-	if len(e.Attributes) == 0 {
-		e.Attributes = nil
-	}
-	return s.emit(e)
+	e, embeddings := x.Event(x.Timestamp.Time)
+	e.ID = foreign.ID("gorse", "item", x.ItemID)
+	return r.side(s, e, embeddings)
 }
 
 // user makes the document of a user.
 func (r *gorse) user(s *Source) error {
-	var x gorseUser
+	var x foreign.GorseUser
 	if err := r.users.next(&x); err != nil {
 		return err
 	}
+	e, embeddings := x.Event()
+	e.ID = foreign.ID("gorse", "user", x.UserID)
+	return r.side(s, e, embeddings)
+}
+
+// side publishes what is said of an item or a user, as of the first feedback.
+func (r *gorse) side(s *Source, e streams.Event, embeddings int) error {
 	s.row()
-	e := streams.Event{ID: joinID("gorse", "user", x.UserID), Type: streams.UserUpsert, Time: r.first, UserID: x.UserID}
-	if doc := r.document(s, x.Labels, "segments"); len(doc) > 0 {
-		e.Attributes = doc
+	for range embeddings {
+		s.reduced("embedding in labels")
 	}
+	e.Time = r.first
 	return s.emit(e)
-}
-
-// document makes a document of labels: an object is one, with its embeddings left out; a list goes
-// under the given name.
-func (r *gorse) document(s *Source, labels any, list string) map[string]any {
-	doc := map[string]any{}
-	switch labels := labels.(type) {
-	case map[string]any:
-		for name, value := range labels {
-			if isVector(value) {
-				s.reduced("embedding in labels")
-				continue
-			}
-			doc[name] = value
-		}
-	case []any:
-		if len(labels) > 0 {
-			doc[list] = labels
-		}
-	case string:
-		setDefault(doc, list, labels)
-	}
-	return doc
-}
-
-// isVector tells whether a label is an embedding: more than a few numbers.
-func isVector(value any) bool {
-	list, ok := value.([]any)
-	if !ok || len(list) < 8 {
-		return false
-	}
-	for _, x := range list {
-		if _, number := x.(float64); !number {
-			return false
-		}
-	}
-	return true
-}
-
-// setDefault sets a name that the document does not have, unless the text is empty.
-func setDefault(doc map[string]any, name, text string) {
-	if _, there := doc[name]; !there && text != "" {
-		doc[name] = text
-	}
 }

@@ -1,12 +1,11 @@
 package file
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
-	"math"
 
 	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/foreign"
 )
 
 // metarank reads events of Metarank, in the order of the file. Its item and user events may hold a
@@ -15,41 +14,6 @@ type metarank struct {
 	*jsonRows
 	types feedback
 	docs  map[string]map[string]any // "i"+item or "u"+user -> document
-}
-
-// metarankEvent has the fields of all four events.
-type metarankEvent struct {
-	Event     string
-	ID        string
-	Timestamp looseTime
-	Item      string
-	User      string
-	Session   string
-	Ranking   string
-	Type      string
-	Fields    []metarankField
-	Items     []metarankItem
-}
-
-type metarankField struct {
-	Name  string
-	Value any
-}
-
-// metarankItem is an item of a ranking; older files have bare ids.
-type metarankItem struct{ ID string }
-
-// UnmarshalJSON reads either form.
-func (m *metarankItem) UnmarshalJSON(data []byte) error {
-	if json.Unmarshal(data, &m.ID) == nil {
-		return nil
-	}
-	var object struct{ ID string }
-	if err := json.Unmarshal(data, &object); err != nil {
-		return fmt.Errorf("an item of a ranking is an object with an id")
-	}
-	m.ID = object.ID
-	return nil
 }
 
 func openMetarank(path string, types feedback) (reader, error) {
@@ -66,7 +30,7 @@ func openMetarank(path string, types feedback) (reader, error) {
 
 // read takes one event.
 func (r *metarank) read(s *Source) error {
-	var x metarankEvent
+	var x foreign.MetarankEvent[looseTime]
 	if err := r.next(&x); err != nil {
 		return err
 	}
@@ -81,11 +45,11 @@ func (r *metarank) read(s *Source) error {
 	switch x.Event {
 	case "item", "metadata": // the name of old
 		e.Type, e.Items = streams.ItemUpsert, []streams.Line{{ItemID: x.Item}}
-		e.Attributes = r.document("i"+x.Item, x.Fields)
+		e.Attributes = r.document("i"+x.Item, &x)
 		return s.emit(e)
 	case "user":
 		e.Type, e.UserID = streams.UserUpsert, x.User
-		e.Attributes = r.document("u"+x.User, x.Fields)
+		e.Attributes = r.document("u"+x.User, &x)
 		return s.emit(e)
 	case "ranking":
 		return r.ranking(s, &x, e)
@@ -95,61 +59,32 @@ func (r *metarank) read(s *Source) error {
 	return r.fail("event", fmt.Sprintf("%q is none of item, user, ranking, interaction", x.Event))
 }
 
-// document adds fields to what is known of an item or user and returns a copy, nil when empty.
-func (r *metarank) document(name string, fields []metarankField) map[string]any {
-	doc := r.docs[name]
-	if doc == nil {
-		doc = map[string]any{}
-		r.docs[name] = doc
-	}
-	for _, f := range fields {
-		if f.Name != "" {
-			doc[f.Name] = f.Value
-		}
-	}
-	if len(doc) == 0 {
-		return nil
-	}
-	return maps.Clone(doc)
-}
-
-// who sets the subject: a visitor without a name is the session. It tells whether there is one.
-func (x *metarankEvent) who(e *streams.Event) bool {
-	e.UserID, e.SessionID = x.User, x.Session
-	if x.User == "" {
-		e.AnonymousID = x.Session
-	}
-	return e.Subject() != ""
+// document adds what an event says to what is known of an item or user and returns a copy, nil when empty.
+func (r *metarank) document(name string, x *foreign.MetarankEvent[looseTime]) map[string]any {
+	r.docs[name] = x.Document(r.docs[name])
+	return maps.Clone(r.docs[name])
 }
 
 // ranking makes an exposure, under its own id as the recommendation id.
-func (r *metarank) ranking(s *Source, x *metarankEvent, e streams.Event) error {
+func (r *metarank) ranking(s *Source, x *foreign.MetarankEvent[looseTime], e streams.Event) error {
 	switch {
-	case !x.who(&e):
+	case !x.Who(&e):
 		s.skip("ranking of nobody")
 		return nil
 	case len(x.Items) == 0:
 		s.skip("ranking without items")
 		return nil
 	}
-	e.Type, e.RecommendationID = streams.Exposure, x.ID
-	for _, f := range x.Fields {
-		if text, ok := f.Value.(string); ok && f.Name == "query" {
-			e.Query = text
-		}
-	}
-	for i, item := range x.Items {
-		if len(e.Items) == s.maxLines {
-			s.reduced("items beyond the longest list")
-			break
-		}
-		e.Items = append(e.Items, streams.Line{ItemID: item.ID, Position: i + 1})
+	x.Exposure(&e)
+	if len(e.Items) > s.maxLines {
+		s.reduced("items beyond the longest list")
+		e.Items = e.Items[:s.maxLines]
 	}
 	return s.emit(e)
 }
 
 // interaction makes the event of its type.
-func (r *metarank) interaction(s *Source, x *metarankEvent, e streams.Event) error {
+func (r *metarank) interaction(s *Source, x *foreign.MetarankEvent[looseTime], e streams.Event) error {
 	typ, problem := r.types.typeOf(x.Type)
 	if problem != "" {
 		return r.fail("type", problem)
@@ -158,25 +93,10 @@ func (r *metarank) interaction(s *Source, x *metarankEvent, e streams.Event) err
 	case typ == Leave:
 		s.skip("interaction " + x.Type)
 		return nil
-	case !x.who(&e):
+	case !x.Who(&e):
 		s.skip("interaction of nobody")
 		return nil
 	}
-	e.Type, e.RecommendationID = typ, x.Ranking
-	line := streams.Line{ItemID: x.Item}
-	if countedType(typ) {
-		line.Quantity = 1
-	}
-	for _, f := range x.Fields {
-		number, ok := f.Value.(float64)
-		switch {
-		case !ok:
-		case countedType(typ) && (f.Name == "count" || f.Name == "quantity") && number >= 1 && number == math.Trunc(number) && number <= 1e6:
-			line.Quantity = int64(number)
-		case typ == streams.Rating && (f.Name == "rating" || f.Name == "value"):
-			e.Rating = number
-		}
-	}
-	e.Items = []streams.Line{line}
+	x.Interaction(&e, typ)
 	return s.emit(e)
 }
