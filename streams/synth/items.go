@@ -12,6 +12,7 @@ import (
 // fixed for its life.
 type item struct {
 	index   int
+	id      string
 	group   int // options of one product share it
 	cat     int // index of categories
 	brand   int // index of brands
@@ -26,7 +27,9 @@ type item struct {
 }
 
 // versionEvery is how often an item's document changes: stock, and sometimes a reduced price.
-const versionEvery = 7 * 24 * time.Hour
+const versionEvery = versionHours * time.Hour
+
+const versionHours = 7 * 24
 
 // group numbers items so that products have one, two or three options in turn.
 func group(i int) int {
@@ -44,7 +47,7 @@ func group(i int) int {
 func (s *Shop) item(i int) item {
 	g := group(i)
 	r := rand.New(rand.NewPCG(s.derive(forGroup, uint64(g), 0), 1))
-	it := item{index: i, group: g}
+	it := item{index: i, id: itemID(i), group: g}
 	it.cat = r.IntN(len(categories))
 	it.brand = brandOf(it.cat, r.IntN(brandsPerCategory))
 	it.theme = r.IntN(len(themes))
@@ -108,7 +111,6 @@ func (s *Shop) state(it *item, version int) state {
 
 // itemUpsert is the whole document of one version, as an event at the moment it becomes valid.
 func (s *Shop) itemUpsert(it *item, version int) streams.Event {
-	id := itemID(it.index)
 	c := &categories[it.cat]
 	st := s.state(it, version)
 	tags := []any{themes[it.theme]}
@@ -126,7 +128,7 @@ func (s *Shop) itemUpsert(it *item, version int) streams.Event {
 		ID:       "item-" + strconv.Itoa(it.index+1) + "-" + strconv.Itoa(version),
 		Type:     streams.ItemUpsert,
 		Time:     it.created.Add(time.Duration(version) * versionEvery),
-		Items:    []streams.Line{{ItemID: id}},
+		Items:    []streams.Line{{ItemID: it.id}},
 		Currency: Currency,
 		Attributes: map[string]any{
 			"title":         it.title(),

@@ -51,8 +51,11 @@ func (w *walker) session(start time.Time, hour uint64, k int) {
 // shopper picks who comes: one session in eight is an anonymous visitor's.
 func (w *walker) shopper(now time.Time) *user {
 	if w.rng.IntN(8) == 0 {
-		u := w.shop.visitor(w.rng.IntN(w.visitors))
-		return &u
+		i := w.rng.IntN(len(w.visitors))
+		if w.visitors[i].id == "" {
+			w.visitors[i] = w.shop.visitor(i)
+		}
+		return &w.visitors[i]
 	}
 	return &w.users[draw(w.rng, w.userCum, w.shop.usersAt(now))]
 }
@@ -71,19 +74,20 @@ func (w *walker) category(u *user, now time.Time) int {
 		}
 		return u.cats[2]
 	}
-	var sum int64
-	weights := make([]int64, len(categories))
-	for i, c := range categories {
-		weights[i] = int64(1000 / (i + 6) * season(c.peak, int(now.Month())))
-		sum += weights[i]
-	}
-	x := w.rng.Int64N(sum)
-	for i, weight := range weights {
-		if x -= weight; x < 0 {
-			return i
+	cum := w.seasons[now.Month()-1]
+	return draw(w.rng, cum, len(cum))
+}
+
+// seasonal holds the cumulative weights of the categories in a month.
+type seasonal []int64
+
+func seasonalWeights() (months [12]seasonal) {
+	for m := range months {
+		for i, c := range categories {
+			months[m] = append(months[m], last(months[m])+int64(1000/(i+6)*season(c.peak, m+1)))
 		}
 	}
-	return 0
+	return months
 }
 
 // season is the factor of a category in a month: 4 at its peak, 2 beside it, 1 elsewhere.
@@ -169,12 +173,12 @@ func (v *visit) look(it *item) {
 		return
 	}
 	for i := range v.cart {
-		if v.cart[i].ItemID == itemID(it.index) {
+		if v.cart[i].ItemID == it.id {
 			v.cart[i].Quantity += quantity
 			return
 		}
 	}
-	v.cart = append(v.cart, streams.Line{ItemID: itemID(it.index), Quantity: quantity, Price: st.price})
+	v.cart = append(v.cart, streams.Line{ItemID: it.id, Quantity: quantity, Price: st.price})
 }
 
 func pick(yes bool, a, b int) int {
@@ -192,7 +196,7 @@ func (v *visit) checkout() {
 	e := v.event(streams.Order)
 	e.OrderID, e.Items, e.Currency = "o-"+v.id, v.cart, Currency
 	v.w.push(e)
-	if v.u.anon != "" {
+	if v.u.anon {
 		return // a guest neither rates nor returns: nobody would know him
 	}
 	line := v.cart[v.w.rng.IntN(len(v.cart))]
@@ -243,7 +247,7 @@ func (v *visit) search() {
 
 func (v *visit) behave(t streams.Type, it *item, quantity, price int64) {
 	e := v.event(t)
-	e.Items = []streams.Line{{ItemID: itemID(it.index), Quantity: quantity, Price: price}}
+	e.Items = []streams.Line{{ItemID: it.id, Quantity: quantity, Price: price}}
 	if price != 0 {
 		e.Currency = Currency
 	}
@@ -255,10 +259,10 @@ func (v *visit) event(t streams.Type) streams.Event {
 	v.n++
 	v.now = v.now.Add(time.Duration(2000+v.w.rng.IntN(45_000)) * time.Millisecond)
 	e := streams.Event{ID: v.id + "-" + itoa36(uint64(v.n)), Type: t, Time: v.now, SessionID: v.id, Country: v.code}
-	if v.u.anon != "" {
-		e.AnonymousID = v.u.anon
+	if v.u.anon {
+		e.AnonymousID = v.u.id
 	} else {
-		e.UserID = userID(v.u.index)
+		e.UserID = v.u.id
 	}
 	return e
 }

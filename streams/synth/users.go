@@ -10,10 +10,10 @@ import (
 
 // user is one shopper with his planted taste.
 type user struct {
-	index   int
-	anon    string // the visitor's id when he has no account, else ""
+	id      string
+	anon    bool   // a visitor without account
 	country int    // index of countries
-	cats    []int  // favourite categories, best first
+	cats    [3]int // favourite categories, best first
 	brands  []int
 	theme   int
 	level   int // price level 0..2
@@ -33,7 +33,7 @@ const (
 // user derives user i.
 func (s *Shop) user(i int) user {
 	u := s.shopper(s.derive(forUser, uint64(i), 0))
-	u.index, u.joined = i, s.opts.Start
+	u.id, u.joined = userID(i), s.opts.Start
 	if i >= s.oldUsers {
 		u.joined = s.opts.Start.Add(time.Duration(i-s.oldUsers+1) * s.userEvery)
 		u.silent = (i-s.oldUsers)%silentEvery == silentEvery/2
@@ -51,8 +51,7 @@ func (s *Shop) user(i int) user {
 // visitor derives one anonymous visitor; he comes back now and then.
 func (s *Shop) visitor(i int) user {
 	u := s.shopper(s.derive(forVisitor, uint64(i), 0))
-	u.index, u.joined = -1, s.opts.Start
-	u.anon = "visitor-" + itoa36(uint64(i))
+	u.id, u.anon, u.joined = "visitor-"+itoa36(uint64(i)), true, s.opts.Start
 	return u
 }
 
@@ -82,11 +81,12 @@ func (s *Shop) shopper(seed uint64) user {
 
 // like draws the taste.
 func (u *user) like(r *rand.Rand) {
-	for len(u.cats) < 3 {
+	for n := 0; n < len(u.cats); {
 		// Popular categories have more friends.
 		c := min(r.IntN(len(categories)), r.IntN(len(categories)))
-		if !slices.Contains(u.cats, c) {
-			u.cats = append(u.cats, c)
+		if !slices.Contains(u.cats[:n], c) {
+			u.cats[n] = c
+			n++
 		}
 	}
 	for _, c := range u.cats[:2] {
@@ -122,10 +122,10 @@ func (s *Shop) userUpsert(i int) streams.Event {
 	}
 	c := countries[u.country]
 	return streams.Event{
-		ID:      "user-" + userID(i),
+		ID:      "user-" + u.id,
 		Type:    streams.UserUpsert,
 		Time:    u.joined,
-		UserID:  userID(i),
+		UserID:  u.id,
 		Country: c.code,
 		Attributes: map[string]any{
 			"country":  c.code,

@@ -1,10 +1,8 @@
 package synth
 
 import (
-	"container/heap"
 	"math/rand/v2"
 	"sort"
-	"strings"
 	"time"
 
 	"github.com/sartorhq/sartor/streams"
@@ -16,22 +14,24 @@ const longestMemory = 12 * 24 * time.Hour
 
 // walker produces the stream hour by hour. Each session has random numbers of its own, derived from
 // the hour and its number in the hour, and may schedule events for later (a return after days): the
-// heap holds them until their time comes.
+// agenda holds them until their time comes.
 type walker struct {
 	shop    *Shop
 	hour    time.Time // the next hour to generate
 	boosted time.Time // from this hour on LiveFactor applies
-	pending eventHeap
+	pending agenda
 
 	users      []user
 	userCum    []int64 // cumulative weights of users
 	items      []item
-	byCat      [][]int   // items of a category, ascending
-	catCum     [][]int64 // their cumulative popularity
-	hits       []int     // best sellers of the whole shop
+	renewed    [versionHours][]int // items whose documents change in an hour of the week
+	byCat      [][]int             // items of a category, ascending
+	catCum     [][]int64           // their cumulative popularity
+	hits       []int               // best sellers of the whole shop
 	pcg        *rand.PCG
 	rng        *rand.Rand
-	visitors   int
+	visitors   []user // drawn when they first come; id "" = not yet
+	seasons    [12]seasonal
 	perHundred int64 // sessions in a hundred average hours
 }
 
@@ -40,20 +40,26 @@ func (s *Shop) walkFrom(begin, live time.Time) *walker {
 	pcg := rand.NewPCG(0, 0)
 	w := &walker{shop: s, hour: begin.UTC().Truncate(time.Hour), boosted: live.UTC().Truncate(time.Hour),
 		byCat: make([][]int, len(categories)), catCum: make([][]int64, len(categories)),
-		pcg: pcg, rng: rand.New(pcg), visitors: max(4, s.opts.Users/2)}
+		pcg: pcg, rng: rand.New(pcg), visitors: make([]user, max(4, s.opts.Users/2)), seasons: seasonalWeights(),
+		pending: agenda{hours: map[int64][]streams.Event{}}}
 	w.perHundred = max(1, int64(s.opts.Users)*100/(4*24))
 	return w
 }
 
 // next returns the next event of the stream. It never ends.
 func (w *walker) next() streams.Event {
-	for len(w.pending) == 0 || !w.pending[0].Time.Before(w.hour) {
+	for {
+		if e, ok := w.pending.next(); ok {
+			return *e
+		}
+		hour := hourOf(w.hour)
+		w.pending.open(hour)
 		w.generate()
+		w.pending.turn(hour)
 	}
-	return heap.Pop(&w.pending).(streams.Event)
 }
 
-func (w *walker) push(e streams.Event) { heap.Push(&w.pending, e) }
+func (w *walker) push(e streams.Event) { w.pending.add(e) }
 
 // generate adds the events that begin in the current hour and moves on to the next one.
 func (w *walker) generate() {
@@ -76,7 +82,7 @@ func (w *walker) documents(start, end time.Time) {
 			w.push(w.shop.userUpsert(i))
 		}
 	}
-	for i := range w.items {
+	for _, i := range w.renewed[hourOfWeek(start)] {
 		it := &w.items[i]
 		if !it.created.Before(end) {
 			continue
@@ -117,6 +123,8 @@ func (w *walker) grow(users, items int) {
 	for i := len(w.items); i < items; i++ {
 		it := w.shop.item(i)
 		w.items = append(w.items, it)
+		slot := hourOfWeek(it.created)
+		w.renewed[slot] = append(w.renewed[slot], i)
 		w.byCat[it.cat] = append(w.byCat[it.cat], i)
 		w.catCum[it.cat] = append(w.catCum[it.cat], last(w.catCum[it.cat])+it.weight)
 		if i < w.shop.oldItems && it.weight == heaviest && len(w.hits) < 12 {
@@ -124,6 +132,9 @@ func (w *walker) grow(users, items int) {
 		}
 	}
 }
+
+// hourOfWeek numbers the hours after which a document changes again.
+func hourOfWeek(t time.Time) int64 { return (hourOf(t)%versionHours + versionHours) % versionHours }
 
 func last(cum []int64) int64 {
 	if len(cum) == 0 {
@@ -136,28 +147,4 @@ func last(cum []int64) int64 {
 func draw(r *rand.Rand, cum []int64, n int) int {
 	x := r.Int64N(cum[n-1])
 	return sort.Search(n, func(i int) bool { return cum[i] > x })
-}
-
-// eventHeap orders events by time, then id, so that the order does not depend on how they came in.
-type eventHeap []streams.Event
-
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	if c := h[i].Time.Compare(h[j].Time); c != 0 {
-		return c < 0
-	}
-	return strings.Compare(h[i].ID, h[j].ID) < 0
-}
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-
-// Push and Pop implement heap.Interface.
-func (h *eventHeap) Push(x any) { *h = append(*h, x.(streams.Event)) }
-
-// Pop removes the last element.
-func (h *eventHeap) Pop() any {
-	old := *h
-	e := old[len(old)-1]
-	old[len(old)-1] = streams.Event{}
-	*h = old[:len(old)-1]
-	return e
 }
