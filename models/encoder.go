@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/models/kernel"
 )
 
@@ -24,6 +25,11 @@ type EncoderParams struct {
 	// Clock is the time that counts as one in the second decay, by which the state fades with time and
 	// not only with events; 0 leaves that decay out. A whole number of seconds.
 	Clock time.Duration
+	// Recall is the number of heads by which the encoder comes back to the items of the history; 0 = none.
+	Recall int
+	// Unit scales the vectors of items to length 1, as input and output, so that a rare item has no shorter
+	// vector than one that training has often seen.
+	Unit bool
 	// Kappa is the weight of log(1 + popularity) in the score, beside the learned bias; 0 leaves it out.
 	Kappa float64
 	// Signal's weights say which events are read: those of a type that is not 0.
@@ -53,6 +59,9 @@ func (p EncoderParams) Validate() error {
 		return fmt.Errorf("the clock is %v: need a whole number of seconds, or 0", p.Clock)
 	case !(p.Kappa >= 0 && p.Kappa <= 1e3):
 		return fmt.Errorf("kappa is %v: need 0 to 1000", p.Kappa)
+	}
+	if err := p.validateRecall(); err != nil {
+		return err
 	}
 	return p.Signal.Validate()
 }
@@ -103,13 +112,18 @@ type EncoderTable struct {
 	Type         []float32 // [len(Types()), D]
 	Gap          []float32 // [GapRows, D]
 	Scale, Shift []float32 // of the LayerNorm of the input
+	Recall       EncoderRecall
 	Blocks       []EncoderBlock
+	// Tower adds to the rows of Item what the items' documents say, its side Out; Head adds to the user's
+	// vector what is known of him and of his visit. nil = none.
+	Tower *Tower
+	Head  *Head
 	// Popularity is the faded number of positive events, >= 0.
 	Popularity []float32
 }
 
 // EncoderArray is one array of a table, by the name that it has in the file. What stands before the last
-// dot of the name is its group: item, input, or encoder.K for block K.
+// dot of the name is its group: item, input, recall, or encoder.K for block K.
 type EncoderArray struct {
 	Name   string
 	Shape  []int
@@ -133,11 +147,16 @@ func (t *EncoderTable) Arrays(p EncoderParams) []EncoderArray {
 	list := []EncoderArray{
 		{"item.embedding", []int{n, d}, &t.Item, true},
 		{"item.bias", []int{n}, &t.Bias, false},
-		{"input.type", []int{len(p.Types()), d}, &t.Type, true},
-		{"input.gap", []int{GapRows, d}, &t.Gap, true},
-		{"input.scale", []int{d}, &t.Scale, false},
-		{"input.shift", []int{d}, &t.Shift, false},
 	}
+	if w := t.Tower; w != nil {
+		v, units, side := len(w.Spec.Features), w.Hidden, &w.Out
+		list = append(list, EncoderArray{"tower.embed", []int{v, d}, &side.Embed, true}, EncoderArray{"tower.w1", []int{units, d}, &side.W1, true},
+			EncoderArray{"tower.b1", []int{units}, &side.B1, false}, EncoderArray{"tower.w2", []int{d, units}, &side.W2, true})
+	}
+	list = append(list,
+		EncoderArray{"input.type", []int{len(p.Types()), d}, &t.Type, true}, EncoderArray{"input.gap", []int{GapRows, d}, &t.Gap, true},
+		EncoderArray{"input.scale", []int{d}, &t.Scale, false}, EncoderArray{"input.shift", []int{d}, &t.Shift, false})
+	list = append(list, t.Recall.arrays(p)...)
 	for k := range t.Blocks {
 		b, name := &t.Blocks[k], func(s string) string { return fmt.Sprintf("encoder.%d.%s", k, s) }
 		list = append(list,
@@ -154,6 +173,9 @@ func (t *EncoderTable) Arrays(p EncoderParams) []EncoderArray {
 			EncoderArray{name("down"), []int{f, d}, &b.Down, true}, EncoderArray{name("down_bias"), []int{d}, &b.DownBias, false},
 			EncoderArray{name("scale2"), []int{d}, &b.Scale2, false}, EncoderArray{name("shift2"), []int{d}, &b.Shift2, false})
 	}
+	if t.Head != nil {
+		list = append(list, t.Head.arrays(d)...)
+	}
 	return list
 }
 
@@ -166,6 +188,7 @@ type Encoder struct {
 	rows   map[string]int32
 	types  map[string]int32 // row of the type embedding
 	blocks []packedBlock
+	recall *packedRecall // nil without heads
 	items  Items
 	pool   *sync.Pool // of *encoding
 }
@@ -181,6 +204,9 @@ func NewEncoder(meta Meta, params EncoderParams, table EncoderTable) (*Encoder, 
 		return nil, fmt.Errorf("build encoder: no item: train on events with items")
 	case len(table.Blocks) != params.Blocks:
 		return nil, fmt.Errorf("build encoder: %d blocks, the parameters say %d", len(table.Blocks), params.Blocks)
+	}
+	if err := table.checkParts(); err != nil {
+		return nil, fmt.Errorf("build encoder: %w", err)
 	}
 	for _, a := range table.Arrays(params) {
 		if len(*a.Values) != a.Size() {
@@ -204,8 +230,25 @@ func NewEncoder(meta Meta, params EncoderParams, table EncoderTable) (*Encoder, 
 	for k := range table.Blocks {
 		m.blocks = append(m.blocks, packBlock(&table.Blocks[k], params))
 	}
+	m.recall = packRecall(&m.table.Recall, params)
 	m.serve()
 	return m, nil
+}
+
+// checkParts refuses a tower or a head that does not fit.
+func (t *EncoderTable) checkParts() error {
+	if w := t.Tower; w != nil {
+		if w.Hidden < 1 || w.Hidden > MaxFactors {
+			return fmt.Errorf("a tower of %d units: need 1 to %d", w.Hidden, MaxFactors)
+		}
+		if err := w.checkItems(len(t.IDs)); err != nil {
+			return err
+		}
+	}
+	if t.Head != nil {
+		return t.Head.check()
+	}
+	return nil
 }
 
 // serve lays out the vectors that are searched: the item's row and one more dimension for its bias and
@@ -216,6 +259,9 @@ func (m *Encoder) serve() {
 	for j := range n {
 		row := m.items.Vectors[j*(d+8):][:d+8]
 		copy(row, m.table.Item[j*d:(j+1)*d])
+		if m.params.Unit {
+			unit(row[:d])
+		}
 		row[d] = m.table.Bias[j] + float32(m.params.Kappa*math.Log1p(float64(m.table.Popularity[j])))
 	}
 	p := m.params
@@ -224,7 +270,11 @@ func (m *Encoder) serve() {
 		m.meta.Scaling = MinMax
 	}
 	m.meta.Params = map[string]float64{"factors": float64(d), "hidden": float64(p.Hidden), "inner": float64(p.Inner),
-		"blocks": float64(p.Blocks), "clock_seconds": p.Clock.Seconds(), "kappa": p.Kappa}
+		"blocks": float64(p.Blocks), "clock_seconds": p.Clock.Seconds(), "kappa": p.Kappa,
+		"recall": float64(p.Recall), "unit": 0}
+	if p.Unit {
+		m.meta.Params["unit"] = 1
+	}
 	p.Signal.params(m.meta.Params)
 }
 
@@ -256,4 +306,26 @@ func (m *Encoder) WithKappa(kappa float64) (*Encoder, error) {
 	}
 	c.serve()
 	return &c, nil
+}
+
+// EncodeItem returns the vector that is searched for an item, as LAE.EncodeItem does: its own row for an
+// item of the model, else what the tower makes of its document, without bias and popularity.
+func (m *Encoder) EncodeItem(it *features.Item) (vec []float32, ok bool) {
+	if it == nil {
+		return nil, false
+	}
+	if j, known := m.rows[it.ID]; known {
+		return slices.Clone(m.items.Vectors[int(j)*m.items.Dim : int(j+1)*m.items.Dim]), true
+	}
+	t := m.table.Tower
+	if t == nil {
+		return nil, false
+	}
+	of := t.Spec.Of(it)
+	if len(of) == 0 {
+		return nil, false
+	}
+	vec = make([]float32, m.items.Dim)
+	t.Out.Add(vec[:m.params.Dim], of, make([]float32, m.params.Dim), make([]float32, t.Hidden))
+	return vec, true
 }

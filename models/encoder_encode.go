@@ -60,14 +60,23 @@ type occasion struct {
 type encoding struct {
 	events                       []occasion
 	x, y, a, gate, h, wide, tall []float32
+	note, ask, lambda            []float32 // of the recall: by event and head, and by head
 	past                         []float32 // zeros before the first event, then what is kept between two
 	work                         kernel.Work
+	of                           []Feature // of the user and his visit, for the head
+	units, sigmoid               []float32
 }
 
 // Encode reads the history from its oldest event to its newest and returns the vector. Entries after
 // now, of types that are not read and of unknown items do not count; ok is false when none does. The
 // caller owns the vector.
 func (m *Encoder) Encode(u *features.User, now time.Time) (vec []float32, ok bool) {
+	return m.EncodeIn(u, nil, now)
+}
+
+// EncodeIn is Encode for a request with a context, as Schema.Context returns it, of which a model with a
+// head makes use; nil = nothing is known of the visit.
+func (m *Encoder) EncodeIn(u *features.User, context map[string]any, now time.Time) (vec []float32, ok bool) {
 	if u == nil || len(u.History) == 0 {
 		return nil, false
 	}
@@ -81,8 +90,25 @@ func (m *Encoder) Encode(u *features.User, now time.Time) (vec []float32, ok boo
 	}
 	vec = make([]float32, m.items.Dim)
 	copy(vec, m.run(e))
+	if h := m.table.Head; h != nil {
+		e.of = h.Spec.of(e.of, func(name string) (any, bool) { return HeadValue(name, u, context, now) })
+		h.apply(vec[:m.params.Dim], e.of, sized(&e.units, h.Hidden), sized(&e.sigmoid, h.Hidden))
+	}
 	vec[m.params.Dim] = 1
 	return vec, true
+}
+
+// Reads lists the fields of users and visits that the model's head reads, as HeadFields names them; nil
+// without a head.
+func (m *Encoder) Reads() []string {
+	if m.table.Head == nil {
+		return nil
+	}
+	var names []string
+	for _, f := range m.table.Head.Spec.Fields {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 // read fills e.events, oldest first, from a history that is newest first.
@@ -120,11 +146,12 @@ func (m *Encoder) run(e *encoding) []float32 {
 	sized(&e.past, 2*p.Hidden)
 	for i, o := range e.events {
 		row := y[i*d : (i+1)*d]
-		copy(row, m.table.Item[int(o.item)*d:])
+		copy(row, m.vector(o.item))
 		kernel.Axpy(1, m.table.Type[int(o.kind)*d:][:d], row)
 		kernel.Axpy(1, m.table.Gap[o.gap*d:][:d], row)
 		kernel.Norm(x[i*d:(i+1)*d], row, m.table.Scale, m.table.Shift)
 	}
+	m.noteDown(e, n)
 	for k := range m.blocks {
 		from := 0 // the last block's result is needed for the last event only
 		if k == len(m.blocks)-1 {
@@ -132,6 +159,7 @@ func (m *Encoder) run(e *encoding) []float32 {
 		}
 		m.block(e, &m.blocks[k], n, from)
 	}
+	m.comeBack(e, n)
 	return x[(n-1)*d : n*d]
 }
 

@@ -11,6 +11,12 @@ func (m *Encoder) tensors() []tensor {
 	for _, a := range m.table.Arrays(m.params) {
 		list = append(list, floatTensor(a.Name, *a.Values, a.Shape...))
 	}
+	if m.table.Tower != nil {
+		list = append(list, m.table.Tower.specTensors()...)
+	}
+	if m.table.Head != nil {
+		list = append(list, m.table.Head.Spec.tensors("head")...)
+	}
 	return append(list, floatTensor(popularityTensor, m.table.Popularity, len(m.table.IDs)))
 }
 
@@ -29,23 +35,28 @@ func decodeEncoder(meta Meta, set tensorSet) (*Encoder, error) {
 	if p.Signal, err = signalOf(meta.Params); err != nil {
 		return nil, err
 	}
-	seconds := 0
+	seconds, units := 0, 0
 	for _, of := range []struct {
 		name string
 		to   *int
 		most int
 	}{{"factors", &p.Dim, MaxFactors}, {"hidden", &p.Hidden, MaxFactors}, {"inner", &p.Inner, MaxInner},
-		{"blocks", &p.Blocks, MaxBlocks}, {"clock_seconds", &seconds, 1 << 32}} {
+		{"blocks", &p.Blocks, MaxBlocks}, {"clock_seconds", &seconds, 1 << 32},
+		{"recall", &p.Recall, MaxRecall}, {"unit", &units, 1}} {
 		if *of.to, err = meta.whole(of.name, of.most); err != nil {
 			return nil, err
 		}
 	}
+	p.Unit = units == 1
 	p.Clock = time.Duration(seconds) * time.Second
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
 	t := EncoderTable{Blocks: make([]EncoderBlock, p.Blocks)}
 	if t.IDs, err = set.texts(idTensor); err != nil {
+		return nil, err
+	}
+	if err := t.decodeParts(set, tower, head); err != nil {
 		return nil, err
 	}
 	for _, a := range t.Arrays(p) {
@@ -57,4 +68,21 @@ func decodeEncoder(meta Meta, set tensorSet) (*Encoder, error) {
 		return nil, err
 	}
 	return NewEncoder(meta, p, t)
+}
+
+// decodeParts reads what a tower and a head of the given sizes know, but for their weights; 0 = none.
+func (t *EncoderTable) decodeParts(set tensorSet, tower, head int) (err error) {
+	if tower > 0 {
+		t.Tower = &Tower{Hidden: tower}
+		if t.Tower.Spec, err = decodeSpec(set, "tower"); err != nil {
+			return err
+		}
+		if err = t.Tower.decodeItems(set); err != nil {
+			return err
+		}
+	}
+	if head > 0 {
+		t.Head, err = decodeHead(set, head)
+	}
+	return err
 }

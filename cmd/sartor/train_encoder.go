@@ -17,6 +17,8 @@ func encoderFlags(flags *pflag.FlagSet, e *train.EncoderOptions) {
 	flags.IntVar(&e.Inner, "inner", 256, "encoder: units of the feed-forward layers, a multiple of 8")
 	flags.IntVar(&e.Blocks, "blocks", 2, "encoder: blocks")
 	flags.DurationVar(&e.Clock, "clock", 0, "encoder: time that counts as one where the state fades with time as well as with events; 0 = with events only")
+	flags.IntVar(&e.Recall, "recall", 0, "encoder: heads that come back to the items of the history, for shops where people return to what they looked at; 0 = none")
+	flags.BoolVar(&e.Unit, "unit", false, "encoder: vectors of items have length 1, which helps rare ones")
 	flags.IntVar(&e.Tokens, "tokens", 0, "encoder: events in a step; 0 = 4096, fewer for little data")
 	flags.Float64Var(&e.Dropout, "dropout", 0.2, "encoder: share that is dropped; negative = nothing")
 	flags.Float64Var(&e.WeightDecay, "weight-decay", 0.01, "encoder: weight decay of AdamW; negative = none")

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/models/train"
+	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 // The groups of weights of a linear autoencoder; an encoder's are train.EncoderGroups.
@@ -32,7 +33,7 @@ func startFrom(o *train.Options, m models.Model) error {
 	case *models.Encoder:
 		p, e := m.Params(), &o.Encoder
 		o.Dim, o.Kappa, o.Signal = p.Dim, p.Kappa, p.Signal
-		e.Hidden, e.Inner, e.Blocks, e.Clock = p.Hidden, p.Inner, p.Blocks, p.Clock
+		e.Hidden, e.Inner, e.Blocks, e.Clock, e.Recall, e.Unit = p.Hidden, p.Inner, p.Blocks, p.Clock, p.Recall, p.Unit
 	default:
 		return fmt.Errorf("version %s is of kind %q: only %s can be tuned; train one with --model", m.Meta().Version, m.Meta().Kind, strings.Join(tunable(), " and "))
 	}
@@ -43,7 +44,7 @@ func startFrom(o *train.Options, m models.Model) error {
 // pretraining.
 func (s scenarioSpec) checkKind(kind string, o train.Options) error {
 	if kind == models.KindEncoder {
-		groups := train.EncoderGroups(cmp.Or(o.Encoder.Blocks, 2))
+		groups := train.EncoderGroups(cmp.Or(o.Encoder.Blocks, 2), o.Encoder.Recall)
 		if err := errors.Join(s.checkGroups(groups), s.checkEncoder(o.Signal)); err != nil {
 			return err
 		}
@@ -60,7 +61,7 @@ func (s scenarioSpec) checkKind(kind string, o train.Options) error {
 func (s scenarioSpec) checkGroups(groups []string) error {
 	var problems []error
 	hint := func(name string) string {
-		if near := nearest(name, groups); near != "" {
+		if near := spelling.Nearest(name, groups); near != "" {
 			return fmt.Sprintf(" (did you mean %s?)", near)
 		}
 		return ""

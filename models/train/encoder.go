@@ -19,6 +19,8 @@ import (
 type EncoderOptions struct {
 	Hidden, Inner, Blocks int           // default 128, 256, 2
 	Clock                 time.Duration // as models.EncoderParams.Clock; default 0
+	Recall                int           // as models.EncoderParams.Recall; default 0
+	Unit                  bool          // as models.EncoderParams.Unit
 	Tokens                int           // events in a step; default 4096, or 1/128 of the data, but at least 256
 	Longest               int           // events of one history in a row; longer ones are cut; default 2048
 	Schedule              Schedule
@@ -92,6 +94,7 @@ func (o Options) encoderDefaults() Options {
 	if e.From != nil {
 		p := e.From.Params()
 		o.Dim, e.Hidden, e.Inner, e.Blocks, e.Clock, o.Signal.Weights = p.Dim, p.Hidden, p.Inner, p.Blocks, p.Clock, p.Signal.Weights
+		e.Recall, e.Unit = p.Recall, p.Unit
 	}
 	if e.OnStep == nil {
 		e.OnStep = func(Step) {}
@@ -101,7 +104,8 @@ func (o Options) encoderDefaults() Options {
 
 func (o Options) encoderParams() models.EncoderParams {
 	e := o.Encoder
-	return models.EncoderParams{Dim: o.Dim, Hidden: e.Hidden, Inner: e.Inner, Blocks: e.Blocks, Clock: e.Clock, Kappa: o.Kappa, Signal: o.Signal}
+	return models.EncoderParams{Dim: o.Dim, Hidden: e.Hidden, Inner: e.Inner, Blocks: e.Blocks, Clock: e.Clock, Recall: e.Recall, Unit: e.Unit,
+		Kappa: o.Kappa, Signal: o.Signal}
 }
 
 // ValidateEncoder refuses options with which Encoder cannot begin.
@@ -123,7 +127,7 @@ func (o Options) ValidateEncoder() error {
 		return fmt.Errorf("train: weight decay %v and clipping at %v: need at most 10 and 1e9", e.WeightDecay, e.Clip)
 	}
 	trains := false
-	for _, group := range groups(e.Blocks) {
+	for _, group := range groups(e.Blocks, e.Recall) {
 		rate, set := e.Rates[group]
 		trains = trains || !set || rate > 0
 	}
@@ -131,9 +135,9 @@ func (o Options) ValidateEncoder() error {
 		return fmt.Errorf("train: all groups of weights are frozen: nothing could be learned")
 	}
 	for name, rate := range e.Rates {
-		if !slices.Contains(groups(e.Blocks), name) || !(rate >= 0 && rate <= 100) {
+		if !slices.Contains(groups(e.Blocks, e.Recall), name) || !(rate >= 0 && rate <= 100) {
 			return fmt.Errorf("train: group %q at %v of the learning rate: the groups are %s, the factor 0 to 100",
-				name, rate, strings.Join(groups(e.Blocks), ", "))
+				name, rate, strings.Join(groups(e.Blocks, e.Recall), ", "))
 		}
 	}
 	if err := errors.Join(e.Schedule.Validate(), o.encoderParams().Validate()); err != nil {
@@ -142,12 +146,16 @@ func (o Options) ValidateEncoder() error {
 	return nil
 }
 
-// EncoderGroups lists the names that EncoderOptions.Rates may hold for an encoder of so many blocks.
-func EncoderGroups(blocks int) []string { return groups(blocks) }
+// EncoderGroups lists the names that EncoderOptions.Rates may hold for an encoder of so many blocks and
+// heads of recall.
+func EncoderGroups(blocks, recall int) []string { return groups(blocks, recall) }
 
 // groups lists the groups of weights.
-func groups(blocks int) []string {
+func groups(blocks, recall int) []string {
 	list := []string{"item", "input"}
+	if recall > 0 {
+		list = append(list, "recall")
+	}
 	for k := range blocks {
 		list = append(list, fmt.Sprintf("encoder.%d", k))
 	}

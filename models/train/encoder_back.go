@@ -17,6 +17,9 @@ func (w *net) backward(sh *shard, t, g *models.EncoderTable, layers []packedLaye
 		}
 		w.blockBack(sh, k, &t.Blocks[k], &g.Blocks[k], &layers[k], x)
 	}
+	if w.p.Recall > 0 {
+		kernel.Axpy(1, w.recall.dx, w.d)
+	}
 	w.normaliseBack(w.d, w.sum, w.inverse, t.Scale, g.Scale, g.Shift)
 	kernel.Drop(w.d, w.keys[0], 0, w.drop)
 	d := w.p.Dim

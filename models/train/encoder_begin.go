@@ -69,6 +69,16 @@ func (a *encoderTraining) random() {
 		}
 	}
 	fill(a.table.Scale, 1)
+	if a.p.Unit {
+		for row := range slices.Chunk(a.table.Item, a.p.Dim) {
+			models.UnitRow(row, row)
+		}
+	}
+	// At first the newest item of a history counts about 4, half of it for ever shorter times.
+	fill(a.table.Recall.AskBias, 1)
+	fill(a.table.Recall.NoteBias, 4/float32(max(a.p.Recall, 1)))
+	spread(a.table.Recall.Decay, 0.3, 300)
+	spread(a.table.Recall.Fade, 0.01, 100)
 	for k := range a.table.Blocks {
 		b := &a.table.Blocks[k]
 		fill(b.Scale1, 1)

@@ -77,13 +77,15 @@ func product64(x, y []float64) []float64 {
 func (f *definition) run(sh *shard, rows []int32, keys []uint32, drop float64) [][]float64 {
 	d, h, n := f.p.Dim, f.p.Hidden, len(sh.items)
 	x, mask := make([][]float64, n), masks(n, d, keys[0], drop)
+	input := make([][]float64, n)
 	for t := range x {
 		item := int(rows[sh.items[t]])
 		sum := make([]float64, d)
 		for i := range sum {
-			sum[i] = f.values["item.embedding"][item*d+i] + f.values["input.type"][int(sh.kinds[t])*d+i] + f.values["input.gap"][int(sh.gaps[t])*d+i]
+			sum[i] = f.item(item)[i] + f.values["input.type"][int(sh.kinds[t])*d+i] + f.values["input.gap"][int(sh.gaps[t])*d+i]
 		}
 		x[t] = layerNorm(product64(sum, mask[t]), f.values["input.scale"], f.values["input.shift"])
+		input[t] = x[t]
 	}
 	for k := range f.p.Blocks {
 		mask1, mask2, mask3 := masks(n, d, keys[1+3*k], drop), masks(n, f.p.Inner, keys[2+3*k], drop), masks(n, d, keys[3+3*k], drop)
@@ -119,12 +121,57 @@ func (f *definition) run(sh *shard, rows []int32, keys []uint32, drop float64) [
 			x[t] = layerNorm(z, f.at(k, "scale2"), f.at(k, "shift2"))
 		}
 	}
-	return x
+	return f.recall(sh, rows, input, x)
+}
+
+// item returns the vector of an item.
+func (f *definition) item(row int) []float64 {
+	d := f.p.Dim
+	v := slices.Clone(f.values["item.embedding"][row*d : (row+1)*d])
+	if f.p.Unit {
+		square := 0.0
+		for _, x := range v {
+			square += x * x
+		}
+		for i := range v {
+			v[i] /= math.Sqrt(square)
+		}
+	}
+	return v
+}
+
+// recall adds to every z_T the items from the beginning of the piece, each with the sum over the heads of
+// q_(T,s) k_(t,s) and all that faded since.
+func (f *definition) recall(sh *shard, rows []int32, input, z [][]float64) [][]float64 {
+	if f.p.Recall == 0 {
+		return z
+	}
+	out := make([][]float64, len(z))
+	for last := range z {
+		ask := times(z[last], f.values["recall.ask"], f.values["recall.ask_bias"])
+		out[last] = slices.Clone(z[last])
+		for t := last; ; t-- {
+			note, weight := times(input[t], f.values["recall.note"], f.values["recall.note_bias"]), 0.0
+			for s := range ask {
+				weight += ask[s] * note[s]
+				ask[s] *= math.Exp(-math.Exp(f.values["recall.decay"][s]))
+				if sh.ticks != nil {
+					ask[s] *= math.Exp(-math.Exp(f.values["recall.fade"][s]) * float64(sh.ticks[t]))
+				}
+			}
+			for i, v := range f.item(int(rows[sh.items[t]])) {
+				out[last][i] += weight * v
+			}
+			if sh.first[t] {
+				break
+			}
+		}
+	}
+	return out
 }
 
 // loss is the loss of a whole step.
 func (f *definition) loss(g *gathering, keys [][]uint32, drop float64) (sum float64) {
-	d := f.p.Dim
 	for i := range g.shards {
 		sh := &g.shards[i]
 		if len(sh.items) == 0 {
@@ -138,8 +185,8 @@ func (f *definition) loss(g *gathering, keys [][]uint32, drop float64) (sum floa
 				if g.shift != nil {
 					logit += float64(g.shift[c])
 				}
-				for j, v := range z[goal.at] {
-					logit += v * f.values["item.embedding"][int(row)*d+j]
+				for j, v := range f.item(int(row)) {
+					logit += v * z[goal.at][j]
 				}
 				total += math.Exp(logit)
 				if c == int(goal.item) {
@@ -179,6 +226,9 @@ func TestEncoderGradientsAgainstTheDefinition(t *testing.T) {
 		{"full", EncoderOptions{Dropout: -1}},
 		{"dropped", EncoderOptions{Dropout: 0.3, Clock: 24 * time.Hour}},
 		{"sampled", EncoderOptions{Dropout: -1, Full: -1, Negatives: 2, Clock: time.Hour}},
+		{"recall", EncoderOptions{Dropout: 0.3, Clock: 24 * time.Hour, Recall: 3}},
+		{"unit", EncoderOptions{Dropout: -1, Unit: true, Full: -1, Negatives: 2}},
+		{"both", EncoderOptions{Dropout: -1, Unit: true, Recall: 8}},
 		{"catalogue", EncoderOptions{Dropout: -1, Objective: map[string]float64{"order": 3, "view": 1}, Catalog: func(id string) bool { return id != "i3" && id != "i0" }}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -35,7 +35,7 @@ type scoring struct {
 // table and the bias. With P = e^(logit - max), c = w / (sum of w) / (sum of P), the gradient by the
 // logits is c P less w / (sum of w) at the goal; c is applied to the rows of z rather than to P.
 func (w *net) softmax(sh *shard, s *scoring, byItem, byBias []float32) (loss float64) {
-	d, z, candidates := w.p.Dim, w.acts[len(w.acts)-1].z, len(s.bias)
+	d, z, candidates := w.p.Dim, w.user(), len(s.bias)
 	w.d = resized(w.d, w.n*d)
 	clear(w.d)
 	sp := &w.loss

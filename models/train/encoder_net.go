@@ -97,6 +97,7 @@ type net struct {
 	state                        kernel.DecayState
 	byNu, byMu                   []float32
 	loss                         lossSpace
+	recall                       recollection
 }
 
 func newNet(p models.EncoderParams, drop float64) *net {

@@ -25,10 +25,12 @@ type encoderTraining struct {
 	table    models.EncoderTable // of state.Values
 	batch    gathering
 	layers   []packedLayer
+	recall   packedRecall
 	scoring  scoring
 	gathered []float32 // the step's item rows, when they do not stand in order in the table
 	biases   []float32
-	nets     []*net // by worker
+	inverse  []float32 // what the rows were multiplied by to have length 1
+	nets     []*net    // by worker
 	parts    [shards]gradient
 	blocks   []float64 // sums of squares
 }
@@ -143,11 +145,17 @@ func (a *encoderTraining) prepare() {
 	d, b, s := a.p.Dim, &a.batch, &a.scoring
 	s.weight, s.frozen = b.weight, a.factor("item.embedding") == 0
 	s.table, s.bias = a.table.Item, a.table.Bias
-	if !a.ordered() {
+	if !a.ordered() || a.p.Unit {
 		a.gathered, a.biases = resized(a.gathered, len(b.rows)*d), resized(a.biases, b.candidates)
+		a.inverse = resized(a.inverse, len(b.rows))
 		parallel(a.o.Workers, len(b.rows), 256, func(_, lo, hi int) {
 			for i := lo; i < hi; i++ {
-				copy(a.gathered[i*d:(i+1)*d], a.table.Item[int(b.rows[i])*d:])
+				to, row := a.gathered[i*d:(i+1)*d], a.table.Item[int(b.rows[i])*d:][:d]
+				if a.p.Unit {
+					a.inverse[i] = models.UnitRow(to, row)
+				} else {
+					copy(to, row)
+				}
 			}
 		})
 		for i := range a.biases {
@@ -168,6 +176,9 @@ func (a *encoderTraining) prepare() {
 			a.layers[k].pack(&a.table.Blocks[k], a.p)
 		}
 	})
+	if a.p.Recall > 0 {
+		a.recall.pack(&a.table.Recall, a.p)
+	}
 }
 
 // ordered tells whether the step's items are all items in the order of the table.
@@ -184,7 +195,9 @@ func (a *encoderTraining) learn(w *net, i int, step uint64) {
 		return
 	}
 	w.forward(sh, &a.table, a.scoring.table, a.layers, a.o.Seed, step*shards+uint64(i))
+	w.remember(sh, &a.table.Recall, &a.recall, a.scoring.table)
 	g.loss = w.softmax(sh, &a.scoring, g.item, g.bias)
+	w.rememberBack(sh, &a.table.Recall, &g.table.Recall, &a.recall, a.scoring.table, g.item)
 	w.backward(sh, &a.table, &g.table, a.layers)
 	if a.scoring.frozen {
 		return
@@ -211,7 +224,9 @@ func (a *encoderTraining) add() float64 {
 			}
 		}
 	}
-	return total + a.addPart(func(g *gradient) []float32 { return g.rest }, 1)
+	total += a.addPart(func(g *gradient) []float32 { return g.rest }, 1)
+	a.tangent()
+	return total
 }
 
 func (a *encoderTraining) addPart(of func(*gradient) []float32, factor float64) (sum float64) {
