@@ -94,7 +94,7 @@ func benchmarked(b testing.TB, items int, body string, reg prometheus.Registerer
 	if err != nil {
 		b.Fatal(err)
 	}
-	r := recommender.New(recommender.Options{Schema: s.schema, Users: fixedUsers{state}, Now: func() time.Time { return noon }, Registerer: reg})
+	r := recommender.New(recommender.Options{Schema: s.schema, Users: fixedUsers{state}, Now: func() time.Time { return noon }, Registerer: reg, Budget: patient, UserTimeout: patient})
 	if err := r.Refresh(b.Context(), stocked(items)); err != nil {
 		b.Fatal(err)
 	}
@@ -165,7 +165,7 @@ func BenchmarkRefresh(b *testing.B) {
 // TestAllocationBudget keeps the read path from growing by accident: 200 candidates, no rules, a user
 // without stored features.
 func TestAllocationBudget(t *testing.T) {
-	r := recommender.New(recommender.Options{Schema: features.Default(), Users: fixedUsers{}})
+	r := recommender.New(recommender.Options{Schema: features.Default(), Users: fixedUsers{}, Budget: patient, UserTimeout: patient})
 	if err := r.Refresh(t.Context(), stocked(2000)); err != nil {
 		t.Fatal(err)
 	}

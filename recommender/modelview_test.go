@@ -169,7 +169,7 @@ func TestScenariosHaveModelsOfTheirOwn(t *testing.T) {
 // TestApproximateIndexServes answers from groups when it is told to.
 func TestApproximateIndexServes(t *testing.T) {
 	s := newShop()
-	r := recommender.New(recommender.Options{Schema: s.schema, Users: fixedUsers{&features.State{}}, Index: recommender.IndexApproximate})
+	r := recommender.New(recommender.Options{Schema: s.schema, Users: fixedUsers{&features.State{}}, Index: recommender.IndexApproximate, Budget: patient, UserTimeout: patient})
 	if err := r.Refresh(t.Context(), stocked(6000)); err != nil {
 		t.Fatal(err)
 	}

@@ -127,7 +127,7 @@ func TestFewItems(t *testing.T) {
 }
 
 func TestEmptyServiceAnswers(t *testing.T) {
-	r := recommender.New(recommender.Options{Schema: newShop().schema})
+	r := recommender.New(recommender.Options{Schema: newShop().schema, Budget: patient})
 	got := ask(t, r, recommender.Request{UserID: "u1"})
 	want := []string{recommender.DegradedUserUnavailable, recommender.DegradedNoModel, recommender.DegradedNoCatalogue, recommender.DegradedNoRules}
 	if len(got.Items) != 0 || got.ServedBy != recommender.ServedByNone || !slices.Equal(got.Degraded, want) {
@@ -152,7 +152,7 @@ func TestModelWithoutCatalogueServes(t *testing.T) {
 }
 
 func TestSetModelRefuses(t *testing.T) {
-	r := recommender.New(recommender.Options{Schema: newShop().schema})
+	r := recommender.New(recommender.Options{Schema: newShop().schema, Budget: patient})
 	nan := newCircle("nan", map[string]float64{"a": 0})
 	nan.vectors[1] = float32nan()
 	short := newCircle("short", map[string]float64{"a": 0, "b": 1})
@@ -172,7 +172,7 @@ func TestSetModelRefuses(t *testing.T) {
 func float32nan() float32 { z := float32(0); return z / z }
 
 func TestInvalidRequestsNameEveryField(t *testing.T) {
-	r := recommender.New(recommender.Options{Schema: newShop().schema})
+	r := recommender.New(recommender.Options{Schema: newShop().schema, Budget: patient})
 	_, err := r.Recommend(t.Context(), recommender.Request{
 		UserID: strings.Repeat("u", 129), AnonymousID: "a\x00b", Scenario: "Home Page", Placement: "-", Channel: "é",
 		Count: 101, SourceItem: "\xff", Query: strings.Repeat("q", 1001), Filter: strings.Repeat("f", 2001),

@@ -63,7 +63,7 @@ type Options struct {
 	Budget time.Duration
 	// UserTimeout is the part of the budget that the user read may take; 0 = 25 ms.
 	UserTimeout time.Duration
-	// RulesBudget is the wall time that score rules may take in one request; 0 = 5 ms.
+	// RulesBudget is the wall time that score rules may take in one request; 0 = a twelfth of Budget.
 	RulesBudget time.Duration
 	// UserCache is how many users' states are kept for the time when they cannot be read; 0 = 10,000,
 	// negative = none. A state is used for at most UserCacheAge; 0 = 5 min.
@@ -98,7 +98,7 @@ func (o Options) withDefaults() Options {
 	}
 	o.Budget = orDefault(o.Budget, 60*time.Millisecond)
 	o.UserTimeout = min(orDefault(o.UserTimeout, 25*time.Millisecond), o.Budget)
-	o.RulesBudget = orDefault(o.RulesBudget, 5*time.Millisecond)
+	o.RulesBudget = orDefault(o.RulesBudget, o.Budget/12)
 	o.UserCache = orDefault(o.UserCache, 10_000)
 	o.UserCacheAge = orDefault(o.UserCacheAge, 5*time.Minute)
 	o.StaleAfter = orDefault(o.StaleAfter, 30*time.Second)

@@ -169,12 +169,16 @@ func (m *circle) Encode(u *features.User, _ time.Time) ([]float32, bool) {
 	return nil, false
 }
 
+// patient is the time that tests give an answer: what they say holds on a machine that stands still for a second.
+const patient = 10 * time.Minute
+
 // options are those of a recommender over the shop at noon with predictable ids.
 func (s *shop) options() recommender.Options {
 	n := 0
 	var mu sync.Mutex
 	return recommender.Options{
 		Schema: s.schema, Users: s, Now: func() time.Time { return noon },
+		Budget: patient, UserTimeout: patient,
 		NewID: func() string { mu.Lock(); defer mu.Unlock(); n++; return fmt.Sprint("rec-", n) },
 	}
 }

@@ -41,7 +41,7 @@ func TestOverRedis(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := recommender.New(recommender.Options{Schema: schema, Users: store, Now: func() time.Time { return noon }})
+	r := recommender.New(recommender.Options{Schema: schema, Users: store, Now: func() time.Time { return noon }, Budget: patient, UserTimeout: patient})
 	if err := r.SetModel(newCircle("m", map[string]float64{"a": 0, "b": 10, "c": 20})); err != nil {
 		t.Fatal(err)
 	}

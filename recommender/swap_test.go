@@ -47,7 +47,7 @@ func TestHotSwaps(t *testing.T) {
 	}
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s := newShop()
-	r := recommender.New(recommender.Options{Schema: s.schema, Users: fixedUsers{&features.State{}}})
+	r := recommender.New(recommender.Options{Schema: s.schema, Users: fixedUsers{&features.State{}}, Budget: patient, UserTimeout: patient})
 	twins := []named{{twin("a", items), "a"}, {twin("b", items), "b"}}
 	sets := map[string]string{} // version of a set -> id of its rule
 	swapRules := func(letter string) {

@@ -45,7 +45,7 @@ func compiled(t *testing.T, texts ...string) *rules.Set {
 // masks of the scenarios are there, one for all that have the same static rules, and so is what the new
 // rules know of the items that are being shown; nothing else was made.
 func TestSwapsLeaveNothingToRequests(t *testing.T) {
-	r := New(Options{Schema: features.Default()})
+	r := New(Options{Schema: features.Default(), Budget: time.Hour})
 	if err := r.Refresh(t.Context(), many(5000)); err != nil {
 		t.Fatal(err)
 	}

@@ -72,7 +72,7 @@ func TestGorseOffsets(t *testing.T) {
 	var shown []int
 	s := serve(t, func(o *httpapi.Options) {
 		o.Adapters = []httpapi.Adapter{httpapi.Gorse}
-		rec := recommender.New(recommender.Options{Schema: features.Default(), Now: func() time.Time { return noon },
+		rec := recommender.New(recommender.Options{Schema: features.Default(), Now: func() time.Time { return noon }, Budget: patient,
 			Decided: func(d *decision.Decision) { shown = append(shown, len(d.Items)) }})
 		many := items{}
 		for i := range 250 {

@@ -69,7 +69,7 @@ func waitUntil(t *testing.T, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for !cond() {
 		select {
@@ -88,7 +88,7 @@ func (s *service) raw(t *testing.T, request string) string {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, request); err != nil {
@@ -154,7 +154,7 @@ func TestSlowClientsAreCut(t *testing.T) {
 				}()
 				drip := time.NewTicker(50 * time.Millisecond)
 				defer drip.Stop()
-				limit := time.NewTimer(20 * time.Second)
+				limit := time.NewTimer(time.Minute)
 				defer limit.Stop()
 				for {
 					select {
@@ -194,7 +194,7 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 		_, _ = io.WriteString(conn, request) // a refused connection may be closed already

@@ -82,6 +82,9 @@ func (u *users) User(_ context.Context, subject string) (*features.State, error)
 	return nil, u.err
 }
 
+// patient is the time that tests give an answer: what they say holds on a machine that stands still for a second.
+const patient = 10 * time.Minute
+
 // service is a real server on a loopback socket.
 type service struct {
 	url   string
@@ -97,6 +100,7 @@ func serve(t testing.TB, change func(*httpapi.Options)) *service {
 	s := &service{log: &log{}, users: &users{}, reg: prometheus.NewRegistry()}
 	s.rec = recommender.New(recommender.Options{
 		Schema: features.Default(), Users: s.users, Now: func() time.Time { return noon }, Registerer: s.reg,
+		Budget: patient, UserTimeout: patient,
 	})
 	err := s.rec.Refresh(t.Context(), items{
 		"sku-1": `{"price": 1000, "category": "coats"}`, "sku-2": `{"price": 9000, "category": "coats"}`, "a/b c": `{}`,
@@ -121,7 +125,7 @@ func serve(t testing.TB, change func(*httpapi.Options)) *service {
 	go func() { done <- s.http.Serve(ln) }()
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := s.http.Shutdown(ctx); err != nil {
 			t.Errorf("shut down: %v", err)
