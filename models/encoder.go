@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/models/kernel"
 )
 
@@ -123,7 +122,7 @@ type EncoderTable struct {
 }
 
 // EncoderArray is one array of a table, by the name that it has in the file. What stands before the last
-// dot of the name is its group: item, input, recall, or encoder.K for block K.
+// dot of the name is its group: item, tower, input, recall, encoder.K for block K, or head.
 type EncoderArray struct {
 	Name   string
 	Shape  []int
@@ -235,30 +234,18 @@ func NewEncoder(meta Meta, params EncoderParams, table EncoderTable) (*Encoder, 
 	return m, nil
 }
 
-// checkParts refuses a tower or a head that does not fit.
-func (t *EncoderTable) checkParts() error {
-	if w := t.Tower; w != nil {
-		if w.Hidden < 1 || w.Hidden > MaxFactors {
-			return fmt.Errorf("a tower of %d units: need 1 to %d", w.Hidden, MaxFactors)
-		}
-		if err := w.checkItems(len(t.IDs)); err != nil {
-			return err
-		}
-	}
-	if t.Head != nil {
-		return t.Head.check()
-	}
-	return nil
-}
-
 // serve lays out the vectors that are searched: the item's row and one more dimension for its bias and
 // popularity, padded to a multiple of 8, for which the kernels are made.
 func (m *Encoder) serve() {
 	d, n := m.params.Dim, len(m.table.IDs)
 	m.items = Items{IDs: m.table.IDs, Dim: d + 8, Taste: d, Vectors: make([]float32, n*(d+8))}
+	table := m.table.Item
+	if m.table.Tower != nil {
+		table = m.table.Tower.effective(table, &m.table.Tower.Out, d)
+	}
 	for j := range n {
 		row := m.items.Vectors[j*(d+8):][:d+8]
-		copy(row, m.table.Item[j*d:(j+1)*d])
+		copy(row, table[j*d:(j+1)*d])
 		if m.params.Unit {
 			unit(row[:d])
 		}
@@ -270,11 +257,8 @@ func (m *Encoder) serve() {
 		m.meta.Scaling = MinMax
 	}
 	m.meta.Params = map[string]float64{"factors": float64(d), "hidden": float64(p.Hidden), "inner": float64(p.Inner),
-		"blocks": float64(p.Blocks), "clock_seconds": p.Clock.Seconds(), "kappa": p.Kappa,
-		"recall": float64(p.Recall), "unit": 0}
-	if p.Unit {
-		m.meta.Params["unit"] = 1
-	}
+		"blocks": float64(p.Blocks), "clock_seconds": p.Clock.Seconds(), "kappa": p.Kappa}
+	m.parts(m.meta.Params)
 	p.Signal.params(m.meta.Params)
 }
 
@@ -306,26 +290,4 @@ func (m *Encoder) WithKappa(kappa float64) (*Encoder, error) {
 	}
 	c.serve()
 	return &c, nil
-}
-
-// EncodeItem returns the vector that is searched for an item, as LAE.EncodeItem does: its own row for an
-// item of the model, else what the tower makes of its document, without bias and popularity.
-func (m *Encoder) EncodeItem(it *features.Item) (vec []float32, ok bool) {
-	if it == nil {
-		return nil, false
-	}
-	if j, known := m.rows[it.ID]; known {
-		return slices.Clone(m.items.Vectors[int(j)*m.items.Dim : int(j+1)*m.items.Dim]), true
-	}
-	t := m.table.Tower
-	if t == nil {
-		return nil, false
-	}
-	of := t.Spec.Of(it)
-	if len(of) == 0 {
-		return nil, false
-	}
-	vec = make([]float32, m.items.Dim)
-	t.Out.Add(vec[:m.params.Dim], of, make([]float32, m.params.Dim), make([]float32, t.Hidden))
-	return vec, true
 }

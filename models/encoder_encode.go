@@ -98,19 +98,6 @@ func (m *Encoder) EncodeIn(u *features.User, context map[string]any, now time.Ti
 	return vec, true
 }
 
-// Reads lists the fields of users and visits that the model's head reads, as HeadFields names them; nil
-// without a head.
-func (m *Encoder) Reads() []string {
-	if m.table.Head == nil {
-		return nil
-	}
-	var names []string
-	for _, f := range m.table.Head.Spec.Fields {
-		names = append(names, f.Name)
-	}
-	return names
-}
-
 // read fills e.events, oldest first, from a history that is newest first.
 func (m *Encoder) read(e *encoding, history []features.Entry, now int64) bool {
 	e.events = e.events[:0]

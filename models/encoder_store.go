@@ -35,14 +35,14 @@ func decodeEncoder(meta Meta, set tensorSet) (*Encoder, error) {
 	if p.Signal, err = signalOf(meta.Params); err != nil {
 		return nil, err
 	}
-	seconds, units := 0, 0
+	seconds, units, tower, head := 0, 0, 0, 0
 	for _, of := range []struct {
 		name string
 		to   *int
 		most int
 	}{{"factors", &p.Dim, MaxFactors}, {"hidden", &p.Hidden, MaxFactors}, {"inner", &p.Inner, MaxInner},
 		{"blocks", &p.Blocks, MaxBlocks}, {"clock_seconds", &seconds, 1 << 32},
-		{"recall", &p.Recall, MaxRecall}, {"unit", &units, 1}} {
+		{"recall", &p.Recall, MaxRecall}, {"unit", &units, 1}, {"tower", &tower, MaxFactors}, {"head", &head, MaxHead}} {
 		if *of.to, err = meta.whole(of.name, of.most); err != nil {
 			return nil, err
 		}
@@ -68,21 +68,4 @@ func decodeEncoder(meta Meta, set tensorSet) (*Encoder, error) {
 		return nil, err
 	}
 	return NewEncoder(meta, p, t)
-}
-
-// decodeParts reads what a tower and a head of the given sizes know, but for their weights; 0 = none.
-func (t *EncoderTable) decodeParts(set tensorSet, tower, head int) (err error) {
-	if tower > 0 {
-		t.Tower = &Tower{Hidden: tower}
-		if t.Tower.Spec, err = decodeSpec(set, "tower"); err != nil {
-			return err
-		}
-		if err = t.Tower.decodeItems(set); err != nil {
-			return err
-		}
-	}
-	if head > 0 {
-		t.Head, err = decodeHead(set, head)
-	}
-	return err
 }
