@@ -43,7 +43,7 @@ func TestDevFullSizeWithoutRedis(t *testing.T) {
 		t.Errorf("another Redis than the in-process one was used:\n%s", p.out.String())
 	}
 	url := regexp.MustCompile(`http://127\.0\.0\.1:\d+`).FindString(p.out.String())
-	client := &http.Client{Timeout: 30 * time.Second}
+	client := &http.Client{Timeout: deadline}
 	defer client.CloseIdleConnections()
 	resp, err := client.Post(url+"/v1/recommend", "application/json", strings.NewReader(`{"user_id":"u1","scenario":"home","count":10}`))
 	if err != nil {

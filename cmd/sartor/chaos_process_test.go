@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,21 +97,6 @@ func (p *process) said(text string) bool { return strings.Contains(p.out.String(
 func (p *process) tail() string {
 	text := p.out.String()
 	return text[max(0, len(text)-3000):]
-}
-
-// freeAddr returns a loopback address that was free a moment ago.
-func freeAddr(t *testing.T) (addr, port string) {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, err = net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ln.Addr().String(), port
 }
 
 // chaosBroker is the broker: ours on its data folder, or the one that SARTOR_KAFKA names.

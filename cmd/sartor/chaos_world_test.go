@@ -151,7 +151,7 @@ func (w *chaosWorld) settle() time.Duration {
 	t := w.t
 	t.Helper()
 	begin := time.Now()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*deadline)
 	defer cancel()
 	ends, err := w.ends(ctx)
 	if err != nil {
@@ -277,7 +277,7 @@ func (w *chaosWorld) write(ctx context.Context, chunk []chaosMessage) {
 // at waits until the share of the messages is written.
 func (p *production) at(share float64) {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), 2*deadline)
 	defer cancel()
 	reached := func() bool { // the gate stops in front of the piece that would pass it
 		return float64(p.written.Load()) >= share*float64(p.total)-float64(p.piece) || p.written.Load() == int64(p.total)

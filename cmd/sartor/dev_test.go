@@ -100,7 +100,7 @@ func TestDev(t *testing.T) {
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2")}
 	dir := filepath.Join(t.TempDir(), "data")
-	client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: deadline}
 	d := startDev(t, "--data", dir, "--in-process-redis")
 	commands := curlLine.FindAllStringSubmatch(d.out.String(), -1)
 	if len(commands) != 3 {
@@ -133,9 +133,13 @@ func TestDev(t *testing.T) {
 	}
 	again.end(t)
 	client.CloseIdleConnections()
-	if err := goleak.Find(leaks...); err != nil {
-		t.Error(err)
-	}
+	eventually(t, "all goroutines to end", func() bool {
+		left := goleak.Find(leaks...)
+		if left != nil {
+			t.Log(left)
+		}
+		return left == nil
+	})
 	checkOrders(t, dir)
 }
 

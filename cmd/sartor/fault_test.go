@@ -184,7 +184,7 @@ func TestFaults(t *testing.T) {
 	proxy := newFaultProxy(t, redis.Addr())
 	a := &app{config: defaultConfig(), logger: slog.New(slog.DiscardHandler), metrics: prometheus.NewRegistry()}
 	a.config.Redis.Addrs, a.config.Models.Dir = []string{proxy.ln.Addr().String()}, models
-	a.config.Kafka.Brokers = []string{deadAddr(t)} // Kafka is gone all the time
+	a.config.Kafka.Brokers = []string{deadAddr} // Kafka is gone all the time
 	a.config.Models.Poll = 20 * time.Millisecond
 	url, _ := serveHere(t, a)
 	whole := func() bool {

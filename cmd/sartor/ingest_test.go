@@ -20,7 +20,7 @@ import (
 )
 
 // deadline bounds everything that a test waits for; it says "broken", not "slow".
-const deadline = 60 * time.Second
+const deadline = 4 * time.Minute
 
 // startStack starts embedded servers that end with the test.
 func startStack(t testing.TB, opts devstack.Options) *devstack.Stack {
@@ -33,7 +33,7 @@ func startStack(t testing.TB, opts devstack.Options) *devstack.Stack {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), deadline)
 		defer cancel()
 		if err := stack.Close(ctx); err != nil {
 			t.Error(err)

@@ -124,7 +124,7 @@ func failsWhole(t *testing.T, w *world) {
 		"no-workers":     {"ann\n", []string{"--workers", "0"}, exitUsage, "--workers"},
 		"model-is-gone":  {"ann\n", []string{"--models", t.TempDir()}, exitFailed, "load the model"},
 		"no-rules":       {"ann\n", []string{"--rules", ""}, exitFailed, "every list would lack something: no_rules"},
-		"redis-is-gone":  {"ann\n", []string{"--set", "redis.addrs=" + deadAddr(t)}, exitFailed, "reach Redis"},
+		"redis-is-gone":  {"ann\n", []string{"--set", "redis.addrs=" + deadAddr}, exitFailed, "reach Redis"},
 		"no-such-folder": {"ann\n", []string{"--out", filepath.Join(dir, "nowhere", "x.ndjson")}, exitFailed, "--out"},
 		"odd-name":       {"ann\n", []string{"--out", filepath.Join(dir, "lists.csv")}, exitUsage, "must end in .ndjson"},
 		"no-such-users":  {"ann\n", []string{"--users", filepath.Join(dir, "nobody")}, exitFailed, "--users"},

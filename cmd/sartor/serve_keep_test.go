@@ -37,7 +37,7 @@ func TestServeStartsWithoutRedis(t *testing.T) {
 	if info, err := os.Stat(file); err != nil || info.Size() == 0 {
 		t.Fatalf("no catalogue was kept: %v", err)
 	}
-	url, _ = serveHere(t, newApp(deadAddr(t)))
+	url, _ = serveHere(t, newApp(deadAddr))
 	eventually(t, "an answer from the file", func() bool {
 		_, body := get(t, "POST", url+"/v1/recommend", `{"user_id":"u1","filter":"item.category == 'c3'"}`)
 		return strings.Contains(body, `"served_by":"static"`) && strings.Contains(body, "catalogue_from_disk") && strings.Count(body, `"item_id"`) == 10

@@ -135,25 +135,15 @@ func TestPeopleAndKeys(t *testing.T) {
 		}
 		return "none"
 	}
-	waitFor(t, "the second key opens beside the first", func() bool { write("keys:\n" + one + two); return status("/v1/status", texts["two"]) == 200 })
+	eventually(t, "the second key opens beside the first", func() bool { write("keys:\n" + one + two); return status("/v1/status", texts["two"]) == 200 })
 	if got := status("/v1/status", texts["one"]); got != 200 {
 		t.Errorf("the first of two live keys: %d", got)
 	}
 	write("keys: [")
-	waitFor(t, "the broken file is told", func() bool { return good() == "0" })
+	eventually(t, "the broken file is told", func() bool { return good() == "0" })
 	if got := status("/v1/status", texts["two"]); got != 200 {
 		t.Errorf("with a broken file the keys before it: %d", got)
 	}
 	write("keys:\n" + two)
-	waitFor(t, "the first key is taken away", func() bool { return status("/v1/status", texts["one"]) == 401 && good() == "1" })
-}
-
-// waitFor polls until a condition holds.
-func waitFor(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	if !cond() && !every(ctx, 20*time.Millisecond, cond) {
-		t.Fatalf("not in time: %s", what)
-	}
+	eventually(t, "the first key is taken away", func() bool { return status("/v1/status", texts["one"]) == 401 && good() == "1" })
 }

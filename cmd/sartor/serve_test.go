@@ -6,8 +6,10 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -22,7 +24,7 @@ import (
 // TestServeWithoutAnything starts with nothing configured, and with servers that do not answer. It
 // must answer all the same, say what is missing, and stop.
 func TestServeWithoutAnything(t *testing.T) {
-	dead := deadAddr(t)
+	const dead = deadAddr
 	for name, tc := range map[string]struct {
 		brokers, redis []string
 		dirs           bool
@@ -60,15 +62,24 @@ func TestServeWithoutAnything(t *testing.T) {
 	}
 }
 
-// deadAddr returns an address where nothing listens.
-func deadAddr(t *testing.T) string {
+// deadAddr is an address where nothing listens, nor will: the system hands out no such port.
+const deadAddr = "127.0.0.1:1"
+
+// freeAddr returns a loopback address that was free a moment ago, below those that the system hands out by
+// itself: no other test's server and no connection comes by it in the meantime, also not while its server is
+// down.
+func freeAddr(t *testing.T) (addr, port string) {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port = strconv.Itoa(10_000 + rand.IntN(6_000))
+		addr = net.JoinHostPort("127.0.0.1", port)
+		if ln, err := net.Listen("tcp", addr); err == nil {
+			_ = ln.Close()
+			return addr, port
+		}
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	t.Fatal("no free port")
+	return "", ""
 }
 
 // serveHere serves as the command does, on a free port.
@@ -106,7 +117,7 @@ func get(t *testing.T, method, url, body string) (code int, text string) {
 	if body != "" {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	resp, err := (&http.Client{Timeout: 20 * time.Second}).Do(req)
+	resp, err := (&http.Client{Timeout: deadline}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,10 +144,10 @@ func TestServeCommandNeedsItsPort(t *testing.T) {
 // TestServeMendsItself starts while Redis is down, which comes, goes and comes back.
 func TestServeMendsItself(t *testing.T) {
 	m := miniredis.NewMiniRedis()
-	if err := m.Start(); err != nil {
+	addr, _ := freeAddr(t)
+	if err := m.StartAddr(addr); err != nil {
 		t.Fatal(err)
 	}
-	addr := m.Addr()
 	m.Close()
 	a := &app{config: defaultConfig(), logger: slog.New(slog.DiscardHandler), metrics: prometheus.NewRegistry()}
 	a.config.Redis.Addrs = []string{addr}

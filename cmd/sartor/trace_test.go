@@ -273,7 +273,7 @@ func TestTraceGoesOnIntoKafka(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(deadline)); err != nil {
 		t.Fatal(err)
 	}
 	message, err := conn.ReadMessage(1 << 20)

@@ -29,7 +29,7 @@ func TestTrainGoesOnAfterSIGKILL(t *testing.T) {
 	if err := broken.Start(); err != nil {
 		t.Fatal(err)
 	}
-	deadline, tick := time.After(time.Minute), time.NewTicker(time.Millisecond)
+	deadline, tick := time.After(deadline), time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for seen := false; !seen; {
 		select {

@@ -55,7 +55,7 @@ func newWorld(t testing.TB, params map[string]map[string]any) *world {
 	if err := os.Mkdir(a.config.Rules.Dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, app: a, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}}
+	w := &world{t: t, app: a, client: &http.Client{Timeout: deadline, Transport: &http.Transport{}}}
 	var err error
 	if w.wiring, err = a.newWiring(); err != nil {
 		t.Fatal(err)

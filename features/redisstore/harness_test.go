@@ -82,7 +82,7 @@ func startServer(bin, dir, network, address string, args ...string) (stop func()
 		_ = cmd.Process.Kill()
 		<-exited
 	}
-	deadline, tick := time.After(10*time.Second), time.NewTicker(10*time.Millisecond)
+	deadline, tick := time.After(2*time.Minute), time.NewTicker(10*time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {

@@ -3,6 +3,8 @@ package decision_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"reflect"
 	"sync"
 	"testing"
@@ -18,7 +20,21 @@ import (
 	"github.com/sartorhq/sartor/streams/codec"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain fails when the tests leave goroutines behind.
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 {
+		err := goleak.Find()
+		for end := time.Now().Add(time.Minute); err != nil && time.Now().Before(end); {
+			err = goleak.Find() // looks for half a second, which is short on a busy machine
+		}
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
 
 func shown(id string) *decision.Decision {
 	return &decision.Decision{

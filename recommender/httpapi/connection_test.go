@@ -100,7 +100,7 @@ func (s *service) raw(t *testing.T, request string) string {
 }
 
 func TestBrokenHTTP(t *testing.T) {
-	s := serve(t, func(o *httpapi.Options) { o.ReadTimeout, o.IdleTimeout = 200*time.Millisecond, 200*time.Millisecond })
+	s := serve(t, func(o *httpapi.Options) { o.ReadTimeout, o.IdleTimeout = 2*time.Second, time.Minute })
 	const head = "POST /v1/recommend HTTP/1.1\r\nHost: x\r\n"
 	for name, tc := range map[string]struct{ request, want string }{
 		"length-and-chunked":    {head + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", " 400 "},
@@ -126,7 +126,7 @@ func TestBrokenHTTP(t *testing.T) {
 // TestSlowClientsAreCut: connections that drip a header or a body, a byte now and then for ever, or that say
 // nothing at all, are ended by the server, and nobody else waits for them.
 func TestSlowClientsAreCut(t *testing.T) {
-	s := serve(t, func(o *httpapi.Options) { o.ReadTimeout, o.IdleTimeout = 400*time.Millisecond, 400*time.Millisecond })
+	s := serve(t, func(o *httpapi.Options) { o.ReadTimeout, o.IdleTimeout = 2*time.Second, 2*time.Second })
 	const head = "POST /v1/recommend HTTP/1.1\r\nHost: x\r\n"
 	kinds := map[string]string{
 		"header": head + "X: ",

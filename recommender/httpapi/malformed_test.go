@@ -120,7 +120,7 @@ func (s *service) answers(t testing.TB, request string) (statuses []string, whol
 // TestMalformedHTTP sends what no client should. No panic, no 5xx, no second request out of a body, and the
 // server goes on.
 func TestMalformedHTTP(t *testing.T) {
-	s := serve(t, func(o *httpapi.Options) { o.ReadTimeout, o.IdleTimeout = 500*time.Millisecond, 500*time.Millisecond })
+	s := serve(t, func(o *httpapi.Options) { o.ReadTimeout, o.IdleTimeout = 20*time.Second, 20*time.Second })
 	for name, tc := range malformed {
 		t.Run(name, func(t *testing.T) {
 			statuses, whole := s.answers(t, tc.request)
@@ -162,7 +162,7 @@ func FuzzHTTP(f *testing.F) {
 			f.Add([]byte(tc.request))
 		}
 	}
-	s := serve(f, func(o *httpapi.Options) { o.ReadTimeout, o.IdleTimeout = time.Second, time.Second })
+	s := serve(f, func(o *httpapi.Options) { o.ReadTimeout, o.IdleTimeout = 20*time.Second, 20*time.Second })
 	f.Fuzz(func(t *testing.T, request []byte) {
 		statuses, whole := s.answers(t, string(request))
 		for _, status := range statuses {
