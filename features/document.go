@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 // encodeDocument returns the canonical JSON of an upsert's attributes: keys sorted, no white space.
@@ -99,7 +101,7 @@ func (s *Schema) Context(raw map[string]any) (map[string]any, []Problem) {
 			continue
 		}
 		msg := "unknown context field; free values go under context.attrs"
-		if near := nearest(k, names); near != "" {
+		if near := spelling.Nearest(k, names); near != "" {
 			msg = fmt.Sprintf("unknown context field; did you mean %q? Free values go under context.attrs", near)
 		}
 		problems = append(problems, Problem{Field: "context." + k, Message: msg})

@@ -14,6 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 // maxSchemaBytes bounds a schema file before the YAML parser sees it.
@@ -134,7 +135,7 @@ func (p *parser) pairs(n *yaml.Node, path string) []pair {
 // unknown reports a key that the language does not have.
 func (p *parser) unknown(at pair, path string, known ...string) {
 	hint := "."
-	if near := nearest(at.key, known); near != "" {
+	if near := spelling.Nearest(at.key, known); near != "" {
 		hint = fmt.Sprintf("; did you mean %q?", near)
 	}
 	p.fail(at.node, join(path, at.key), "unknown key%s Allowed here: %s", hint, strings.Join(known, ", "))
@@ -312,35 +313,4 @@ func joinTypes(types []streams.Type) string {
 		out[i] = string(t)
 	}
 	return strings.Join(out, ", ")
-}
-
-// nearest returns the known word at an edit distance of at most two, or "".
-func nearest(word string, known []string) string {
-	best, at := "", 3
-	for _, k := range known {
-		if d := distance(word, k); d < at && d < len(k) {
-			best, at = k, d
-		}
-	}
-	return best
-}
-
-// distance is the Levenshtein distance in bytes.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		prev := row[0]
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			prev, row[j] = row[j], min(row[j]+1, row[j-1]+1, prev+cost)
-		}
-	}
-	return row[len(b)]
 }

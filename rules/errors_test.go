@@ -285,20 +285,6 @@ func TestProblemsAreSortedAndBounded(t *testing.T) {
 	}
 }
 
-func TestEditDistance(t *testing.T) {
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"abc", "abc", 0}, {"abc", "acb", 1}, {"abc", "ab", 1}, {"ab", "ba", 1}, {"orders", "oders", 1}, {"orders", "odrers", 1}, {"abcd", "badc", 2}, {"abcdef", "xyz", 3}, {"a", "abcd", 3}} {
-		if got := editDistance(c.a, c.b, 2); got != c.want {
-			t.Errorf("%q %q: %d, want %d", c.a, c.b, got, c.want)
-		}
-		if got := editDistance(c.b, c.a, 2); got != c.want {
-			t.Errorf("%q %q: %d, want %d", c.b, c.a, got, c.want)
-		}
-	}
-}
-
 // A broken parameter is one mistake: the expressions that use it are not blamed as well.
 func TestBrokenParamIsReportedOnce(t *testing.T) {
 	f := rulesOf(mk("r", match("item.sales_7d > params.bar"), then(act("boost", "multiply", "params.bar"))))

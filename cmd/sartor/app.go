@@ -13,6 +13,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 // The exit codes of every command.
@@ -146,7 +148,7 @@ func group(cmd *cobra.Command) *cobra.Command {
 				names = append(names, c.Name())
 			}
 		}
-		if near := nearest(args[0], names); near != "" {
+		if near := spelling.Nearest(args[0], names); near != "" {
 			return usagef("unknown command %q for %q: did you mean %q?", args[0], cmd.CommandPath(), near)
 		}
 		return usagef("unknown command %q for %q: it has %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))

@@ -135,36 +135,3 @@ func scalar(text string) any {
 	}
 	return v
 }
-
-// nearest returns the candidate closest to name when it is close enough to be a slip, else "".
-func nearest(name string, candidates []string) string {
-	best, bestAt := "", 1+len(name)/3
-	for _, c := range candidates {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(c)); d <= bestAt {
-			if d < bestAt || best == "" {
-				best, bestAt = c, d
-			}
-		}
-	}
-	return best
-}
-
-// editDistance is Levenshtein's distance in bytes.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost = 1 + min(diagonal, row[j], row[j+1])
-			}
-			diagonal, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
-}

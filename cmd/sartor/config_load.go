@@ -14,6 +14,8 @@ import (
 	"github.com/knadh/koanf/v2"
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
+
+	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 const (
@@ -291,7 +293,7 @@ func (l *loader) under(section string) []string {
 
 // suggest returns ": did you mean x?" or a pointer to the list of keys.
 func suggest(name string, candidates []string) string {
-	if near := nearest(name, candidates); near != "" {
+	if near := spelling.Nearest(name, candidates); near != "" {
 		return fmt.Sprintf(": did you mean %s?", near)
 	}
 	return ": 'sartor config print --defaults' lists them all"

@@ -212,15 +212,6 @@ func TestShortDuration(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"kafka.brokers", "kafka.group", "http.addr"}
-	for in, want := range map[string]string{"kafka.broker": "kafka.brokers", "kafka.gruop": "kafka.group", "KAFKA.GROUP": "kafka.group", "zzz": ""} {
-		if got := nearest(in, names); got != want {
-			t.Errorf("nearest(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
-
 // runHere runs the program in this process and returns its exit code and output.
 func runHere(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()

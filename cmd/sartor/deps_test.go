@@ -18,15 +18,16 @@ const modulePath = "github.com/sartorhq/sartor"
 // import of ours. It knows packages that do not exist yet; one that it does not know fails the test.
 // A stage imports the nouns that it consumes and nothing of who consumes its own.
 var packageTable = map[string][]string{
-	"streams":         {},
-	"streams/codec":   {"streams"},
-	"streams/kafka":   {"streams", "streams/codec"},
-	"streams/file":    {"streams", "streams/codec", "streams/foreign"},
-	"streams/foreign": {"streams", "streams/codec"},
-	"streams/synth":   {"streams"},
-	"streams/archive": {"streams"},
+	"streams":          {},
+	"streams/codec":    {"streams", "streams/spelling"},
+	"streams/kafka":    {"streams", "streams/codec"},
+	"streams/file":     {"streams", "streams/codec", "streams/foreign"},
+	"streams/foreign":  {"streams", "streams/codec"},
+	"streams/synth":    {"streams"},
+	"streams/archive":  {"streams"},
+	"streams/spelling": {},
 
-	"features":            {"streams"},
+	"features":            {"streams", "streams/spelling"},
 	"features/redisstore": {"features"},
 
 	"models/kernel":   {},
@@ -39,9 +40,9 @@ var packageTable = map[string][]string{
 	"models/registry": {"models"},
 	"models/foreign":  {"models"},
 
-	"rules":           {"features"},
-	"rules/rulefile":  {"rules"},
-	"rules/rulestest": {"streams", "rules", "rules/rulefile", "features"},
+	"rules":           {"features", "streams/spelling"},
+	"rules/rulefile":  {"rules", "streams/spelling"},
+	"rules/rulestest": {"streams", "streams/spelling", "rules", "rules/rulefile", "features"},
 	"rules/rulestore": {"rules", "rules/rulefile", "features"},
 	"rules/ruleredis": {"rules/rulestore"},
 	"rules/schema":    {"rules", "rules/rulefile", "rules/rulestest", "features"},
@@ -53,7 +54,7 @@ var packageTable = map[string][]string{
 	"recommender":            {"features", "models", "models/index", "rules", "recommender/experiment", "recommender/decision"},
 	"recommender/console":    {},
 	"recommender/identity":   {}, // who a person is, by the company's OpenID Connect provider
-	"recommender/httpapi": {"streams", "streams/codec", "streams/foreign", "features", "models", "rules", "rules/rulestore",
+	"recommender/httpapi": {"streams", "streams/codec", "streams/foreign", "streams/spelling", "features", "models", "rules", "rules/rulestore",
 		"recommender", "recommender/decision", "recommender/experiment", "recommender/console", "recommender/identity"},
 
 	"deploy/devstack": {"streams", "streams/codec", "streams/synth"},
@@ -87,7 +88,7 @@ var fences = []fence{
 
 // standardOnly lists packages without third-party imports outside their tests. The Go project's own
 // x/sys counts as standard: it is the door to the processor and the kernel.
-var standardOnly = []string{"streams", "models/eval", "models/index", "recommender/experiment", "recommender/console", "deploy/rules"}
+var standardOnly = []string{"streams", "streams/spelling", "models/eval", "models/index", "recommender/experiment", "recommender/console", "deploy/rules"}
 
 // goFile is one source file: the package it is in, its name and what it imports.
 type goFile struct {

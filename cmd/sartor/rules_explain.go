@@ -15,6 +15,7 @@ import (
 	"github.com/sartorhq/sartor/rules"
 	"github.com/sartorhq/sartor/rules/rulefile"
 	"github.com/sartorhq/sartor/rules/rulestest"
+	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 // explainFlags are the flags of one call of explain.
@@ -88,7 +89,7 @@ func onlyItem(s rulestest.Story, id string) (rulestest.Story, error) {
 		known = append(known, it.Item)
 	}
 	hint := ""
-	if near := rulefile.Nearest(id, known); near != "" {
+	if near := spelling.Nearest(id, known); near != "" {
 		hint = fmt.Sprintf("; did you mean %s?", near)
 	}
 	return s, usagef("the item %s was no candidate%s", id, hint)

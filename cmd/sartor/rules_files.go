@@ -14,6 +14,7 @@ import (
 	"github.com/sartorhq/sartor/rules/rulefile"
 	"github.com/sartorhq/sartor/rules/rulestest"
 	"github.com/sartorhq/sartor/rules/rulestore"
+	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 // ruleGroup is rule files that go live together: a folder, or the files named on the command line.
@@ -67,7 +68,7 @@ func besidesHint(path string) string {
 			names = append(names, e.Name())
 		}
 	}
-	if near := rulefile.Nearest(filepath.Base(path), names); near != "" {
+	if near := spelling.Nearest(filepath.Base(path), names); near != "" {
 		return fmt.Sprintf("; did you mean %s?", filepath.Join(filepath.Dir(path), near))
 	}
 	return ""
@@ -199,7 +200,7 @@ func loadTest(path string, schema *features.Schema) testFile {
 	}
 	p := rules.Problem{Code: rules.CodeUnknownName, Severity: rules.SeverityError, Path: path, Line: 1, Column: 1,
 		Message: fmt.Sprintf("no file beside this one holds the rule set `%s`", t.RuleSet), Hint: "the rule sets here are " + strings.Join(names, ", ")}
-	if near := rulefile.Nearest(t.RuleSet, names); near != "" {
+	if near := spelling.Nearest(t.RuleSet, names); near != "" {
 		p.Hint = "did you mean `" + near + "`?"
 	}
 	out.problems = append(out.problems, p)

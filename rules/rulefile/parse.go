@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/sartorhq/sartor/rules"
+	"github.com/sartorhq/sartor/streams/spelling"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -214,7 +215,7 @@ func (r *reader) oneOf(e Entry, words []string) {
 		return
 	}
 	hint := fmt.Sprintf("`%s` is one of %s", e.Key, strings.Join(words, ", "))
-	if near := Nearest(text, words); near != "" {
+	if near := spelling.Nearest(text, words); near != "" {
 		hint = fmt.Sprintf("did you mean `%s`? ", near) + hint
 	}
 	r.At(e.Value, CodeShape, fmt.Sprintf("`%s` cannot be `%s`", e.Key, clip(text)), hint)

@@ -288,15 +288,6 @@ func disturb(rng *rand.Rand, text string) string {
 	return b.String()
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"priority", "when", "match", "then", "id", "order_by"}
-	for word, want := range map[string]string{"pririty": "priority", "whne": "when", "matches": "match", "ids": "id", "order-by": "order_by", "xyz": "", "": "", "e": ""} {
-		if got := Nearest(word, known); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	for _, m := range shapeMistakes {
 		text, _, _ := seed(m.text)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/sartorhq/sartor/rules"
+	"github.com/sartorhq/sartor/streams/spelling"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -260,7 +261,7 @@ func (r *reader) knownAction(n *yaml.Node) bool {
 	}
 	known := Actions()
 	message, hint := fmt.Sprintf("there is no action `%s`", clip(n.Value)), "the actions are "+strings.Join(known, ", ")
-	if near := Nearest(n.Value, known); near != "" {
+	if near := spelling.Nearest(n.Value, known); near != "" {
 		message += fmt.Sprintf("; did you mean `%s`?", near)
 		hint = fmt.Sprintf("write `%s:`", near)
 	} else if other := synonyms[strings.ToLower(n.Value)]; other != "" {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/sartorhq/sartor/rules"
+	"github.com/sartorhq/sartor/streams/spelling"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -72,7 +73,7 @@ func (d *Document) unknownKey(parent, k, v *yaml.Node, what string, known []stri
 	}
 	message := fmt.Sprintf("%s has no key `%s`", what, clip(k.Value))
 	hint := mappingHint(known)
-	near := Nearest(k.Value, known)
+	near := spelling.Nearest(k.Value, known)
 	if other := keySynonyms[strings.ToLower(k.Value)]; other != "" && contains(known, other) {
 		near = other
 	}

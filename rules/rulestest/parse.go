@@ -10,6 +10,7 @@ import (
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/rules"
 	"github.com/sartorhq/sartor/rules/rulefile"
+	"github.com/sartorhq/sartor/streams/spelling"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -129,7 +130,7 @@ func (p *parser) sources(e rulefile.Entry) sources {
 	for _, s := range p.Entries(e.Value, "`sources`", nil) {
 		if !slices.Contains(sourceNames, s.Key) {
 			hint := "sources are " + strings.Join(sourceNames, ", ") + "; a `list:NAME` answers with the items of the rule file's list"
-			if near := rulefile.Nearest(s.Key, sourceNames); near != "" {
+			if near := spelling.Nearest(s.Key, sourceNames); near != "" {
 				hint = "did you mean `" + near + "`? " + hint
 			}
 			p.At(s.KeyNode, rules.CodeUnknownName, fmt.Sprintf("there is no source `%s`", s.Key), hint)
@@ -171,7 +172,7 @@ func (p *parser) checkItem(at *yaml.Node, id string) {
 	}
 	slices.Sort(known)
 	hint := "describe it under `items:`; `" + id + ": {}` is enough"
-	if near := rulefile.Nearest(id, known); near != "" {
+	if near := spelling.Nearest(id, known); near != "" {
 		hint = "did you mean `" + near + "`? Otherwise " + hint
 	}
 	p.At(at, rules.CodeUnknownName, fmt.Sprintf("there is no item `%s`", id), hint)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/rules"
-	"github.com/sartorhq/sartor/rules/rulefile"
+	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 // Result is the outcome of one case.
@@ -125,7 +125,7 @@ func unknownRules(c *Case, file rules.File) []string {
 			return
 		}
 		text := fmt.Sprintf("there is no rule `%s` in %s", id, file.Name)
-		if near := rulefile.Nearest(id, known); near != "" {
+		if near := spelling.Nearest(id, known); near != "" {
 			text += fmt.Sprintf("; did you mean `%s`?", near)
 		}
 		out = append(out, text)

@@ -1,9 +1,12 @@
 package codec
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 // unknownField says what to do about a top-level field that does not exist.
@@ -84,45 +87,18 @@ func didYouMean(name string, names []string) string {
 		return ""
 	}
 	given := plain(name)
-	meant, best := "", len(given)/3+1
-	for _, n := range names {
-		if n == alias(given) {
-			return "; did you mean " + n + "?"
-		}
-		if dist := distance(given, plain(n)); dist < best {
-			meant, best = n, dist
-		}
+	if i := slices.Index(names, alias(given)); i >= 0 {
+		return "; did you mean " + names[i] + "?"
 	}
-	if meant == "" {
-		return ""
+	if near := spelling.Nearest(name, names); near != "" {
+		return "; did you mean " + near + "?"
 	}
-	return "; did you mean " + meant + "?"
+	return ""
 }
 
 // plain drops case and separators: userId, User-ID and user_id are the same.
 func plain(name string) string {
 	return strings.NewReplacer("_", "", "-", "", " ", "", ".", "").Replace(strings.ToLower(name))
-}
-
-// distance is the number of edits between two short texts.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // quote shows a short value in a message, cut where it is long.
