@@ -2,7 +2,6 @@ package features
 
 import (
 	"cmp"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -17,8 +16,9 @@ func (v *view) listValue(f *field) (any, bool) {
 		return nil, false
 	}
 	name := cmp.Or(f.From, f.Name)
-	gone := map[string]int64{}
+	var gone map[string]int64
 	if len(f.Minus) > 0 {
+		gone = map[string]int64{}
 		for _, e := range v.st.Lists[historyList] {
 			if slices.Contains(f.Minus, e.Type) {
 				gone[e.ItemID] = max(gone[e.ItemID], e.Time)
@@ -45,10 +45,12 @@ func (v *view) topValue(f *field) (any, bool) {
 	deeds := v.deedsOnItems()
 	for i := range deeds {
 		if f.Weights[deeds[i].Type] > 0 {
-			newest = max(newest, deeds[i].Time)
+			newest = deeds[i].Time // newest first
+			break
 		}
 	}
-	scores := map[string]float64{}
+	var space [32]scored
+	scores, halfLife := space[:0], float64(f.Window/time.Millisecond)
 	for i := range deeds {
 		d := &deeds[i]
 		weight := f.Weights[d.Type]
@@ -56,15 +58,27 @@ func (v *view) topValue(f *field) (any, bool) {
 			continue
 		}
 		if name, ok := d.item.Env[f.Of].(string); ok && name != "" {
-			halfLives := float64(newest-d.Time) / float64(f.Window/time.Millisecond)
-			scores[name] += weight * math.Exp2(-halfLives)
+			n := slices.IndexFunc(scores, func(s scored) bool { return s.name == name })
+			if n < 0 {
+				n, scores = len(scores), append(scores, scored{name: name})
+			}
+			scores[n].score += weight * math.Exp2(-float64(newest-d.Time)/halfLife)
 		}
 	}
-	names := slices.SortedFunc(maps.Keys(scores), func(a, b string) int {
-		return cmp.Or(cmp.Compare(scores[b], scores[a]), cmp.Compare(a, b))
+	slices.SortFunc(scores, func(a, b scored) int {
+		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.name, b.name))
 	})
-	names = names[:min(len(names), f.Max)]
+	names := make([]string, min(len(scores), f.Max))
+	for i := range names {
+		names[i] = scores[i].name
+	}
 	return names, len(names) > 0
+}
+
+// scored is a text with what speaks for it.
+type scored struct {
+	name  string
+	score float64
 }
 
 // itemDeed is something that the user did with an item.
@@ -79,22 +93,32 @@ func (v *view) deedsOnItems() []itemDeed {
 	if v.deeds != nil {
 		return v.deeds
 	}
-	entries := make([]Entry, 0, 2*len(v.st.Lists[historyList]))
-	take := func(list []Entry) {
-		for _, e := range list {
-			if e.ItemID != "" {
+	history := v.st.Lists[historyList]
+	entries := make([]Entry, 0, len(history)+16)
+	for _, e := range history {
+		if e.ItemID != "" {
+			entries = append(entries, e)
+		}
+	}
+	known := len(entries)
+	for _, l := range v.schema.lists[1:] { // reach further back than the history
+		if len(l.Events) != 1 || l.Events[0] == streams.Exposure {
+			continue
+		}
+		at := 0
+		for _, e := range v.st.Lists[l.Name] { // in the order of the history, where most of them are too
+			for at < known && CompareEntries(entries[at], e) < 0 {
+				at++
+			}
+			if e.ItemID != "" && (at == known || entries[at] != e) {
 				entries = append(entries, e)
 			}
 		}
 	}
-	take(v.st.Lists[historyList])
-	for _, l := range v.schema.lists[1:] { // reach further back than the history
-		if len(l.Events) == 1 && l.Events[0] != streams.Exposure {
-			take(v.st.Lists[l.Name])
-		}
+	if len(entries) > known || !slices.IsSortedFunc(entries, CompareEntries) {
+		slices.SortFunc(entries, CompareEntries)
 	}
-	slices.SortFunc(entries, CompareEntries)
-	entries = slices.Compact(entries) // what is in a list is mostly in the history too
+	entries = slices.Compact(entries)
 	v.deeds = make([]itemDeed, len(entries))
 	for i, e := range entries {
 		v.deeds[i] = itemDeed{e, v.items(e.ItemID)}

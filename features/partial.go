@@ -23,47 +23,8 @@ type ItemReader struct {
 // ItemReader returns a reader of the named item fields and what they are made of. Names that the schema
 // does not have are left out.
 func (s *Schema) ItemReader(names []string) *ItemReader {
-	wanted := map[string]bool{}
-	var want func(name string)
-	want = func(name string) {
-		f := fieldNamed(s.item, name)
-		if f == nil || wanted[name] {
-			return
-		}
-		wanted[name] = true
-		if derived(f.Kind) {
-			want(f.Of)
-			want(f.By)
-		}
-	}
-	for _, name := range names {
-		want(name)
-	}
-	r := &ItemReader{schema: s, keys: []string{"currency"}}
-	for _, f := range s.item {
-		switch {
-		case !wanted[f.Name]:
-			continue
-		case derived(f.Kind):
-			r.derived = append(r.derived, f)
-			continue
-		}
-		r.plain = append(r.plain, f)
-		if f.Attribute != "" {
-			r.keys, r.document = append(r.keys, f.Attribute), true
-		}
-		r.whole = r.whole || f.Rest
-	}
-	return r
-}
-
-func fieldNamed(fields []*field, name string) *field {
-	for _, f := range fields {
-		if f.Name == name {
-			return f
-		}
-	}
-	return nil
+	n := s.needs(s.item, names)
+	return &ItemReader{schema: s, plain: n.plain, derived: n.derived, keys: n.keys, document: n.document, whole: n.whole}
 }
 
 // Read makes it the item with the reader's fields, as Schema.Item would compute them; all other fields
@@ -78,27 +39,12 @@ func (r *ItemReader) Read(it *Item, id string, st *State, now time.Time) {
 	v := view{schema: r.schema, fields: r.schema.item, st: st, now: now, env: it.Env, known: it.Known}
 	v.env["id"], v.known["id"] = id, true
 	if st != nil && r.document {
-		v.doc = r.decode(st.Doc)
+		v.doc = decodeKeys(st.Doc, r.keys, r.whole)
 	}
-	for _, f := range r.plain {
-		v.set(f, v.value)
-	}
-	for _, f := range r.derived {
-		v.set(f, v.derivedValue)
-	}
+	v.compute(r.plain, r.derived)
 	if st != nil {
 		st.totals(it, now)
 	}
-}
-
-// decode returns the keys of a document that the reader needs, or more.
-func (r *ItemReader) decode(doc string) map[string]any {
-	if !r.whole {
-		if picked, ok := pickKeys(doc, r.keys); ok {
-			return picked
-		}
-	}
-	return decodeDocument(doc)
 }
 
 // pickKeys reads the values of some keys of a JSON object, as encoding/json would, without looking

@@ -29,12 +29,12 @@ func (s *Schema) User(id string, st *State, items ItemLookup, now time.Time) *Us
 	u := &User{ID: id, Seen: v.stored(), Env: v.env, Known: v.known, Now: now}
 	if st != nil {
 		u.History = slices.Clone(st.Lists[historyList])
-		u.Shown = s.shownTo(st, now)
+		u.Shown = slices.Clone(s.shownTo(st, now))
 	}
 	return u
 }
 
-// shownTo returns what the user was shown within the list's window.
+// shownTo returns what the user was shown within the list's window, as a part of the state.
 func (s *Schema) shownTo(st *State, now time.Time) []Entry {
 	all := st.Lists[shownList]
 	since := now.Add(-s.shown.Window).UnixMilli()
@@ -42,7 +42,7 @@ func (s *Schema) shownTo(st *State, now time.Time) []Entry {
 	if n < 0 {
 		n = len(all)
 	}
-	return slices.Clone(all[:n])
+	return all[:n]
 }
 
 // Item returns what is known about the item at the moment now. st is the stored state, nil for an
@@ -90,6 +90,16 @@ func (s *Schema) view(fields []*field, id string, st *State, items ItemLookup, n
 		}
 	}
 	return v
+}
+
+// compute sets some fields, those that are made of others last.
+func (v *view) compute(plain, derived []*field) {
+	for _, f := range plain {
+		v.set(f, v.value)
+	}
+	for _, f := range derived {
+		v.set(f, v.derivedValue)
+	}
 }
 
 // stored tells whether anything but a tombstone is stored.

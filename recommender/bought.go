@@ -75,7 +75,7 @@ func (w *work) basket() (ids []string, what string) {
 	if w.q.SourceItem != "" {
 		return []string{w.q.SourceItem}, "the item looked at"
 	}
-	if cart, _ := w.user.Env["cart_items"].([]string); len(cart) > 0 {
+	if cart, _ := w.userField("cart_items").([]string); len(cart) > 0 {
 		return cart[:min(len(cart), maxBasket)], "the cart"
 	}
 	for _, e := range w.user.History {

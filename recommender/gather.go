@@ -222,7 +222,7 @@ func (w *work) retrieve(depth int) (hits []index.Hit, out modelScores) {
 func (w *work) contextual() rules.Fetch {
 	country, _ := w.q.context["country"].(string)
 	if country == "" {
-		country, _ = w.user.Env["country"].(string)
+		country, _ = w.userField("country").(string)
 	}
 	f := rules.Fetch{Source: rules.SourceHot, Window: defaultHotWindow}
 	if country != "" {

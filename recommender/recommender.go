@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,8 +74,8 @@ type Options struct {
 	StaleAfter time.Duration
 	// AgeRows is how many items a refresh recomputes when an hour has turned; 0 = 20,000.
 	AgeRows int
-	// Workers is how many requests use a processor at once, after their user was read; 0 = 8 per processor,
-	// negative = no limit.
+	// Workers is how many requests use a processor at once, after their user was read; 0 = one per
+	// processor, negative = no limit. Eight times as many do where searches share passes over the index.
 	Workers int
 	// Index is the kind of index over item vectors: IndexAuto, IndexExact or IndexApproximate; "" =
 	// IndexAuto.
@@ -105,6 +106,7 @@ func (o Options) withDefaults() Options {
 	o.AgeRows = orDefault(o.AgeRows, 20_000)
 	o.Filters = orDefault(o.Filters, 256)
 	o.Index = orDefault(o.Index, IndexAuto)
+	o.Workers = orDefault(o.Workers, runtime.GOMAXPROCS(0))
 	return o
 }
 
@@ -137,6 +139,7 @@ type Recommender struct {
 	current atomic.Pointer[snapshot]
 	rooms   sync.Pool // of *poolRoom
 	workers workers
+	riders  workers // those whose searches share passes
 	// failing is true while the item source does not answer.
 	failing atomic.Bool
 	// refreshedAt is when an item source last answered, in Unix milliseconds; 0 = never.
@@ -159,6 +162,7 @@ func New(opts Options) *Recommender {
 		users:   newUserState(opts),
 		filters: newLRU[string, *compiledFilter](2 * opts.Filters),
 		workers: newWorkers(opts.Workers),
+		riders:  newWorkers(ridersPerWorker * opts.Workers),
 
 		itemFields: itemFields(opts.Schema),
 	}
@@ -173,6 +177,7 @@ func New(opts Options) *Recommender {
 		masks:    newMaskCache(),
 		filters:  newLRU[string, *mask](opts.Filters),
 		seeks:    newLRU[string, *sought](maxSeeks),
+		users:    r.schema.UserReader(nil),
 	}
 	s.listsOf = s.cat
 	r.current.Store(s)
@@ -242,7 +247,7 @@ func (r *Recommender) SetRules(set *rules.Set) {
 	}
 	r.write.Lock()
 	defer r.write.Unlock()
-	next := r.current.Load().withRules(set, given, r.opts.Now())
+	next := r.current.Load().withRules(set, given, r.schema, r.opts.Now())
 	next.fuses = newFuses(r.opts.Now, r.opts.Logger, r.metrics.ruleFailed)
 	r.current.Store(next)
 	r.metrics.swapped("rules")

@@ -38,6 +38,8 @@ type snapshot struct {
 	filters *lru[string, *mask]   // by filter text: item-only filters of requests
 	seeks   *lru[string, *sought] // by key: what pins by condition find; belongs to rules
 	fuses   *fuses                // of rules; nil for the empty set
+	// users reads the fields of users that the rules look at.
+	users *features.UserReader
 }
 
 // origin says where the catalogue view comes from.
@@ -250,9 +252,10 @@ func (s *snapshot) rank(now time.Time) {
 
 // withRules returns the snapshot under another rule set. The masks of the scenarios that were asked
 // for are computed here, off the path.
-func (s *snapshot) withRules(set *rules.Set, given bool, now time.Time) *snapshot {
+func (s *snapshot) withRules(set *rules.Set, given bool, schema *features.Schema, now time.Time) *snapshot {
 	next := *s
 	next.rules, next.ruled = set, given
+	next.users = schema.UserReader(set.UserFields())
 	next.versions.Rules = set.Version()
 	next.builtAt = now
 	next.masks = newMaskCache()

@@ -32,10 +32,12 @@ type work struct {
 	q    *checked
 	ctx  context.Context
 	user *features.User
-	env  *rules.Env
-	plan *rules.Plan
-	gate *gate
-	pool *pool
+	// state is what is stored of the user; nil = nothing.
+	state *features.State
+	env   *rules.Env
+	plan  *rules.Plan
+	gate  *gate
+	pool  *pool
 	// leave gives the place among the workers back.
 	leave func()
 	// result is the outcome of the rules, after filling.
@@ -111,8 +113,9 @@ func (w *work) readUser() {
 	if lost != "" {
 		w.lose(lost)
 	}
-	w.leave = w.r.workers.enter(w.ctx)
-	w.user = w.r.schema.User(w.q.subject, st, w.s.cat.item, w.q.now)
+	w.leave = w.r.places(w.m).enter(w.ctx)
+	w.state = st
+	w.user = w.viewUser()
 	w.env = &rules.Env{
 		Expired: w.expired,
 		Now:     w.q.now,
@@ -128,6 +131,38 @@ func (w *work) readUser() {
 		Off:     w.s.fuses.blown(),
 	}
 	w.trail.user(w, lost)
+}
+
+// FieldReader is a model whose Encode reads fields of the user (Env, Known) besides the history, and which
+// says so: no other field but those that rules and filters look at is computed.
+type FieldReader interface {
+	UserFields() []string
+}
+
+// viewUser computes what will be read of the user: all of it only where a person reads the explanation, or
+// somebody records what the rules saw.
+func (w *work) viewUser() *features.User {
+	if w.trail != nil || w.r.opts.Considered != nil {
+		return w.r.schema.User(w.q.subject, w.state, w.s.cat.item, w.q.now)
+	}
+	reader := w.s.users
+	if w.q.filter != nil {
+		reader = reader.With(w.q.filter.UserFields())
+	}
+	if w.m != nil {
+		if m, ok := w.m.model.(FieldReader); ok {
+			reader = reader.With(m.UserFields())
+		}
+	}
+	return reader.Read(w.q.subject, w.state, w.s.cat.item, w.q.now)
+}
+
+// userField computes one field of the user, which few requests ask for; nil when the schema has none.
+func (w *work) userField(name string) any {
+	if v, ok := w.user.Env[name]; ok {
+		return v
+	}
+	return w.r.schema.UserReader([]string{name}).Read(w.q.subject, w.state, w.s.cat.item, w.q.now).Env[name]
 }
 
 // expired tells the rules that their time, or the request's, is used up.

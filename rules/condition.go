@@ -12,6 +12,7 @@ type Condition struct {
 	program *program
 	frames  *sync.Pool // of *filterFrame
 	fields  []string   // of items
+	user    []string   // fields of users
 }
 
 // filterFrame is a frame with room for one item.
@@ -40,7 +41,7 @@ func compileCondition(t *typer, src string) (*Condition, []fault) {
 		return nil, faults
 	}
 	l := t.layout
-	return &Condition{program: p, frames: &sync.Pool{New: func() any { return &filterFrame{frame: newFrame(l)} }}, fields: l.itemFields()}, faults
+	return &Condition{program: p, frames: &sync.Pool{New: func() any { return &filterFrame{frame: newFrame(l)} }}, fields: l.itemFields(), user: l.userFields()}, faults
 }
 
 // String is the text of the condition.

@@ -15,11 +15,38 @@ func (c *Condition) ItemFields() []string { return c.fields }
 // ItemFields names the item fields that the seek's set reads, sorted.
 func (k *Seek) ItemFields() []string { return k.set.ItemFields() }
 
-func (l *layout) itemFields() []string {
+// UserFields names the user fields that the rules of the set read, sorted: a User with no other fields gives
+// Plan and Apply the same answers. "id" is never among them, since every User has it.
+func (s *Set) UserFields() []string {
+	out := s.layout.userFields()
+	for _, r := range s.rules {
+		for i := range r.actions {
+			for _, f := range r.actions[i].fetches {
+				if f.Match != nil {
+					out = append(out, f.Match.UserFields()...)
+				}
+			}
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// UserFields names the user fields that the condition reads, sorted, without "id".
+func (c *Condition) UserFields() []string { return c.user }
+
+func (l *layout) itemFields() []string { return fieldsOf(l.item, "item.") }
+
+func (l *layout) userFields() []string {
+	return slices.DeleteFunc(fieldsOf(l.req, "user."), func(name string) bool { return name == "id" })
+}
+
+// fieldsOf names the fields of a root that variables read, sorted.
+func fieldsOf(vars []variable, root string) []string {
 	var out []string
-	for i := range l.item {
-		name := strings.TrimPrefix(l.item[i].name, "has ")
-		if field, ok := strings.CutPrefix(name, "item."); ok {
+	for i := range vars {
+		name := strings.TrimPrefix(vars[i].name, "has ")
+		if field, ok := strings.CutPrefix(name, root); ok {
 			out = append(out, field)
 		}
 	}

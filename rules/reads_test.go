@@ -28,3 +28,38 @@ func TestConditionsNameTheItemFieldsTheyRead(t *testing.T) {
 		t.Errorf("a set without rules reads %v", got)
 	}
 }
+
+func TestConditionsNameTheUserFieldsTheyRead(t *testing.T) {
+	for src, want := range map[string][]string{
+		`item.price < 20`:                                    nil,
+		`item.category in user.top_categories`:               {"top_categories"},
+		`user.id == "u1" and has("user.tier")`:               {"tier"},
+		`segment("vip") and not did("view", days(7))`:        {"segments"},
+		`user.attrs["newsletter"] == "x" and user.is_new`:    {"attrs", "is_new"},
+		`request.source_item.category in user.last_items`:    {"last_items"},
+		`bucket("salt", 10) < 3 and item.price > user.spend`: {"spend"},
+	} {
+		c, problems := CompileFilter(src, features.Default())
+		if c == nil {
+			t.Fatalf("%s: %v", src, problems)
+		}
+		if got := c.UserFields(); !slices.Equal(got, want) {
+			t.Errorf("%s reads %v, want %v", src, got, want)
+		}
+	}
+}
+
+// A set reads what its conditions, formulas, shares of users and sources read.
+func TestSetsNameTheUserFieldsTheyRead(t *testing.T) {
+	s := compiled(t, rulesOf(
+		mk("a", match(`item.price > user.avg_order_value`), then(act("boost", "multiply", "1.5"))),
+		mk("b", then(act("inject", "source", "hot", "match", `item.brand in user.top_brands`))),
+		mk("c", match(`item.id == user.id`), then(act("exclude"))),
+	))
+	if got, want := s.UserFields(), []string{"avg_order_value", "top_brands"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := Empty().UserFields(); len(got) != 0 {
+		t.Errorf("a set without rules reads %v", got)
+	}
+}
