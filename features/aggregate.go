@@ -2,6 +2,7 @@ package features
 
 import (
 	"cmp"
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -89,15 +90,8 @@ func (v *view) distinctValue(f *field) (any, bool) {
 		return nil, false
 	}
 	seen := map[string]bool{}
-	for _, e := range slices.Concat(v.st.Lists[historyList], v.st.Lists[shownList]) {
-		if !slices.Contains(f.Events, e.Type) || f.Window > 0 && e.Time < v.now.Add(-f.Window).UnixMilli() {
-			continue
-		}
-		name := e.ItemID
-		if f.Of != distinctItem {
-			name = v.itemText(e.ItemID, f.Of)
-		}
-		if name != "" {
+	for _, list := range [][]Entry{v.st.Lists[historyList], v.st.Lists[shownList]} {
+		for name := range v.names(f, list) {
 			seen[name] = true
 		}
 	}
@@ -111,17 +105,8 @@ func (v *view) tallyValue(f *field) (any, bool) {
 		return nil, false
 	}
 	counts := map[string]int{}
-	for _, e := range v.st.Lists[historyList] {
-		if !slices.Contains(f.Events, e.Type) || f.Window > 0 && e.Time < v.now.Add(-f.Window).UnixMilli() {
-			continue
-		}
-		name := e.ItemID
-		if f.Of != distinctItem {
-			name = v.itemText(e.ItemID, f.Of)
-		}
-		if name != "" {
-			counts[name]++
-		}
+	for name := range v.names(f, v.st.Lists[historyList]) {
+		counts[name]++
 	}
 	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
 		return cmp.Or(cmp.Compare(counts[b], counts[a]), cmp.Compare(a, b))
@@ -131,6 +116,24 @@ func (v *view) tallyValue(f *field) (any, bool) {
 		out[name] = strconv.Itoa(counts[name])
 	}
 	return out, len(out) > 0
+}
+
+// names are what the field counts of the entries that are within its window: items, or a text field of them.
+func (v *view) names(f *field, entries []Entry) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, e := range entries {
+			if !slices.Contains(f.Events, e.Type) || f.Window > 0 && e.Time < v.now.Add(-f.Window).UnixMilli() {
+				continue
+			}
+			name := e.ItemID
+			if f.Of != distinctItem {
+				name = v.itemText(e.ItemID, f.Of)
+			}
+			if name != "" && !yield(name) {
+				return
+			}
+		}
+	}
 }
 
 // itemText returns a text field of an item, "" when it is not known.
