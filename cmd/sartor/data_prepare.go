@@ -177,7 +177,12 @@ func syntheticEvents(n int64, seed uint64) func(context.Context, func(*streams.E
 
 // prepareLog reads the log twice and writes the file, which appears whole or not at all.
 func prepareLog(ctx context.Context, read func(context.Context, func(*streams.Event)) error, clean *train.Cleaner, split *train.Splitter, path string) (r prepareReport, err error) {
-	if err := read(ctx, func(e *streams.Event) { clean.Observe(e); split.Observe(e) }); err != nil {
+	err = read(ctx, func(e *streams.Event) {
+		if clean.Observe(e) {
+			split.Observe(e)
+		}
+	})
+	if err != nil {
 		return r, fmt.Errorf("read events: %w", err)
 	}
 	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
@@ -189,7 +194,7 @@ func prepareLog(ctx context.Context, read func(context.Context, func(*streams.Ev
 	var failed error
 	err = read(ctx, func(e *streams.Event) {
 		if kept, ok := clean.Keep(e); ok && failed == nil {
-			failed = w.Write(&kept)
+			failed = w.Write(kept)
 		}
 	})
 	if err = errors.Join(err, failed, w.Close(), file.Sync(), file.Close()); err != nil {

@@ -2,7 +2,6 @@ package train
 
 import (
 	"fmt"
-	"hash/maphash"
 	"slices"
 	"strings"
 	"time"
@@ -48,10 +47,6 @@ func ParseCleanings(names []string) ([]Cleaning, error) {
 	return out, nil
 }
 
-// duplicateWindow is the number of latest events in which a repeated one is found: producers repeat what
-// they sent a moment ago, and a memory of everything would grow with the log.
-const duplicateWindow = 1 << 22
-
 // Removal is what one step took away.
 type Removal struct {
 	Step     Cleaning `json:"step"`
@@ -61,66 +56,63 @@ type Removal struct {
 }
 
 // Cleaner cleans a log in two passes over it: Observe sees every event, then Keep sees them once more, in
-// the same order. Memory grows with users, items and sessions, not with events. One goroutine.
+// the same order. Memory grows with users, not with events: 40 bytes and a hash table's air for each, two
+// bits for each session after the 31st of a user, 24 bytes for each line that was given back, and up to 64
+// MiB for the ids of the latest events (Bytes). One goroutine.
 type Cleaner struct {
 	limits   Limits
-	steps    map[Cleaning]bool
-	inspect  *Inspector // for its rules of what is impossible and who is a bot
+	does     struct{ duplicates, impossible, bots, cancelled, sessions, short, long bool }
+	hasher   hasher
 	recent   recent
-	sessions map[string][]int32 // events of each session, by user
-	returns  map[uint64]*returned
+	users    byHash[standing]
+	more     byHash[uint64] // verdicts of 32 later sessions of a user
+	returns  byHash[returned]
 	removed  map[Cleaning]*Removal
-	bots     map[string]struct{}
-	at       map[string]*standing // of the second pass, by user
-	seed     maphash.Seed
 	seen     int64
 	kept     int64
-	first    bool
+	observed bool // the first pass is over
 }
+
+// standing is where a user stands in the pass, and what the first pass found.
+type standing struct {
+	newest    int64 // Unix milliseconds
+	hour      int32 // since 1970, of the last event
+	inHour    int32
+	session   int32 // counts from 0
+	inSession int32 // 0 = nothing of this user has come in this pass
+	verdicts  uint64
+}
+
+// The verdict on a session takes two bits; the top bits of a user's first ones say that he is a bot.
+const (
+	ordinary = iota
+	short
+	long
+
+	firstSessions = 31
+	isBot         = 1 << 62
+)
 
 // returned is what is known of the lines that were given back under one key.
 type returned struct {
-	open    int   // order lines that may still be cancelled
-	matched int   // returns whose order line went
 	latest  int64 // time of the last return
-}
-
-// standing is where a user stands in the second pass.
-type standing struct {
-	newest  int64
-	session int
-}
-
-// recent remembers the hashes of the latest events in two halves.
-type recent struct {
-	size     int
-	now, old map[uint64]struct{}
-}
-
-// add tells whether the hash is new.
-func (r *recent) add(h uint64) bool {
-	if _, ok := r.now[h]; ok {
-		return false
-	}
-	if _, ok := r.old[h]; ok {
-		return false
-	}
-	if r.now == nil || len(r.now) >= r.size/2 {
-		r.old, r.now = r.now, make(map[uint64]struct{}, 1024)
-	}
-	r.now[h] = struct{}{}
-	return true
+	open    int32 // order lines that may still be cancelled
+	matched int32 // returns whose order line went
 }
 
 // NewCleaner returns a cleaner of the steps.
 func NewCleaner(steps []Cleaning, l Limits) *Cleaner {
-	c := &Cleaner{limits: l.withDefaults(), steps: map[Cleaning]bool{}, inspect: NewInspector(l), recent: recent{size: duplicateWindow},
-		sessions: map[string][]int32{}, returns: map[uint64]*returned{}, removed: map[Cleaning]*Removal{}, bots: map[string]struct{}{},
-		at: map[string]*standing{}, seed: maphash.MakeSeed(), first: true}
+	c := &Cleaner{limits: l.withDefaults(), hasher: newHasher(), recent: recent{size: duplicateWindow}, removed: map[Cleaning]*Removal{}}
 	for _, s := range Cleanings() {
-		c.steps[s] = slices.Contains(steps, s)
-		c.removed[s] = &Removal{Step: s}
+		if slices.Contains(steps, s) {
+			c.removed[s] = &Removal{Step: s}
+		}
 	}
+	has := func(s Cleaning) bool { return c.removed[s] != nil }
+	d := &c.does
+	d.duplicates, d.impossible, d.bots, d.cancelled = has(Duplicates), has(Impossible), has(Bots), has(Cancelled)
+	d.short, d.long = has(ShortSessions), has(LongSessions)
+	d.sessions = d.short || d.long
 	return c
 }
 
@@ -130,141 +122,219 @@ func counted(e *streams.Event) bool {
 	return s == streams.Behavior || s == streams.Orders
 }
 
-// Observe sees an event in the first pass.
-func (c *Cleaner) Observe(e *streams.Event) {
-	if !counted(e) || c.inspect.impossible(e) != "" {
-		return
+// Observe sees an event in the first pass. It returns false for one that the second pass takes away
+// whatever follows: a duplicate, or one that cannot be.
+func (c *Cleaner) Observe(e *streams.Event) bool {
+	if !counted(e) {
+		return true
 	}
-	c.inspect.visit(e)
-	subject := e.Subject()
-	if c.steps[ShortSessions] || c.steps[LongSessions] {
-		p := c.stand(subject, e)
-		list := c.sessions[subject]
-		for len(list) <= p.session {
-			list = append(list, 0)
+	subject := c.hasher.subject(e)
+	if c.does.duplicates && !c.recent.add(c.hasher.event(e, subject)) {
+		return false
+	}
+	if c.limits.impossible(e) != "" {
+		return !c.does.impossible
+	}
+	if c.does.bots || c.does.sessions {
+		p, _ := c.users.at(subject)
+		now := e.Time.UnixMilli()
+		p.hurry(now, c.limits.PerHour)
+		if p.opens(now, c.limits) {
+			c.judge(subject, p)
+			p.inSession = 0
 		}
-		list[p.session]++
-		c.sessions[subject] = list
+		p.step(now)
 	}
-	if c.steps[Cancelled] && e.Type == streams.Return {
-		for _, line := range e.Items {
-			key := c.lineKey(subject, line)
-			if c.returns[key] == nil {
-				c.returns[key] = &returned{}
-			}
-			c.returns[key].open++
-			c.returns[key].latest = max(c.returns[key].latest, e.Time.UnixMilli())
+	if c.does.cancelled && e.Type == streams.Return {
+		for i := range e.Items {
+			r, _ := c.returns.at(c.lineKey(subject, &e.Items[i]))
+			r.open++
+			r.latest = max(r.latest, e.Time.UnixMilli())
 		}
 	}
+	return true
 }
 
 // lineKey names lines that can cancel each other: those of one user with the same item and quantity.
-func (c *Cleaner) lineKey(subject string, l streams.Line) uint64 {
-	return maphash.String(c.seed, fmt.Sprintf("%s\x00%s\x00%d", subject, l.ItemID, l.Quantity))
+func (c *Cleaner) lineKey(subject uint64, l *streams.Line) uint64 {
+	return mix(mix(subject, c.hasher.text(l.ItemID)), uint64(l.Quantity))
 }
 
-// stand moves a user on and returns where he stands.
-func (c *Cleaner) stand(subject string, e *streams.Event) *standing {
-	now, p := e.Time.UnixMilli(), c.at[subject]
-	if p == nil {
-		p = &standing{newest: now}
-		c.at[strings.Clone(subject)] = p
+// hurry counts the events of an hour.
+func (p *standing) hurry(now int64, perHour int) {
+	hour := int32(now / time.Hour.Milliseconds())
+	if hour != p.hour || p.inSession == 0 {
+		p.hour, p.inHour = hour, 0
 	}
-	if now-p.newest > c.limits.SessionGap.Milliseconds() {
-		p.session++
+	if p.inHour++; int(p.inHour) > perHour {
+		p.verdicts |= isBot
 	}
+}
+
+// opens tells whether the event at now begins a session after another one.
+func (p *standing) opens(now int64, l Limits) bool {
+	return p.inSession > 0 && now-p.newest > l.SessionGap.Milliseconds()
+}
+
+// step moves the user on by one event.
+func (p *standing) step(now int64) {
+	if p.inSession == 0 && p.session == 0 {
+		p.newest = now
+	}
+	p.inSession++
 	p.newest = max(p.newest, now)
-	return p
+}
+
+// judge notes what the session that ends was, and moves on to the next one.
+func (c *Cleaner) judge(subject uint64, p *standing) {
+	verdict := uint64(ordinary)
+	switch {
+	case p.inSession == 1:
+		verdict = short
+	case int(p.inSession) > c.limits.LongSessions:
+		verdict = long
+	}
+	if verdict != ordinary {
+		if p.session < firstSessions {
+			p.verdicts |= verdict << (2 * p.session)
+		} else {
+			later := p.session - firstSessions
+			block, _ := c.more.at(mix(subject, uint64(later/32)))
+			*block |= verdict << (2 * (later % 32))
+		}
+	}
+	p.session++
+}
+
+// verdict returns what the first pass found of the session in which the user stands. A session that it has
+// not seen, because the log has grown since, is ordinary.
+func (c *Cleaner) verdict(subject uint64, p *standing) uint64 {
+	if p.session < firstSessions {
+		return p.verdicts >> (2 * p.session) & 3
+	}
+	later := p.session - firstSessions
+	block := c.more.find(mix(subject, uint64(later/32)))
+	if block == nil {
+		return ordinary
+	}
+	return *block >> (2 * (later % 32)) & 3
 }
 
 // begin ends the first pass.
 func (c *Cleaner) begin() {
-	c.first = false
-	clear(c.at)
-	for user, v := range c.inspect.users {
-		if v.bot {
-			c.bots[user] = struct{}{}
+	c.observed = true
+	c.recent.clear()
+	for subject, p := range c.users.all() {
+		c.judge(subject, p)
+		p.session, p.inSession = 0, 0
+		if p.verdicts&isBot != 0 && c.does.bots {
+			c.removed[Bots].Subjects++
 		}
 	}
-	c.removed[Bots].Subjects = int64(len(c.bots))
 }
 
 // Keep sees an event in the second pass and tells whether it stays. Lines that go are taken out of a copy
 // of the event, which is returned.
-func (c *Cleaner) Keep(e *streams.Event) (kept streams.Event, ok bool) {
-	if c.first {
+func (c *Cleaner) Keep(e *streams.Event) (kept *streams.Event, ok bool) {
+	if !c.observed {
 		c.begin()
 	}
 	if !counted(e) {
-		return *e, true
+		return e, true
 	}
 	c.seen++
-	kept = *e
-	if step := c.reason(&kept); step != "" {
+	kept, step := c.reason(e)
+	if step != "" {
 		c.removed[step].Events++
-		return kept, false
+		return nil, false
 	}
 	c.kept++
 	return kept, true
 }
 
-// reason returns the step that takes the event away, or "".
-func (c *Cleaner) reason(e *streams.Event) Cleaning {
-	subject := e.Subject()
-	if c.steps[Duplicates] && !c.recent.add(c.inspect.hash(e)) {
-		return Duplicates
+// reason returns what is left of the event, or the step that takes it away.
+func (c *Cleaner) reason(e *streams.Event) (kept *streams.Event, step Cleaning) {
+	subject := c.hasher.subject(e)
+	if c.does.duplicates && !c.recent.add(c.hasher.event(e, subject)) {
+		return nil, Duplicates
 	}
-	wrong := c.inspect.impossible(e) != ""
-	if wrong {
-		if c.steps[Impossible] {
-			return Impossible
+	if c.limits.impossible(e) != "" {
+		if c.does.impossible {
+			return nil, Impossible
 		}
-		return ""
+		return e, ""
 	}
-	if _, bot := c.bots[subject]; bot && c.steps[Bots] {
-		return Bots
-	}
-	if c.steps[Cancelled] && c.cancel(subject, e) {
-		return Cancelled
-	}
-	if c.steps[ShortSessions] || c.steps[LongSessions] {
-		n := c.sessions[subject][c.stand(subject, e).session]
-		if c.steps[ShortSessions] && n == 1 {
-			return ShortSessions
+	verdict := uint64(ordinary)
+	if c.does.bots || c.does.sessions {
+		// The user moves on before anything is taken away: the first pass counted this event.
+		p, _ := c.users.at(subject)
+		now := e.Time.UnixMilli()
+		if p.opens(now, c.limits) {
+			p.session++
 		}
-		if c.steps[LongSessions] && int(n) > c.limits.LongSessions {
-			return LongSessions
+		p.step(now)
+		if c.does.bots && p.verdicts&isBot != 0 {
+			return nil, Bots
+		}
+		verdict = c.verdict(subject, p)
+	}
+	if c.does.cancelled {
+		if e = c.cancel(subject, e); e == nil {
+			return nil, Cancelled
 		}
 	}
-	return ""
+	switch {
+	case c.does.short && verdict == short:
+		return nil, ShortSessions
+	case c.does.long && verdict == long:
+		return nil, LongSessions
+	}
+	return e, ""
 }
 
-// cancel takes order lines out that are given back later, and the returns of those lines; true when
+// cancel takes order lines out that are given back later, and the returns of those lines; nil when
 // nothing is left of the event.
-func (c *Cleaner) cancel(subject string, e *streams.Event) bool {
+func (c *Cleaner) cancel(subject uint64, e *streams.Event) *streams.Event {
 	if e.Type != streams.Order && e.Type != streams.Return || len(e.Items) == 0 {
-		return false
+		return e
 	}
-	left := make([]streams.Line, 0, len(e.Items))
-	for _, line := range e.Items {
-		r := c.returns[c.lineKey(subject, line)]
-		switch {
-		case r == nil:
-			left = append(left, line)
-		case e.Type == streams.Order && r.open > 0 && e.Time.UnixMilli() <= r.latest:
-			r.open--
-			r.matched++
-		case e.Type == streams.Return && r.matched > 0:
-			r.matched--
-		default:
-			left = append(left, line)
+	var left []streams.Line
+	for i, line := range e.Items {
+		if !c.takes(subject, e, &line) {
+			if left != nil {
+				left = append(left, line)
+			}
+		} else if left == nil {
+			left = slices.Grow(left, len(e.Items))[:0]
+			left = append(left, e.Items[:i]...)
 		}
 	}
-	if len(left) == 0 {
-		return true
+	switch {
+	case left == nil:
+		return e
+	case len(left) == 0:
+		return nil
 	}
 	c.removed[Cancelled].Lines += int64(len(e.Items) - len(left))
-	e.Items = left
+	kept := *e
+	kept.Items = left
+	return &kept
+}
+
+// takes tells whether a line of an order or a return goes.
+func (c *Cleaner) takes(subject uint64, e *streams.Event, line *streams.Line) bool {
+	r := c.returns.find(c.lineKey(subject, line))
+	switch {
+	case r == nil:
+		return false
+	case e.Type == streams.Order && r.open > 0 && e.Time.UnixMilli() <= r.latest:
+		r.open--
+		r.matched++
+		return true
+	case e.Type == streams.Return && r.matched > 0:
+		r.matched--
+		return true
+	}
 	return false
 }
 
@@ -274,14 +344,16 @@ type CleanReport struct {
 	Kept    int64     `json:"kept"`
 	Steps   []Removal `json:"steps"` // in the order in which they were applied
 	Session string    `json:"session_gap"`
+	Memory  int64     `json:"table_bytes"` // of what is remembered of users, sessions, returns and latest events
 }
 
 // Report returns what the second pass took away, by step.
 func (c *Cleaner) Report() CleanReport {
-	r := CleanReport{Events: c.seen, Kept: c.kept, Session: c.limits.SessionGap.Round(time.Second).String()}
+	r := CleanReport{Events: c.seen, Kept: c.kept, Session: c.limits.SessionGap.Round(time.Second).String(),
+		Memory: c.users.bytes() + c.more.bytes() + c.returns.bytes() + c.recent.now.bytes() + c.recent.old.bytes()}
 	for _, s := range Cleanings() {
-		if c.steps[s] {
-			r.Steps = append(r.Steps, *c.removed[s])
+		if removed := c.removed[s]; removed != nil {
+			r.Steps = append(r.Steps, *removed)
 		}
 	}
 	return r

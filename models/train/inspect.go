@@ -2,9 +2,7 @@ package train
 
 import (
 	"fmt"
-	"hash/maphash"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sartorhq/sartor/streams"
@@ -60,13 +58,14 @@ type TypeCount struct {
 }
 
 // Inspector reads a log of events once and counts what is wrong with it. Memory grows with the number
-// of users, items and event ids (8 bytes each), not with the events themselves. One goroutine.
+// of users and items, not with the events; a repeated event is found among the latest two to four million.
+// One goroutine.
 type Inspector struct {
 	limits   Limits
-	seed     maphash.Seed
-	seen     map[uint64]struct{} // hashes of event ids
-	users    map[string]*visitor
-	items    map[string]struct{}
+	hasher   hasher
+	recent   recent
+	users    byHash[visitor]
+	items    byHash[struct{}]
 	types    map[streams.Type]int64
 	first    time.Time
 	last     time.Time
@@ -83,17 +82,17 @@ type Inspector struct {
 // visitor is what is remembered of one user.
 type visitor struct {
 	newest  int64
-	events  int64
-	session int64
-	hour    int64 // of newest
-	inHour  int64
+	events  int32
+	session int32
+	hour    int32 // of newest
+	inHour  int32
 	bot     bool
 }
 
 // NewInspector returns an inspector.
 func NewInspector(l Limits) *Inspector {
-	return &Inspector{limits: l.withDefaults(), seed: maphash.MakeSeed(), seen: map[uint64]struct{}{}, users: map[string]*visitor{},
-		items: map[string]struct{}{}, types: map[streams.Type]int64{}, bad: map[string]int64{}}
+	return &Inspector{limits: l.withDefaults(), hasher: newHasher(), recent: recent{size: duplicateWindow},
+		types: map[streams.Type]int64{}, bad: map[string]int64{}}
 }
 
 // Add looks at one event on the behavior or orders stream; others are passed over. The events of a
@@ -104,11 +103,12 @@ func (x *Inspector) Add(e *streams.Event) {
 	}
 	x.events++
 	x.types[e.Type]++
-	if x.repeats(e) {
+	subject := x.hasher.subject(e)
+	if !x.recent.add(x.hasher.event(e, subject)) {
 		x.repeated++
 		return
 	}
-	if what := x.impossible(e); what != "" {
+	if what := x.limits.impossible(e); what != "" {
 		x.bad[what]++
 		return
 	}
@@ -122,47 +122,23 @@ func (x *Inspector) Add(e *streams.Event) {
 		x.returns++
 	}
 	for _, line := range e.Items {
-		if _, ok := x.items[line.ItemID]; !ok {
-			x.items[line.ItemID] = struct{}{}
-		}
+		x.items.at(x.hasher.text(line.ItemID))
 	}
-	x.visit(e)
-}
-
-// repeats tells whether the event was there before: by its id, or by what it says when it has none.
-func (x *Inspector) repeats(e *streams.Event) bool {
-	hash := x.hash(e)
-	if _, ok := x.seen[hash]; ok {
-		return true
-	}
-	x.seen[hash] = struct{}{}
-	return false
-}
-
-// hash names what an event says.
-func (x *Inspector) hash(e *streams.Event) uint64 {
-	text := e.ID
-	if text == "" {
-		item := ""
-		for _, line := range e.Items {
-			item += line.ItemID + "\x00"
-		}
-		text = fmt.Sprintf("%s\x00%s\x00%d\x00%s\x00%s", e.Subject(), e.Type, e.Time.UnixMilli(), item, e.Query)
-	}
-	return maphash.String(x.seed, text)
+	x.visit(subject, e.Time.UnixMilli())
 }
 
 // impossible names what cannot be true of the event, or returns "".
-func (x *Inspector) impossible(e *streams.Event) string {
+func (l *Limits) impossible(e *streams.Event) string {
 	switch {
-	case e.Time.Before(x.limits.Oldest):
+	case e.Time.Before(l.Oldest):
 		return "time too old"
-	case !x.limits.Newest.IsZero() && e.Time.After(x.limits.Newest):
+	case !l.Newest.IsZero() && e.Time.After(l.Newest):
 		return "time in the future"
-	case e.Subject() == "":
+	case e.UserID == "" && e.AnonymousID == "":
 		return "no user"
 	}
-	for _, line := range e.Items {
+	for i := range e.Items {
+		line := &e.Items[i]
 		switch {
 		case line.ItemID == "":
 			return "line without item"
@@ -175,26 +151,20 @@ func (x *Inspector) impossible(e *streams.Event) string {
 	return ""
 }
 
-func (x *Inspector) visit(e *streams.Event) {
-	subject := e.Subject()
-	v := x.users[subject]
-	if v == nil {
-		v = &visitor{}
-		x.users[strings.Clone(subject)] = v
-	}
-	now := e.Time.UnixMilli()
+func (x *Inspector) visit(subject uint64, now int64) {
+	v, _ := x.users.at(subject)
 	if v.events == 0 || now-v.newest > x.limits.SessionGap.Milliseconds() {
 		x.close(v)
 		v.session = 0
 	}
-	if hour := now / time.Hour.Milliseconds(); v.events == 0 || hour != v.hour {
+	if hour := int32(now / time.Hour.Milliseconds()); v.events == 0 || hour != v.hour {
 		v.hour, v.inHour = hour, 0
 	}
 	v.events++
 	v.session++
 	v.inHour++
 	v.newest = max(v.newest, now)
-	v.bot = v.bot || v.inHour > int64(x.limits.PerHour)
+	v.bot = v.bot || int(v.inHour) > x.limits.PerHour
 }
 
 // close counts the session that ends.
@@ -204,9 +174,9 @@ func (x *Inspector) close(v *visitor) {
 		return
 	case v.session == 1:
 		x.short++
-	case v.session > int64(x.limits.LongSessions):
+	case int(v.session) > x.limits.LongSessions:
 		x.long++
-		x.inLong += v.session
+		x.inLong += int64(v.session)
 	}
 	x.sessions++
 }
@@ -214,18 +184,18 @@ func (x *Inspector) close(v *visitor) {
 // Report ends the inspection.
 func (x *Inspector) Report() Findings {
 	var bots, botEvents, once int64
-	for _, v := range x.users {
+	for _, v := range x.users.all() {
 		x.close(v)
 		v.session = 0
 		if v.bot {
 			bots++
-			botEvents += v.events
+			botEvents += int64(v.events)
 		}
 		if v.events == 1 {
 			once++
 		}
 	}
-	f := Findings{Events: x.events, Users: int64(len(x.users)), Items: int64(len(x.items)), Sessions: x.sessions, First: x.first, Last: x.last}
+	f := Findings{Events: x.events, Users: int64(x.users.n), Items: int64(x.items.n), Sessions: x.sessions, First: x.first, Last: x.last}
 	f.add("duplicates", x.repeated, 0, true, "same event id, or without one the same user, type, items and time")
 	for _, what := range []string{"time too old", "time in the future", "no user", "line without item", "negative price", "negative quantity"} {
 		f.add(what, x.bad[what], 0, true, "impossible value")

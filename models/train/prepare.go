@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"math"
 	"slices"
@@ -33,16 +32,34 @@ type SplitOptions struct {
 	Seed       uint64  // which users
 }
 
+// The numbers under which parts are counted.
+const (
+	partTrain = iota
+	partValidation
+	partTest
+	partStrong
+	partDocument
+	partCount
+)
+
+func partNames() [partCount]string {
+	return [partCount]string{PartTrain, PartValidation, PartTest, PartStrong, PartDocument}
+}
+
 // Splitter parts a log by time: it counts events by the hour in a first pass and places the cuts between
-// hours. Memory grows with the hours and the items.
+// hours. Memory grows with the hours and the items (16 bytes each and a hash table's air).
 type Splitter struct {
-	o     SplitOptions
-	hours map[int64]int64
-	first map[string]int64 // of an item, for new items
-	cuts  [2]int64         // beginnings of validation and test, Unix milliseconds
-	ready bool
-	count map[string]int64
-	fresh map[string]struct{} // items that come up in the test part only
+	o      SplitOptions
+	salt   string // of the choice of users
+	hasher hasher
+	hours  map[int64]int64
+	hour   int64 // the one that inHour counts, until another comes
+	inHour int64
+	first  byHash[int64] // Unix milliseconds of the first event of an item, for new items
+	fresh  int           // items that come up in the test part only
+	cuts   [2]int64      // beginnings of validation and test, Unix milliseconds
+	ready  bool
+	count  [partCount]int64
 }
 
 // NewSplitter returns a splitter, or what is wrong with the options.
@@ -53,7 +70,7 @@ func NewSplitter(o SplitOptions) (*Splitter, error) {
 	if !(o.Validation >= 0 && o.Test >= 0 && o.Validation+o.Test < 1 && o.Strong >= 0 && o.Strong < 1) {
 		return nil, fmt.Errorf("train: shares of %v for validation, %v for the test and %v of the users: need 0 or more, less than 1 together", o.Validation, o.Test, o.Strong)
 	}
-	return &Splitter{o: o, hours: map[int64]int64{}, first: map[string]int64{}, count: map[string]int64{}, fresh: map[string]struct{}{}}, nil
+	return &Splitter{o: o, salt: fmt.Sprintf("%d\x00", o.Seed), hasher: newHasher(), hours: map[int64]int64{}}, nil
 }
 
 // Observe sees an event that stays.
@@ -62,19 +79,29 @@ func (s *Splitter) Observe(e *streams.Event) {
 		return
 	}
 	ms := e.Time.UnixMilli()
-	s.hours[int64(math.Floor(float64(ms)/float64(time.Hour.Milliseconds())))]++
-	for _, line := range e.Items {
-		if at, ok := s.first[line.ItemID]; !ok {
-			s.first[strings.Clone(line.ItemID)] = ms
-		} else if ms < at {
-			s.first[line.ItemID] = ms
+	if hour := int64(math.Floor(float64(ms) / float64(time.Hour.Milliseconds()))); hour != s.hour {
+		s.endHour()
+		s.hour = hour
+	}
+	s.inHour++
+	for i := range e.Items {
+		if at, fresh := s.first.at(s.hasher.text(e.Items[i].ItemID)); fresh || ms < *at {
+			*at = ms
 		}
+	}
+}
+
+func (s *Splitter) endHour() {
+	if s.inHour > 0 {
+		s.hours[s.hour] += s.inHour
+		s.inHour = 0
 	}
 }
 
 // cut places the cuts.
 func (s *Splitter) cut() {
 	s.ready = true
+	s.endHour()
 	total := int64(0)
 	hours := make([]int64, 0, len(s.hours))
 	for h, n := range s.hours {
@@ -94,9 +121,9 @@ func (s *Splitter) cut() {
 		}
 		sum += s.hours[h]
 	}
-	for item, at := range s.first {
-		if at >= s.cuts[1] {
-			s.fresh[item] = struct{}{}
+	for _, at := range s.first.all() {
+		if *at >= s.cuts[1] {
+			s.fresh++
 		}
 	}
 }
@@ -106,36 +133,42 @@ func (s *Splitter) Part(e *streams.Event) string {
 	if !s.ready {
 		s.cut()
 	}
-	part, ms := PartTrain, e.Time.UnixMilli()
+	part, ms := partTrain, e.Time.UnixMilli()
 	switch {
 	case !counted(e):
-		part = PartDocument
-	case s.strong(e.Subject()):
-		part = PartStrong
+		part = partDocument
+	case s.o.Strong > 0 && s.strong(e.Subject()):
+		part = partStrong
 	case ms >= s.cuts[1]:
-		part = PartTest
+		part = partTest
 	case ms >= s.cuts[0]:
-		part = PartValidation
+		part = partValidation
 	}
 	s.count[part]++
-	return part
+	return partNames()[part]
 }
 
 // strong tells whether the user is one of those who are left out.
 func (s *Splitter) strong(user string) bool {
-	if s.o.Strong == 0 {
-		return false
-	}
-	hash := fnv.New64a()
-	_, _ = fmt.Fprintf(hash, "%d\x00%s", s.o.Seed, user)
 	// FNV's high bits are poor for short texts: a multiplication spreads them.
-	return float64((hash.Sum64()*0x9E3779B97F4A7C15)>>11)/(1<<53) < s.o.Strong
+	return float64((fnv1a(s.salt, user)*0x9E3779B97F4A7C15)>>11)/(1<<53) < s.o.Strong
+}
+
+// fnv1a is FNV-1a of 64 bits over two texts; hash/fnv would copy them for each event.
+func fnv1a(a, b string) uint64 {
+	sum := uint64(14695981039346656037)
+	for _, text := range [2]string{a, b} {
+		for i := range len(text) {
+			sum = (sum ^ uint64(text[i])) * 1099511628211
+		}
+	}
+	return sum
 }
 
 // Cold tells whether an item comes up in the test part only.
 func (s *Splitter) Cold(item string) bool {
-	_, ok := s.fresh[item]
-	return ok
+	at := s.first.find(s.hasher.text(item))
+	return at != nil && *at >= s.cuts[1]
 }
 
 // SplitReport says how a log was parted.
@@ -148,7 +181,12 @@ type SplitReport struct {
 
 // Report says how the log was parted.
 func (s *Splitter) Report() SplitReport {
-	r := SplitReport{Events: s.count, Cold: len(s.fresh)}
+	r := SplitReport{Events: map[string]int64{}, Cold: s.fresh}
+	for part, n := range s.count {
+		if n > 0 {
+			r.Events[partNames()[part]] = n
+		}
+	}
 	for i, to := range []*time.Time{&r.Validation, &r.Test} {
 		if s.cuts[i] != math.MaxInt64 {
 			*to = time.UnixMilli(s.cuts[i]).UTC()
@@ -183,8 +221,11 @@ type PreparedRow struct {
 	Attributes  string  `parquet:"attributes"` // JSON
 }
 
-// rowGroup bounds the rows that the writer holds.
-const rowGroup = 1 << 16
+// rowGroup bounds the rows that the writer holds, rowBatch those that it hands on together.
+const (
+	rowGroup = 1 << 16
+	rowBatch = 256
+)
 
 // PreparedWriter writes events as Parquet, which Spark, pandas and DuckDB read, too. Memory is bounded by a
 // group of rows. Close ends the file.
@@ -197,13 +238,20 @@ type PreparedWriter struct {
 
 // NewPreparedWriter writes to w; split may be nil.
 func NewPreparedWriter(w io.Writer, split *Splitter) *PreparedWriter {
-	return &PreparedWriter{split: split, w: parquet.NewGenericWriter[PreparedRow](w, parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(rowGroup))}
+	o := []parquet.WriterOption{parquet.Compression(&parquet.Zstd), parquet.MaxRowsPerRowGroup(rowGroup)}
+	for _, id := range []string{"event_id", "user_id", "anonymous_id", "session_id", "order_id", "item_id", "query", "attributes"} {
+		o = append(o, parquet.SkipPageBounds(id)) // every page has ids from first to last: the bounds would tell a reader nothing
+	}
+	return &PreparedWriter{split: split, w: parquet.NewGenericWriter[PreparedRow](w, o...)}
 }
 
-// Write appends an event.
+// Write appends an event, of which texts are kept until its group of rows is written.
 func (p *PreparedWriter) Write(e *streams.Event) error {
-	row := PreparedRow{Event: p.events, Part: PartTrain, ID: e.ID, Type: string(e.Type), Time: e.Time.UnixMilli(), UserID: e.UserID, AnonymousID: e.AnonymousID,
-		SessionID: e.SessionID, OrderID: e.OrderID, Currency: e.Currency, Total: e.Total, Rating: e.Rating, Query: e.Query, Country: e.Country, Scenario: e.Scenario}
+	first := len(p.buffer)
+	p.buffer = append(p.buffer, PreparedRow{Event: p.events, Part: PartTrain, ID: e.ID, Type: string(e.Type), Time: e.Time.UnixMilli(), UserID: e.UserID,
+		AnonymousID: e.AnonymousID, SessionID: e.SessionID, OrderID: e.OrderID, Currency: e.Currency, Total: e.Total, Rating: e.Rating, Query: e.Query,
+		Country: e.Country, Scenario: e.Scenario})
+	row := &p.buffer[first]
 	if len(e.Attributes) > 0 {
 		text, err := json.Marshal(e.Attributes)
 		if err != nil {
@@ -215,22 +263,29 @@ func (p *PreparedWriter) Write(e *streams.Event) error {
 		row.Part = p.split.Part(e)
 	}
 	p.events++
-	p.buffer = p.buffer[:0]
-	for _, line := range e.Items {
-		r := row
+	for i, line := range e.Items {
+		if i > 0 {
+			p.buffer = append(p.buffer, p.buffer[first])
+		}
+		r := &p.buffer[first+i]
 		r.ItemID, r.Quantity, r.Price, r.Position = line.ItemID, line.Quantity, line.Price, int32(line.Position)
 		r.Cold = p.split != nil && p.split.Cold(line.ItemID)
-		p.buffer = append(p.buffer, r)
 	}
-	if len(p.buffer) == 0 {
-		p.buffer = append(p.buffer, row)
+	if len(p.buffer) < rowBatch {
+		return nil
 	}
+	return p.flush()
+}
+
+func (p *PreparedWriter) flush() error {
 	_, err := p.w.Write(p.buffer)
+	clear(p.buffer)
+	p.buffer = p.buffer[:0]
 	return err
 }
 
 // Close writes what is left and the footer.
-func (p *PreparedWriter) Close() error { return p.w.Close() }
+func (p *PreparedWriter) Close() error { return errors.Join(p.flush(), p.w.Close()) }
 
 // ReadPrepared calls add with the events of a prepared log, in order, whose part is among the given ones;
 // without parts, with all. Memory is bounded by a group of rows. An error of add ends reading.

@@ -54,7 +54,10 @@ func (a *agenda) turn(hour int64) {
 	}
 	slices.SortFunc(a.order, func(x, y place) int {
 		// By time, then id, so that the order does not depend on how they came in.
-		return cmp.Or(cmp.Compare(x.at, y.at), strings.Compare(a.now[x.i].ID, a.now[y.i].ID))
+		if x.at != y.at {
+			return cmp.Compare(x.at, y.at)
+		}
+		return strings.Compare(a.now[x.i].ID, a.now[y.i].ID)
 	})
 }
 
