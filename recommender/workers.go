@@ -1,22 +1,18 @@
 package recommender
 
-import (
-	"context"
-	"runtime"
-)
+import "context"
 
-// workersPerCPU is how many requests are worked at once, per processor, from the moment at which their
-// user was read: enough to share a pass over the index, few enough that a request that is to be refused
-// does not wait behind them for a processor.
-const workersPerCPU = 8
+// Requests use a processor from the moment at which their user was read. One for each processor does so at
+// once: every further one would only make those before it late, and, waiting in line for a processor with
+// them, what has come over the network would not be read (see DESIGN.md). Where searches share passes over
+// the index more are let in: most of them wait for a pass, and use none.
+const ridersPerWorker = 8
 
 // workers bounds the requests that use a processor. Those that wait use none.
 type workers chan struct{}
 
+// newWorkers returns n places, negative = no limit.
 func newWorkers(n int) workers {
-	if n == 0 {
-		n = workersPerCPU * runtime.GOMAXPROCS(0)
-	}
 	if n < 0 {
 		return nil
 	}
@@ -39,4 +35,12 @@ func (w workers) enter(ctx context.Context) (leave func()) {
 		}
 	}
 	return func() { <-w }
+}
+
+// places returns the workers among whom a request takes a place.
+func (r *Recommender) places(m *modelView) workers {
+	if m != nil && m.index.SharesPasses() {
+		return r.riders
+	}
+	return r.workers
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -50,6 +51,8 @@ type loadReport struct {
 	// Late is how long after they were due requests were sent, with a rate: a server that holds every
 	// connection for long makes the next requests late, which the latencies from the sending leave out.
 	Late spread `json:"late"`
+	// CPU is the process time of the generator, which shares the processors with the server.
+	CPU time.Duration `json:"cpu_ns"`
 }
 
 func (r *loadReport) sent() int { return r.Accepted.Count + r.Refused.Count + r.Failed }
@@ -100,6 +103,10 @@ func newBenchLoadCommand(a *app) *cobra.Command {
 
 // send does what the plan says, until ctx ends.
 func (p *loadPlan) send(ctx context.Context) *loadReport {
+	requests := make([][]byte, len(p.Requests))
+	for i, r := range p.Requests {
+		requests[i] = stamped(r)
+	}
 	conns := make([]loadConn, p.Connections)
 	for i := range conns {
 		conns[i].addr = p.Addr
@@ -112,10 +119,10 @@ func (p *loadPlan) send(ctx context.Context) *loadReport {
 	do := func(worker int) error {
 		c := &conns[worker]
 		c.turn++
-		return c.ask(p.Requests[(worker*31+c.turn)%len(p.Requests)])
+		return c.ask(requests[(worker*31+c.turn)%len(requests)])
 	}
 	var load *loadResult
-	out := new(loadReport)
+	out, spent := new(loadReport), processTime()
 	if p.Rate == 0 {
 		load = saturate(ctx, p.Duration, p.Connections, do)
 	} else {
@@ -123,7 +130,7 @@ func (p *loadPlan) send(ctx context.Context) *loadReport {
 		load, late = openLoopFrom(ctx, p.Duration, p.Rate, p.Connections, do)
 		out.Late = spreadOf(late)
 	}
-	out.Took = load.Took
+	out.Took, out.CPU = load.Took, processTime()-spent
 	var accepted, refused []time.Duration
 	for i := range conns {
 		accepted, refused = append(accepted, conns[i].accepted...), append(refused, conns[i].refused...)
@@ -139,13 +146,25 @@ func (p *loadPlan) send(ctx context.Context) *loadReport {
 type loadConn struct {
 	httpConn
 	turn              int
+	out               []byte // the request that is sent
 	accepted, refused []time.Duration
+}
+
+// stamped gives a request a field for the time of its sending.
+func stamped(request []byte) []byte {
+	line, rest, _ := bytes.Cut(request, []byte("\r\n"))
+	return slices.Concat(line, []byte("\r\n"+sentHeader+sentNever+"\r\n"), rest)
 }
 
 // ask sends one request. That it is refused is no error: a server may.
 func (c *loadConn) ask(req []byte) error {
+	c.out = append(c.out[:0], req...)
 	start := time.Now()
-	_, err := c.do(req)
+	if i := bytes.Index(c.out, []byte(sentHeader)); i >= 0 {
+		at := c.out[i+len(sentHeader):][:0]
+		strconv.AppendInt(at, start.UnixNano(), 10) // has the digits of sentNever from 2001 to 2286
+	}
+	_, err := c.do(c.out)
 	took := time.Since(start)
 	var status *errStatus
 	switch {

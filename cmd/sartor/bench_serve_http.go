@@ -46,9 +46,17 @@ type server interface {
 
 // during serves on a free port while do runs.
 func during(ctx context.Context, s server, do func(addr string) error) error {
+	return clocked(ctx, nil, s, do)
+}
+
+// clocked is during with a server whose connections are measured, unless the clock is nil.
+func clocked(ctx context.Context, clock *serverClock, s server, do func(addr string) error) error {
 	ln, err := listen(ctx, "127.0.0.1:0")
 	if err != nil {
 		return err
+	}
+	if clock != nil {
+		ln = clock.listen(ln)
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(ln) }()

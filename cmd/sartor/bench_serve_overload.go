@@ -17,6 +17,9 @@ type overloadResult struct {
 	plateau, goodput   float64 // whole answers a second, alone and under overload
 	asked              float64 // requests a second
 	heldBefore, heldAt uint64
+	// of the server: delays of its requests, measured inside, and the processors that it and its generator used.
+	answering, refusing, arriving spread
+	serverCPU, loadCPU, loadAlone float64
 }
 
 // overload has the server asked for three times what it can do.
@@ -26,7 +29,7 @@ func (b *benchServeRun) overload(ctx context.Context, p *benchPath) error {
 		return err
 	}
 	p.rec.SetRules(set)
-	r, err := overloaded(ctx, httpapi.New(httpapi.Options{Recommender: p.rec, Logger: b.app.logger}), b.asks(""), 32, b.opts.duration, b.opts.overload)
+	r, err := overloaded(ctx, httpapi.New(httpapi.Options{Recommender: p.rec, Logger: b.app.logger}), b.asks(""), 16, b.opts.duration, b.opts.overload)
 	if err != nil {
 		return err
 	}
@@ -35,6 +38,13 @@ func (b *benchServeRun) overload(ctx context.Context, p *benchPath) error {
 	b.printf("  %-46s %9d, p50 %s, p99 %s\n", "  accepted", r.Accepted.Count, millis(r.Accepted.P50), millis(r.Accepted.P99))
 	b.printf("  %-46s %9d, p50 %s, p99 %s\n", "  refused with 503", r.Refused.Count, millis(r.Refused.P50), millis(r.Refused.P99))
 	b.printf("  %-46s %9d, p50 %s, p99 %s\n", "  sent after they were due, by", r.Late.Count, millis(r.Late.P50), millis(r.Late.P99))
+	for _, d := range []struct {
+		what string
+		spread
+	}{{"  until the server reads a request", r.arriving}, {"  from there until the answer is written", r.answering}, {"  from there until the refusal is written", r.refusing}} {
+		b.printf("  %-46s %9d, p50 %s, p99 %s\n", d.what, d.Count, millis(d.P50), millis(d.P99))
+	}
+	b.printf("  %-46s %9.2f server, %.2f generator; %.2f generator alone\n", "  processors used", r.serverCPU, r.loadCPU, r.loadAlone)
 	b.printf("  %-46s %9s before, %s during\n", "  memory in use", bytesText(int64(r.heldBefore)), bytesText(int64(r.heldAt)))
 	b.verdict(fmt.Sprintf("goodput %.0f %% of the plateau", 100*goalGoodput), r.goodput >= goalGoodput*r.plateau && r.Failed == 0, "%.0f %%, %d failed", 100*r.goodput/r.plateau, r.Failed)
 	b.verdict(fmt.Sprintf("99 %% of the refusals within %v", goalRefusal), r.Refused.P99 <= goalRefusal, "%s", millis(r.Refused.P99))
@@ -46,7 +56,8 @@ func (b *benchServeRun) overload(ctx context.Context, p *benchPath) error {
 // generator, which shares the machine, is not the server's; how late it was stands beside them.
 func overloaded(ctx context.Context, s server, asks [][]byte, few int, calm, long time.Duration) (out overloadResult, err error) {
 	const many = 512
-	err = during(ctx, s, func(addr string) error {
+	clock := new(serverClock)
+	err = clocked(ctx, clock, s, func(addr string) error {
 		plan := loadPlan{Addr: addr, Connections: few, Requests: asks}
 		for _, d := range []time.Duration{min(calm, time.Second), calm} { // the first warms up
 			plan.Duration = d
@@ -57,15 +68,19 @@ func overloaded(ctx context.Context, s server, asks [][]byte, few int, calm, lon
 			if plateau.Accepted.Count == 0 || plateau.Accepted.Count < plateau.sent() {
 				return fmt.Errorf("before the overload, %d of %d requests were answered; the first failure: %q", plateau.Accepted.Count, plateau.sent(), plateau.FirstFailure)
 			}
-			out.plateau = plateau.answered()
+			out.plateau, out.loadAlone = plateau.answered(), plateau.CPU.Seconds()/plateau.Took.Seconds()
 		}
+		clock.reset()
 		out.heldBefore = heldBytes()
 		plan.Connections, plan.Duration, plan.Rate = many, long, overloadTimes*out.plateau
+		spent := processTime()
 		load, err := plan.apart(ctx)
 		if err != nil {
 			return err
 		}
 		out.heldAt = heldBytes()
+		out.serverCPU, out.loadCPU = (processTime()-spent).Seconds()/load.Took.Seconds(), load.CPU.Seconds()/load.Took.Seconds()
+		out.answering, out.refusing, out.arriving = clock.accepted.spread(), clock.refused.spread(), clock.arrived.spread()
 		out.loadReport, out.goodput, out.asked = *load, load.answered(), float64(load.sent())/load.Took.Seconds()
 		return nil
 	})

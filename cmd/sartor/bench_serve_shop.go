@@ -185,7 +185,7 @@ func (b *benchServeRun) newPath(ctx context.Context, n int) (*benchPath, error) 
 
 // recOptions give every answer time enough to be complete: how long that takes is the question.
 func (b *benchServeRun) recOptions() recommender.Options {
-	return recommender.Options{Schema: b.schema, Users: b.store, Budget: devBudget, UserTimeout: devBudget / 2, RulesBudget: devBudget / 2, Logger: b.app.logger}
+	return recommender.Options{Schema: b.schema, Users: b.store, Budget: devBudget, UserTimeout: devBudget / 2, RulesBudget: devBudget / 2, Workers: networkThread(), Logger: b.app.logger}
 }
 
 func heapBytes() int64 {

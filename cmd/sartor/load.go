@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/textproto"
 	"slices"
 	"strconv"
 	"sync"
@@ -76,11 +75,15 @@ func openLoopFrom(ctx context.Context, d time.Duration, rate float64, workers in
 				return
 			}
 			due := start.Add(time.Duration(n) * gap)
-			timer.Reset(time.Until(due))
-			select {
-			case <-ctx.Done():
+			if wait := time.Until(due); wait > 0 { // a timer for what is late already would cost a processor that is short
+				timer.Reset(wait)
+				select {
+				case <-ctx.Done():
+					return
+				case <-timer.C:
+				}
+			} else if ctx.Err() != nil {
 				return
-			case <-timer.C:
 			}
 			parts[worker] = append(parts[worker], time.Since(due))
 			err := do(worker)
@@ -185,29 +188,42 @@ func (c *httpConn) roundTrip(req []byte) (code int, err error) {
 	if _, err := c.conn.Write(req); err != nil {
 		return 0, err
 	}
-	status, err := c.r.ReadString('\n')
+	status, err := c.r.ReadSlice('\n')
 	if err != nil {
 		return 0, err
 	}
 	if len(status) < len("HTTP/1.1 200") {
 		return 0, fmt.Errorf("status line %q", status)
 	}
-	if code, err = strconv.Atoi(status[9:12]); err != nil {
+	if code, err = strconv.Atoi(string(status[9:12])); err != nil {
 		return 0, fmt.Errorf("status line %q", status)
 	}
-	header, err := textproto.NewReader(c.r).ReadMIMEHeader()
+	length, err := c.bodyLength()
 	if err != nil {
 		return 0, err
-	}
-	length := 0
-	if text := header.Get("Content-Length"); text != "" {
-		if length, err = strconv.Atoi(text); err != nil {
-			return 0, fmt.Errorf("content length %q", text)
-		}
 	}
 	c.body.Reset()
 	_, err = io.CopyN(&c.body, c.r, int64(length))
 	return code, err
+}
+
+// bodyLength reads the rest of a header.
+func (c *httpConn) bodyLength() (length int, err error) {
+	const name = "content-length:"
+	for {
+		line, err := c.r.ReadSlice('\n')
+		if err != nil {
+			return 0, err
+		}
+		if line = bytes.TrimSpace(line); len(line) == 0 {
+			return length, nil
+		}
+		if len(line) > len(name) && bytes.EqualFold(line[:len(name)], []byte(name)) {
+			if length, err = strconv.Atoi(string(bytes.TrimSpace(line[len(name):]))); err != nil || length < 0 {
+				return 0, fmt.Errorf("content length %q", line)
+			}
+		}
+	}
 }
 
 func (c *httpConn) close() error {

@@ -143,7 +143,7 @@ type serving struct {
 func newServing(w *wiring, parts servingParts) *serving {
 	s := &serving{config: w.config, logger: w.logger, parts: parts}
 	rec := recommender.Options{Schema: w.schema, Budget: w.config.HTTP.Budget, UserTimeout: w.config.Redis.ReadTimeout,
-		Index: w.config.Models.Index, Logger: w.logger, Registerer: w.metrics}
+		Index: w.config.Models.Index, Workers: networkThread(), Logger: w.logger, Registerer: w.metrics}
 	if parts.store != nil {
 		rec.Users = parts.store
 	}

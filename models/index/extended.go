@@ -91,6 +91,12 @@ func (g *segment) set(row int, vector []float32, dim int) {
 // Len returns the number of rows, with those that have no vector.
 func (x *Extended) Len() int { return x.base.Len() + x.rows }
 
+// SharesPasses tells whether concurrent searches wait for one another's passes over the base.
+func (x *Extended) SharesPasses() bool {
+	s, ok := x.base.(*Shared)
+	return ok && s.limit > 0
+}
+
 // Added returns the number of rows behind the base that have a vector.
 func (x *Extended) Added() int {
 	n := 0

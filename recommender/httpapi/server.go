@@ -78,7 +78,8 @@ type Options struct {
 	// Admin takes /metrics and /v1/status off this listener: AdminHandler has them.
 	Admin bool
 	// MaxReads and MaxWrites are how many recommendations, and how many requests to write, are worked at
-	// once; more are refused with 503. 0 = 64 and 256 per processor, negative = no limit.
+	// once; more are refused with 503. 0 = 64 and 256 per processor, negative = no limit. Of the
+	// recommendations fewer are let in, down to 8 per processor, when they are answered slowly.
 	MaxReads, MaxWrites int
 	// Concurrency is the most connections served at once; 0 = 16,384. ConnsPerIP is the most of one address;
 	// 0 = no limit, since behind a load balancer all come from one.
@@ -152,7 +153,7 @@ func New(opts Options) *Server {
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.metrics = newMetrics(opts.Registerer)
 	s.keys.Store(newKeyring(opts.Keys, nil, opts.Now))
-	s.reads, s.writes = newGateway(opts.MaxReads, readsPerCPU), newGateway(opts.MaxWrites, writesPerCPU)
+	s.reads, s.writes = newReads(opts.MaxReads), newGateway(opts.MaxWrites, writesPerCPU)
 	s.app = fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		// Strings from Fiber's context are otherwise reused after the handler: see DESIGN.md.
@@ -173,7 +174,8 @@ func New(opts Options) *Server {
 	s.app.Server().CloseOnShutdown = true
 	s.app.Server().MaxConnsPerIP = opts.ConnsPerIP
 	s.document = newDocument()
-	for _, rt := range s.routes() {
+	routes := s.routes()
+	for _, rt := range routes {
 		s.document.add(rt)
 		handler := s.handle(rt)
 		s.app.Add(rt.method, fiberPath(rt.path), handler)
@@ -182,6 +184,7 @@ func New(opts Options) *Server {
 		}
 	}
 	s.document.freeze()
+	s.app.Server().Handler = s.shed(s.doorsOf(routes), s.app.Server().Handler)
 	return s
 }
 

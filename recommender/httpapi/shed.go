@@ -1,42 +1,104 @@
 package httpapi
 
 import (
+	"encoding/json"
+	"fmt"
 	"net/http"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
 )
 
 // gateway bounds the requests that are answered at once. Those beyond are refused at once, so that the
-// accepted ones keep their latency: a queue would only make all of them late.
+// accepted ones keep their latency: a queue would only make all of them late. It lets in what is answered
+// in its wait at the pace of the last answers, between least and most: a fixed number would be a long
+// queue where answers are slow, or refuse without need where they are fast.
 type gateway struct {
-	limit int64
+	least, most int64 // most < 0 = no limit
+	wait        time.Duration
+	now         func() time.Time
+
 	busy  atomic.Int64
+	limit atomic.Int64
+	left  atomic.Int64 // when the last left while as many as least were busy, in nanoseconds; 0 = fewer were
+	pace  atomic.Int64 // nanoseconds from one answer to the next while at least least are busy; 0 = not known
 }
 
-// The requests at once, per processor: about 30 ms of work. Writing to the log waits more than it works.
+// The requests at once, per processor. Writing to the log waits more than it works.
 const (
-	readsPerCPU  = 64
-	writesPerCPU = 256
+	readsPerCPU      = 64
+	leastReadsPerCPU = 8
+	writesPerCPU     = 256
+	// readsWait is how long the last to be let in waits for those before it, about.
+	readsWait = 8 * time.Millisecond
+	// paceWeight is how many answers the pace is an average of, about.
+	paceWeight = 64
 )
 
+// newReads returns the gateway of recommendations, limit 0 = as many as are answered soon.
+func newReads(limit int) *gateway {
+	g := newGateway(limit, readsPerCPU)
+	g.least, g.wait = min(int64(leastReadsPerCPU*runtime.GOMAXPROCS(0)), g.most), readsWait
+	return g
+}
+
+// newGateway returns a gateway that lets limit in, 0 = perCPU per processor, negative = all.
 func newGateway(limit, perCPU int) *gateway {
 	if limit == 0 {
 		limit = perCPU * runtime.GOMAXPROCS(0)
 	}
-	return &gateway{limit: int64(limit)}
+	g := &gateway{least: int64(limit), most: int64(limit), now: time.Now}
+	g.limit.Store(g.most)
+	return g
 }
+
+// full tells that a request would be refused.
+func (g *gateway) full() bool { return g.most >= 0 && g.busy.Load() >= g.limit.Load() }
 
 // enter lets a request in, which must leave again, or refuses it.
 func (g *gateway) enter() error {
-	if g.busy.Add(1) <= g.limit || g.limit < 0 {
+	if g.busy.Add(1) <= g.limit.Load() || g.most < 0 {
 		return nil
 	}
 	g.busy.Add(-1)
+	return errOverloaded()
+}
+
+// leave ends a request that was let in, and learns from it.
+func (g *gateway) leave() {
+	busy := g.busy.Add(-1)
+	if g.wait == 0 || g.most < 0 {
+		return
+	}
+	if busy+1 < g.least { // who left last says how often requests come, not how fast they are answered
+		g.left.Store(0)
+		return
+	}
+	now := g.now().UnixNano()
+	before := g.left.Swap(now)
+	if before == 0 || now <= before {
+		return
+	}
+	// A pause of the whole process counts as one wait. Two who leave at the same time may overwrite each
+	// other's part of the average, which does not matter.
+	gap, pace := min(now-before, int64(g.wait)), g.pace.Load()
+	if pace == 0 {
+		pace = gap
+	}
+	pace = max(pace+(gap-pace)/paceWeight, 1)
+	g.pace.Store(pace)
+	g.limit.Store(min(max(int64(g.wait)/pace, g.least), g.most))
+}
+
+func errOverloaded() *httpError {
 	return &httpError{status: http.StatusServiceUnavailable, kind: "overloaded", retryAfter: 1,
 		detail: "too many requests are being answered: try again, or send them elsewhere"}
 }
-
-func (g *gateway) leave() { g.busy.Add(-1) }
 
 // gatewayOf returns the gateway of a route, nil for one that is always let in: health and operation.
 func (s *Server) gatewayOf(scope Scope) *gateway {
@@ -47,4 +109,53 @@ func (s *Server) gatewayOf(scope Scope) *gateway {
 		return s.writes
 	}
 	return nil
+}
+
+// door is a route whose requests are refused before they come near its handler.
+type door struct {
+	method  string
+	gateway *gateway
+	refused prometheus.Counter
+}
+
+// doors are the doors by path. A path with an id in it has none: its requests are refused on their way.
+func (s *Server) doorsOf(routes []route) map[string]door {
+	out := make(map[string]door)
+	for _, rt := range routes {
+		if g := s.gatewayOf(rt.scope); g != nil && !strings.Contains(rt.path, "{") {
+			out[rt.path] = door{rt.method, g, s.metrics.requests.WithLabelValues(rt.method, rt.path, strconv.Itoa(http.StatusServiceUnavailable))}
+		}
+	}
+	return out
+}
+
+// shed puts the doors before a handler. Under overload most requests are refused, and what each costs is
+// taken from those that are answered: a refusal is a fixed text and two counters, without a route, a key,
+// a log line or a measurement. Broken requests go on to where they are told so and cut off.
+func (s *Server) shed(doors map[string]door, next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	e := errOverloaded()
+	body, err := json.Marshal(s.problem(e, ""))
+	if err != nil {
+		panic(fmt.Sprintf("httpapi: encode a refusal: %v", err)) // texts and numbers only
+	}
+	wait := strconv.Itoa(e.retryAfter)
+	return func(c *fasthttp.RequestCtx) {
+		d, ok := doors[string(c.Path())]
+		if !ok || !d.gateway.full() || string(c.Method()) != d.method || brokenHeader(&c.Request.Header) != "" {
+			next(c)
+			return
+		}
+		s.metrics.shed.Inc()
+		d.refused.Inc()
+		id := string(c.Request.Header.Peek(requestIDHeader))
+		if !fitRequestID(id) {
+			id = s.opts.NewID()
+		}
+		h := &c.Response.Header
+		h.Set(requestIDHeader, id)
+		h.Set(fasthttp.HeaderRetryAfter, wait)
+		h.SetContentType(problemType)
+		c.Response.SetStatusCode(e.status)
+		c.Response.SetBodyRaw(body)
+	}
 }
