@@ -44,7 +44,7 @@ func startFrom(o *train.Options, m models.Model) error {
 // pretraining.
 func (s scenarioSpec) checkKind(kind string, o train.Options) error {
 	if kind == models.KindEncoder {
-		groups := train.EncoderGroups(cmp.Or(o.Encoder.Blocks, 2), o.Encoder.Recall)
+		groups := train.EncoderGroups(o)
 		if err := errors.Join(s.checkGroups(groups), s.checkEncoder(o.Signal)); err != nil {
 			return err
 		}

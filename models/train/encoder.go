@@ -35,6 +35,10 @@ type EncoderOptions struct {
 	// is true; nil = all.
 	Objective map[string]float64
 	Catalog   func(item string) bool
+	// Tower, with a catalogue, adds to the vectors of items what their documents say; default 64 units, and
+	// IDDropout 0.1. Head adds to the vectors of users what is known of them and of their visit.
+	Tower TowerOptions
+	Head  HeadOptions
 	// From is the model to start from; its sizes, clock and types are kept. Items that it does not know
 	// start afresh; its items that are not in the log stay as they were. KeepCounts leaves their
 	// popularity as it was: for tuning on a part of the data.
@@ -91,6 +95,9 @@ func (o Options) encoderDefaults() Options {
 	e.WeightDecay, e.Dropout = max(cmp.Or(e.WeightDecay, 0.01), 0), max(cmp.Or(e.Dropout, 0.2), 0)
 	e.Clip, e.Full, e.Negatives = max(cmp.Or(e.Clip, 5), 0), max(cmp.Or(e.Full, 20000), 0), cmp.Or(e.Negatives, 4096)
 	e.JudgeEvery = cmp.Or(e.JudgeEvery, 1)
+	e.Tower.Hidden, e.Tower.IDDropout = cmp.Or(e.Tower.Hidden, 64), cmp.Or(e.Tower.IDDropout, 0.1)
+	e.Tower.FeatureDropout = max(cmp.Or(e.Tower.FeatureDropout, 0.1), 0)
+	e.Head.FeatureDropout = max(cmp.Or(e.Head.FeatureDropout, 0.1), 0)
 	if e.From != nil {
 		p := e.From.Params()
 		o.Dim, e.Hidden, e.Inner, e.Blocks, e.Clock, o.Signal.Weights = p.Dim, p.Hidden, p.Inner, p.Blocks, p.Clock, p.Signal.Weights
@@ -126,8 +133,15 @@ func (o Options) ValidateEncoder() error {
 	case !(e.WeightDecay <= 10) || !(e.Clip <= 1e9):
 		return fmt.Errorf("train: weight decay %v and clipping at %v: need at most 10 and 1e9", e.WeightDecay, e.Clip)
 	}
+	if h := e.Head.Hidden; h != 0 && (h < 8 || h > models.MaxHead || h%8 != 0) {
+		return fmt.Errorf("train: a head of %d units: need a multiple of 8 from 8 to %d", h, models.MaxHead)
+	}
+	if t := e.Tower; t.Hidden < 1 || t.Hidden > models.MaxFactors || !(t.IDDropout >= 0 && t.IDDropout < 1 && t.FeatureDropout < 1 && e.Head.FeatureDropout < 1) {
+		return fmt.Errorf("train: a tower of %d units that drops %v of the rows and %v of the features, a head that drops %v: need shares below 1",
+			t.Hidden, t.IDDropout, t.FeatureDropout, e.Head.FeatureDropout)
+	}
 	trains := false
-	for _, group := range groups(e.Blocks, e.Recall) {
+	for _, group := range groups(o) {
 		rate, set := e.Rates[group]
 		trains = trains || !set || rate > 0
 	}
@@ -135,9 +149,9 @@ func (o Options) ValidateEncoder() error {
 		return fmt.Errorf("train: all groups of weights are frozen: nothing could be learned")
 	}
 	for name, rate := range e.Rates {
-		if !slices.Contains(groups(e.Blocks, e.Recall), name) || !(rate >= 0 && rate <= 100) {
+		if !slices.Contains(groups(o), name) || !(rate >= 0 && rate <= 100) {
 			return fmt.Errorf("train: group %q at %v of the learning rate: the groups are %s, the factor 0 to 100",
-				name, rate, strings.Join(groups(e.Blocks, e.Recall), ", "))
+				name, rate, strings.Join(groups(o), ", "))
 		}
 	}
 	if err := errors.Join(e.Schedule.Validate(), o.encoderParams().Validate()); err != nil {
@@ -146,18 +160,38 @@ func (o Options) ValidateEncoder() error {
 	return nil
 }
 
-// EncoderGroups lists the names that EncoderOptions.Rates may hold for an encoder of so many blocks and
-// heads of recall.
-func EncoderGroups(blocks, recall int) []string { return groups(blocks, recall) }
+// The groups of weights of an encoder, beside encoder.K for block K.
+const (
+	groupItem   = "item"
+	groupInput  = "input"
+	groupRecall = "recall"
+	groupTower  = "tower"
+	groupHead   = "head"
+)
+
+// EncoderGroups lists the names that EncoderOptions.Rates may hold.
+func EncoderGroups(o Options) []string { return groups(o.encoderDefaults()) }
 
 // groups lists the groups of weights.
-func groups(blocks, recall int) []string {
-	list := []string{"item", "input"}
-	if recall > 0 {
-		list = append(list, "recall")
+func groups(o Options) []string {
+	e := o.Encoder
+	list := []string{groupItem, groupInput}
+	tower, head := e.Tower.Catalog != nil, e.Head.Hidden > 0
+	if e.From != nil {
+		t := e.From.Table()
+		tower, head = tower || t.Tower != nil, head || t.Head != nil
 	}
-	for k := range blocks {
+	if tower {
+		list = append(list, groupTower)
+	}
+	if e.Recall > 0 {
+		list = append(list, groupRecall)
+	}
+	for k := range e.Blocks {
 		list = append(list, fmt.Sprintf("encoder.%d", k))
+	}
+	if head {
+		list = append(list, groupHead)
 	}
 	return list
 }

@@ -42,18 +42,23 @@ func (w *net) normaliseBack(d, x, inverse, scale, byScale, byShift []float32) {
 // linearBack takes dy, the gradient by y = x W + bias, and adds to those by W, bias and, by way of the
 // packed transpose, x; add says that dx holds something already. A nil dx is not wanted.
 func (w *net) linearBack(dx, x, dy []float32, back *kernel.Packed, byW, byBias []float32, in int, add bool) {
+	w.affineBack(w.n, dx, x, dy, back, byW, byBias, in, add)
+}
+
+// affineBack is linearBack for n rows.
+func (w *net) affineBack(n int, dx, x, dy []float32, back *kernel.Packed, byW, byBias []float32, in int, add bool) {
 	out := len(byBias)
-	left, right := matrix(x, w.n, in), matrix(dy, w.n, out)
-	w.right.View(right, w.n)
+	left, right := matrix(x, n, in), matrix(dy, n, out)
+	w.right.View(right, n)
 	kernel.MultiplyAdd(matrix(byW, in, out), 0, in, left, true, &w.right, &w.work)
-	for i := range w.n {
+	for i := range n {
 		kernel.Axpy(1, right.Row(i), byBias)
 	}
-	to := matrix(dx, w.n, in)
+	to := matrix(dx, n, in)
 	if add {
-		kernel.MultiplyAdd(to, 0, w.n, right, false, back, &w.work)
+		kernel.MultiplyAdd(to, 0, n, right, false, back, &w.work)
 	} else {
-		kernel.Multiply(to, 0, w.n, right, false, back, &w.work)
+		kernel.Multiply(to, 0, n, right, false, back, &w.work)
 	}
 }
 

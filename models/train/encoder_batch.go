@@ -25,6 +25,7 @@ type shard struct {
 type goal struct {
 	at     int32 // event of the shard
 	item   int32 // place in the step's item table
+	row    int32 // of the profile: what was known just before it
 	weight float32
 }
 
@@ -98,7 +99,7 @@ func (a *encoderTraining) gather(rng *rand.Rand, pieces []piece) {
 					gap = 0
 				}
 				if w := s.goals[t+1]; w > 0 {
-					sh.goals = append(sh.goals, goal{at: int32(len(sh.items)), item: g.place[s.items[t+1]], weight: w})
+					sh.goals = append(sh.goals, goal{at: int32(len(sh.items)), item: g.place[s.items[t+1]], row: s.row(t + 1), weight: w})
 					g.weight += float64(w)
 				}
 				sh.items, sh.kinds = append(sh.items, g.place[s.items[t]]), append(sh.kinds, s.kinds[t])

@@ -13,8 +13,8 @@ import (
 
 // begin sets the weights to their start: random, from a model, or from a state.
 func (a *encoderTraining) begin() error {
-	n := 0
-	for _, x := range (&models.EncoderTable{IDs: a.data.ids, Blocks: make([]models.EncoderBlock, a.p.Blocks)}).Arrays(a.p) {
+	n, shape := 0, a.shape()
+	for _, x := range shape.Arrays(a.p) {
 		n += x.Size()
 	}
 	if s := a.o.Encoder.Resume; s != nil {
@@ -34,6 +34,7 @@ func (a *encoderTraining) begin() error {
 	a.state = EncoderState{Epochs: a.o.Epochs, Values: make([]float32, n), Mean: make([]float32, n), Square: make([]float32, n)}
 	a.table = a.layOut(a.state.Values)
 	a.random()
+	a.randomParts()
 	if a.o.Encoder.From != nil {
 		a.warm(a.o.Encoder.From.Table())
 	}
@@ -89,6 +90,30 @@ func (a *encoderTraining) random() {
 	}
 }
 
+// randomParts begins a tower as in a linear autoencoder, and a head with units of about 1 that add nothing.
+func (a *encoderTraining) randomParts() {
+	const spread = 0.05
+	rng := rand.New(rand.NewPCG(a.o.Seed, 0xe5c0d3))
+	normal := func(x []float32, deviation float64) {
+		for i := range x {
+			x[i] = float32(rng.NormFloat64() * deviation)
+		}
+	}
+	if t := a.table.Tower; t != nil {
+		normal(t.Out.Embed, spread)
+		normal(t.Out.W1, math.Sqrt(2/float64(a.p.Dim)))
+		clear(t.Out.W2)
+		if a.o.Encoder.From != nil { // a new tower leaves a model as it was
+			clear(t.Out.Embed)
+		}
+	}
+	if h := a.table.Head; h != nil {
+		normal(h.Embed, 0.3)
+		normal(h.In, math.Sqrt(1/float64(a.p.Dim)))
+		clear(h.Out)
+	}
+}
+
 // warm copies the weights of the other model, those of the items by id.
 func (a *encoderTraining) warm(t models.EncoderTable) {
 	d, rows := a.p.Dim, make(map[string]int, len(t.IDs))
@@ -101,10 +126,13 @@ func (a *encoderTraining) warm(t models.EncoderTable) {
 			a.table.Bias[j] = t.Bias[from]
 		}
 	}
-	from := t.Arrays(a.p)
-	for i, x := range a.table.Arrays(a.p) {
+	from := map[string][]float32{}
+	for _, x := range t.Arrays(a.p) {
+		from[x.Name] = *x.Values
+	}
+	for _, x := range a.table.Arrays(a.p) {
 		if !strings.HasPrefix(x.Name, "item.") {
-			copy(*x.Values, *from[i].Values)
+			copy(*x.Values, from[x.Name])
 		}
 	}
 }

@@ -21,6 +21,7 @@ type sequences struct {
 	gaps        []uint8   // rows of the gap embedding
 	ticks       []float32 // nil without a clock
 	goals       []float32 // weight of the event as a target; 0 = none
+	rows        []int32   // of the profile, by event; nil without one
 	events      int64
 }
 
@@ -55,6 +56,9 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 			last = x.time()
 			s.items, s.kinds = append(s.items, row), append(s.kinds, kinds[string(l.types[x.kind()])])
 			s.gaps = append(s.gaps, uint8(models.GapRow(since)))
+			if l.profile != nil {
+				s.rows = append(s.rows, l.rows[i])
+			}
 			if p.Clock > 0 {
 				s.ticks = append(s.ticks, p.Ticks(since))
 			}
@@ -76,6 +80,14 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 			minUsers, minItems, users, len(s.ids), l.Len(), ErrTooLittle)
 	}
 	return s, nil
+}
+
+// row is that of the profile for an event, -1 without one.
+func (s *sequences) row(event int32) int32 {
+	if s.rows == nil {
+		return -1
+	}
+	return s.rows[event]
 }
 
 // entry is interaction i as the stored history holds it.

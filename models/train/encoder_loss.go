@@ -24,6 +24,7 @@ type scoring struct {
 	bias          []float32     // of the candidates, sampling correction included
 	turned, plain kernel.Packed // the candidates' rows as columns, and as rows
 	frozen        bool          // the table needs no gradient
+	aloft         bool          // nothing below the head needs one
 	weight        float64       // of all goals of the step
 }
 
@@ -35,7 +36,7 @@ type scoring struct {
 // table and the bias. With P = e^(logit - max), c = w / (sum of w) / (sum of P), the gradient by the
 // logits is c P less w / (sum of w) at the goal; c is applied to the rows of z rather than to P.
 func (w *net) softmax(sh *shard, s *scoring, byItem, byBias []float32) (loss float64) {
-	d, z, candidates := w.p.Dim, w.user(), len(s.bias)
+	d, z, candidates := w.p.Dim, w.scored(), len(s.bias)
 	w.d = resized(w.d, w.n*d)
 	clear(w.d)
 	sp := &w.loss

@@ -98,6 +98,7 @@ type net struct {
 	byNu, byMu                   []float32
 	loss                         lossSpace
 	recall                       recollection
+	head                         headSpace
 }
 
 func newNet(p models.EncoderParams, drop float64) *net {
@@ -140,11 +141,16 @@ func (w *net) normalise(y, x, inverse, scale, shift []float32) {
 
 // linear sets y to x W + bias.
 func (w *net) linear(y, x []float32, m *kernel.Packed, bias []float32, in int) {
+	w.affine(w.n, y, x, m, bias, in)
+}
+
+// affine is linear for n rows.
+func (w *net) affine(n int, y, x []float32, m *kernel.Packed, bias []float32, in int) {
 	out := len(bias)
-	for i := range w.n {
+	for i := range n {
 		copy(y[i*out:(i+1)*out], bias)
 	}
-	kernel.MultiplyAdd(matrix(y, w.n, out), 0, w.n, matrix(x, w.n, in), false, m, &w.work)
+	kernel.MultiplyAdd(matrix(y, n, out), 0, n, matrix(x, n, in), false, m, &w.work)
 }
 
 // block is the way of x through block k.

@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"math"
 
 	"github.com/sartorhq/sartor/models"
@@ -33,6 +34,39 @@ func (l *packedRecall) pack(r *models.EncoderRecall, p models.EncoderParams) {
 	for _, mu := range r.Fade {
 		l.fade = append(l.fade, -float32(math.Exp(float64(mu))))
 	}
+}
+
+// defaultRecall is the number of heads where people come back to what they had.
+const defaultRecall = 8
+
+// returns is the share of targets from which on people are said to come back.
+const returns = 0.05
+
+// chooseRecall settles whether the encoder has a recall where the options leave that open: it has where
+// people come back to items. Vectors have length 1 with it: so what it learns of one item holds for all.
+func (o *Options) chooseRecall(s *sequences) {
+	if e := &o.Encoder; e.Recall == 0 && e.From == nil && s.returning() >= returns {
+		e.Recall, e.Unit = defaultRecall, true
+	}
+	o.Encoder.Recall = cmp.Or(o.Encoder.Recall, -1)
+}
+
+// returning is the share of the targets that are items which the user had before.
+func (s *sequences) returning() float64 {
+	had, targets, again := make([]int32, len(s.ids)), 0, 0
+	for u := range len(s.starts) - 1 {
+		for t := s.starts[u]; t < s.starts[u+1]; t++ {
+			item := s.items[t]
+			if t > s.starts[u] && s.goals[t] > 0 {
+				targets++
+				if had[item] == int32(u+1) {
+					again++
+				}
+			}
+			had[item] = int32(u + 1)
+		}
+	}
+	return float64(again) / float64(max(targets, 1))
 }
 
 // recollection is a worker's work space for the recall; rows are events.
@@ -134,7 +168,7 @@ func (w *net) rememberBack(sh *shard, r, g *models.EncoderRecall, l *packedRecal
 
 // tangent turns the gradients by vectors of length 1 into those by the rows of the table.
 func (a *encoderTraining) tangent() {
-	if !a.p.Unit || a.factor("item.embedding") == 0 {
+	if !a.p.Unit || a.scoring.frozen {
 		return
 	}
 	d, g := a.p.Dim, a.parts[0].item

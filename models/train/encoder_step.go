@@ -26,6 +26,10 @@ type encoderTraining struct {
 	batch    gathering
 	layers   []packedLayer
 	recall   packedRecall
+	tower    *itemTower   // nil = none
+	residual *models.Head // the shape of the head; nil = none
+	head     packedHead
+	shared   int // numbers of the item and tower arrays, which come first among all
 	scoring  scoring
 	gathered []float32 // the step's item rows, when they do not stand in order in the table
 	biases   []float32
@@ -39,7 +43,7 @@ type encoderTraining struct {
 type gradient struct {
 	loss       float64
 	item, bias []float32 // by place
-	rest       []float32 // of all other arrays, end to end
+	rest       []float32 // of all other arrays but the tower's, end to end
 	table      models.EncoderTable
 }
 
@@ -75,24 +79,67 @@ func newEncoderTraining(l *Log, o Options) (*encoderTraining, error) {
 	if a.full {
 		a.batch.whole(len(a.data.ids), a.catalog)
 	}
-	for range o.Workers {
-		a.nets = append(a.nets, newNet(a.p, o.Encoder.Dropout))
+	return a, a.allocate(l)
+}
+
+// allocate makes the weights, and the work space of the workers and the shards.
+func (a *encoderTraining) allocate(l *Log) (err error) {
+	if a.tower, err = newItemTower(l, a.data.ids, a.o); err != nil {
+		return err
+	}
+	if a.residual, err = newHead(l, a.data, a.o); err != nil {
+		return err
 	}
 	if err := a.begin(); err != nil {
-		return nil, err
+		return err
 	}
-	rest := len(a.state.Values) - len(a.table.Item) - len(a.table.Bias)
+	var rows *headRows
+	if a.residual != nil {
+		rows = l.profile.rows(a.residual.Spec)
+	}
+	for range a.o.Workers {
+		w := newNet(a.p, a.o.Encoder.Dropout)
+		w.head.rows, w.head.dropout = rows, a.o.Encoder.Head.FeatureDropout
+		a.nets = append(a.nets, w)
+	}
+	for _, x := range a.table.Arrays(a.p) {
+		if shared(x.Name) {
+			a.shared += x.Size()
+		}
+	}
 	for i := range a.parts {
-		a.parts[i].rest = make([]float32, rest)
-		a.parts[i].table = models.EncoderTable{Blocks: make([]models.EncoderBlock, a.p.Blocks)}
+		a.parts[i].rest = make([]float32, len(a.state.Values)-a.shared)
+		a.parts[i].table = models.EncoderTable{Blocks: make([]models.EncoderBlock, a.p.Blocks), Head: a.newHead()}
 		endToEnd(&a.parts[i].table, a.p, a.parts[i].rest)
 	}
-	return a, nil
+	return nil
+}
+
+// shared tells whether the gradient by an array is made once a step, rather than by every shard.
+func shared(name string) bool {
+	return strings.HasPrefix(name, "item.") || strings.HasPrefix(name, "tower.")
+}
+
+// shape returns a table of this training without weights.
+func (a *encoderTraining) shape() models.EncoderTable {
+	t := models.EncoderTable{IDs: a.data.ids, Blocks: make([]models.EncoderBlock, a.p.Blocks), Head: a.newHead()}
+	if a.tower != nil {
+		t.Tower = a.tower.model()
+	}
+	return t
+}
+
+// newHead returns a head of this training without weights; nil for none.
+func (a *encoderTraining) newHead() *models.Head {
+	if a.residual == nil {
+		return nil
+	}
+	return &models.Head{Spec: a.residual.Spec, Hidden: a.residual.Hidden}
 }
 
 // layOut returns a table whose arrays lie end to end in values.
 func (a *encoderTraining) layOut(values []float32) models.EncoderTable {
-	t := models.EncoderTable{IDs: a.data.ids, Blocks: make([]models.EncoderBlock, a.p.Blocks)}
+	t := a.shape()
 	endToEnd(&t, a.p, values)
 	return t
 }
@@ -143,9 +190,9 @@ func (a *encoderTraining) step(pieces []piece, rate float64) (loss, weight, norm
 // prepare brings items and weights into the forms that all workers read.
 func (a *encoderTraining) prepare() {
 	d, b, s := a.p.Dim, &a.batch, &a.scoring
-	s.weight, s.frozen = b.weight, a.factor("item.embedding") == 0
-	s.table, s.bias = a.table.Item, a.table.Bias
-	if !a.ordered() || a.p.Unit {
+	s.weight, s.frozen = b.weight, a.factor("item.embedding") == 0 && (a.tower == nil || a.factor("tower.embed") == 0)
+	s.table, s.bias, s.aloft = a.table.Item, a.table.Bias, a.aloft()
+	if !a.ordered() || a.p.Unit || a.tower != nil {
 		a.gathered, a.biases = resized(a.gathered, len(b.rows)*d), resized(a.biases, b.candidates)
 		a.inverse = resized(a.inverse, len(b.rows))
 		parallel(a.o.Workers, len(b.rows), 256, func(_, lo, hi int) {
@@ -164,7 +211,13 @@ func (a *encoderTraining) prepare() {
 				a.biases[i] += b.shift[i]
 			}
 		}
+		if a.tower != nil {
+			a.towerRows()
+		}
 		s.table, s.bias = a.gathered, a.biases
+	}
+	if a.table.Head != nil {
+		a.head.pack(a.table.Head, d)
 	}
 	m := matrix(s.table, b.candidates, d)
 	s.turned.Reset(d, b.candidates)
@@ -196,7 +249,13 @@ func (a *encoderTraining) learn(w *net, i int, step uint64) {
 	}
 	w.forward(sh, &a.table, a.scoring.table, a.layers, a.o.Seed, step*shards+uint64(i))
 	w.remember(sh, &a.table.Recall, &a.recall, a.scoring.table)
+	part := step*shards + uint64(i)
+	w.headForward(sh, a.table.Head, &a.head, a.o.Seed, part)
 	g.loss = w.softmax(sh, &a.scoring, g.item, g.bias)
+	w.headBack(sh, g.table.Head, &a.head)
+	if a.scoring.aloft {
+		return
+	}
 	w.rememberBack(sh, &a.table.Recall, &g.table.Recall, &a.recall, a.scoring.table, g.item)
 	w.backward(sh, &a.table, &g.table, a.layers)
 	if a.scoring.frozen {
@@ -207,6 +266,16 @@ func (a *encoderTraining) learn(w *net, i int, step uint64) {
 	}
 }
 
+// aloft tells whether only the head and what the softmax alone makes learn, so that nothing below needs a gradient.
+func (a *encoderTraining) aloft() bool {
+	for _, name := range groups(a.o) {
+		if name != groupHead && a.factor(name+".") > 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // addBlock is how many numbers are added up at a time.
 const addBlock = 1 << 13
 
@@ -214,25 +283,27 @@ const addBlock = 1 << 13
 // what is not frozen.
 func (a *encoderTraining) add() float64 {
 	total := 0.0
-	total += a.addPart(func(g *gradient) []float32 { return g.item }, a.factor("item.embedding"))
-	total += a.addPart(func(g *gradient) []float32 { return g.bias }, a.factor("item.bias"))
+	if !a.scoring.frozen {
+		total += a.addPart(func(g *gradient) []float32 { return g.item })
+		total += a.addPart(func(g *gradient) []float32 { return g.bias })
+	}
 	for _, x := range a.table.Arrays(a.p) {
-		if a.factor(x.Name) == 0 && !strings.HasPrefix(x.Name, "item.") {
-			from := a.offset(x) - len(a.table.Item) - len(a.table.Bias)
+		if a.factor(x.Name) == 0 && !shared(x.Name) {
+			from := a.offset(x) - a.shared
 			for i := range a.parts {
 				clear(a.parts[i].rest[from : from+x.Size()])
 			}
 		}
 	}
-	total += a.addPart(func(g *gradient) []float32 { return g.rest }, 1)
+	rest := a.addPart(func(g *gradient) []float32 { return g.rest })
 	a.tangent()
-	return total
+	if a.tower != nil && !a.scoring.frozen {
+		return rest + a.towerBack()
+	}
+	return total + rest
 }
 
-func (a *encoderTraining) addPart(of func(*gradient) []float32, factor float64) (sum float64) {
-	if factor == 0 {
-		return 0
-	}
+func (a *encoderTraining) addPart(of func(*gradient) []float32) (sum float64) {
 	first := of(&a.parts[0])
 	n := (len(first) + addBlock - 1) / addBlock
 	a.blocks = slices.Grow(a.blocks[:0], n)[:n]
@@ -280,8 +351,10 @@ func (a *encoderTraining) move(rate float64, factor float32) {
 			a.moveRows(m, adam, from, a.p.Dim, len(a.batch.rows), a.parts[0].item, factor)
 		case x.Name == "item.bias":
 			a.moveRows(m, adam, from, 1, a.batch.candidates, a.parts[0].bias, factor)
+		case strings.HasPrefix(x.Name, "tower."):
+			a.moveTower(x.Name, m, adam, from, factor)
 		default:
-			at := from - len(a.table.Item) - len(a.table.Bias)
+			at := from - a.shared
 			scaled(g[at:at+n], factor)
 			m.step(adam, from, from+n, g[at:at+n])
 		}

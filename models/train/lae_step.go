@@ -78,7 +78,7 @@ func (a *autoencoder) forward() {
 	s, b, d := &a.passes, &a.batch, a.o.Dim
 	if a.tower != nil {
 		a.inputRows()
-		a.towerForward(outSide)
+		a.tower.forward(outSide)
 	}
 	a.parallel(len(b.items), func(_, lo, hi int) {
 		for k := lo; k < hi; k++ {
@@ -116,7 +116,7 @@ func (a *autoencoder) forward() {
 // and what the tower adds.
 func (a *autoencoder) inputRows() {
 	s, b, d := &a.passes, &a.batch, a.o.Dim
-	a.towerForward(inSide)
+	a.tower.forward(inSide)
 	s.input = grown(s.input, len(b.touched), d)
 	for k, j := range b.touched {
 		copy(s.input.Row(k), a.tower.row(inSide, k, a.state.In[int(j)*d:][:d]))

@@ -48,7 +48,21 @@ type Log struct {
 	users, items *names
 	types        []streams.Type // by number
 	events       []interaction
+	// profile holds what was known just before each event, in the rows, one for each interaction; nil = none.
+	profile *Profile
+	rows    []int32
 }
+
+// NewProfiledLog returns an empty log that also keeps, in the profile, what was known of the user before
+// each event: it must see the events of all streams in the order in which they were applied online.
+func NewProfiledLog(p *Profile) *Log {
+	l := NewLog()
+	l.profile = p
+	return l
+}
+
+// Profiled tells whether the log keeps what was known before each event.
+func (l *Log) Profiled() bool { return l.profile != nil }
 
 // NewLog returns an empty log.
 func NewLog() *Log {
@@ -60,6 +74,10 @@ func NewLog() *Log {
 // subject or an item, such as a search or an order without details, and events of other streams are
 // passed over.
 func (l *Log) Add(e *streams.Event) {
+	row := int32(-1)
+	if l.profile != nil {
+		row = l.profile.add(e)
+	}
 	if s := e.Type.Stream(); s != streams.Behavior && s != streams.Orders {
 		return
 	}
@@ -74,6 +92,9 @@ func (l *Log) Add(e *streams.Event) {
 			continue
 		}
 		l.events = append(l.events, interaction{user: user, item: l.items.row(line.ItemID), stamp: stamp})
+		if l.profile != nil {
+			l.rows = append(l.rows, row)
+		}
 	}
 }
 
@@ -147,14 +168,17 @@ func (l *Log) Newest() time.Time {
 // Split parts the log in two that share its numbers: interaction i goes to held when hold[i] is true,
 // else to rest.
 func (l *Log) Split(hold []bool) (rest, held *Log) {
-	rest = &Log{users: l.users, items: l.items, types: l.types}
-	held = &Log{users: l.users, items: l.items, types: l.types}
+	rest = &Log{users: l.users, items: l.items, types: l.types, profile: l.profile}
+	held = &Log{users: l.users, items: l.items, types: l.types, profile: l.profile}
 	for i, x := range l.events {
 		to := rest
 		if hold[i] {
 			to = held
 		}
 		to.events = append(to.events, x)
+		if l.profile != nil {
+			to.rows = append(to.rows, l.rows[i])
+		}
 	}
 	return rest, held
 }

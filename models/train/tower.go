@@ -38,6 +38,30 @@ type tower struct {
 	mean    []float32
 	square  []float32
 	sides   [2]towerSide // input and output
+	crew    crew
+}
+
+// crew divides loops and products of matrices among workers; the result does not depend on their number.
+type crew struct {
+	workers int
+	right   kernel.Packed
+	work    []kernel.Work
+}
+
+func newCrew(workers int) crew { return crew{workers: workers, work: make([]kernel.Work, workers)} }
+
+// each calls do for parts of 0 to n.
+func (c *crew) each(n int, do func(lo, hi int)) {
+	parallel(c.workers, n, 64, func(_, lo, hi int) { do(lo, hi) })
+}
+
+// product sets out to x y, with k numbers in a row of x and n in one of y.
+func (c *crew) product(out, x kernel.Matrix, turnX bool, y kernel.Matrix, turnY bool, k, n int) {
+	c.right.Reset(k, n)
+	parallel(c.workers, c.right.Panels(), 4, func(_, lo, hi int) { c.right.Fill(lo, hi, y, turnY) })
+	parallel(c.workers, len(out.Data)/out.Stride, 96, func(w, lo, hi int) {
+		kernel.Multiply(out, lo, hi, x, turnX, &c.right, &c.work[w])
+	})
 }
 
 // The sides of a tower.
@@ -74,31 +98,15 @@ func cut(all []float32, v, d, h int) models.TowerWeights {
 
 // newTower returns the tower of the options, or nil. A model to start from brings its own.
 func newTower(p *problem, l *Log, o Options) (*tower, error) {
-	t := &tower{d: o.Dim, h: o.LAE.Tower.Hidden}
+	t := &tower{d: o.Dim, h: o.LAE.Tower.Hidden, crew: newCrew(o.Workers)}
 	var from *models.Tower
+	var known []string
 	if o.LAE.From != nil {
-		from = o.LAE.From.Table().Tower
+		from, known = o.LAE.From.Table().Tower, o.LAE.From.Table().IDs
 	}
-	at := o.LAE.Tower.At
-	if at.IsZero() {
-		at = l.Newest()
+	if ok, err := t.read(l, p.ids, o.LAE.Tower, from, known); !ok || err != nil {
+		return nil, err
 	}
-	catalog := o.LAE.Tower.Catalog
-	switch {
-	case from != nil:
-		t.spec, t.h = from.Spec, from.Hidden
-	case catalog == nil:
-		return nil, nil
-	default:
-		var err error
-		if t.spec, err = catalog.towerSpec(p.ids, at); err != nil {
-			return nil, fmt.Errorf("train: %w", err)
-		}
-		if len(t.spec.Features) == 0 {
-			return nil, fmt.Errorf("train: no feature of the catalogue is shared by %d items: train without it: %w", minFeatureItems, ErrTooLittle)
-		}
-	}
-	t.describe(p, o.LAE.From, catalog, at)
 	t.allocate(o.Seed)
 	if from != nil {
 		for i, w := range []models.TowerWeights{from.In, from.Out} {
@@ -112,27 +120,45 @@ func newTower(p *problem, l *Log, o Options) (*tower, error) {
 	return t, nil
 }
 
-// describe lists the features of every item of the problem: from the catalogue, else as the model to
-// start from had them.
-func (t *tower) describe(p *problem, from *models.LAE, catalog *Catalog, at time.Time) {
-	known := map[string][]models.Feature{}
-	if from != nil && from.Table().Tower != nil {
-		table := from.Table()
-		for j, id := range table.IDs {
-			known[id] = table.Tower.Of[table.Tower.Starts[j]:table.Tower.Starts[j+1]]
+// read chooses what the tower reads, or takes it from the tower of a model to start from, whose items have
+// the ids known, and lists the features of the items: from the catalogue, else as that model had them. ok
+// is false when there is to be no tower.
+func (t *tower) read(l *Log, ids []string, o TowerOptions, from *models.Tower, known []string) (ok bool, err error) {
+	at := o.At
+	if at.IsZero() {
+		at = l.Newest()
+	}
+	switch {
+	case from != nil:
+		t.spec, t.h = from.Spec, from.Hidden
+	case o.Catalog == nil:
+		return false, nil
+	default:
+		if t.spec, err = o.Catalog.towerSpec(ids, at); err != nil {
+			return false, fmt.Errorf("train: %w", err)
+		}
+		if len(t.spec.Features) == 0 {
+			return false, fmt.Errorf("train: no feature of the catalogue is shared by %d items: train without it: %w", minFeatureItems, ErrTooLittle)
+		}
+	}
+	had := map[string][]models.Feature{}
+	if from != nil {
+		for j, id := range known {
+			had[id] = from.Of[from.Starts[j]:from.Starts[j+1]]
 		}
 	}
 	t.starts = append(t.starts, 0)
-	for _, id := range p.ids {
-		of := known[id]
-		if catalog != nil {
-			if it := catalog.Item(id, at); it != nil {
+	for _, id := range ids {
+		of := had[id]
+		if o.Catalog != nil {
+			if it := o.Catalog.Item(id, at); it != nil {
 				of = t.spec.Of(it)
 			}
 		}
 		t.of = append(t.of, of...)
 		t.starts = append(t.starts, len(t.of))
 	}
+	return true, nil
 }
 
 // allocate makes the weights: small random embeddings, a random first layer, and a second one of zeros,
@@ -224,14 +250,13 @@ func (t *tower) row(side, k int, table []float32) []float32 {
 	return y
 }
 
-// towerForward computes the tower's output for the items of the step into y:
+// forward computes the tower's output for the items of the step into y:
 //
 //	x = sum of w_f Embed_f,   y = x + W2 relu(W1 x + B1)
-func (a *autoencoder) towerForward(side int) {
-	t := a.tower
+func (t *tower) forward(side int) {
 	s, n := &t.sides[side], len(t.sides[side].items)
 	s.x, s.y, s.hidden = grown(s.x, n, t.d), grown(s.y, n, t.d), grown(s.hidden, n, t.h)
-	a.parallel(n, func(_, lo, hi int) {
+	t.crew.each(n, func(lo, hi int) {
 		for k := lo; k < hi; k++ {
 			x := s.x.Row(k)
 			clear(x)
@@ -240,8 +265,8 @@ func (a *autoencoder) towerForward(side int) {
 			}
 		}
 	})
-	a.product(s.hidden, s.x, false, flat(s.w.W1, t.d), true, t.d, t.h)
-	a.parallel(n, func(_, lo, hi int) {
+	t.crew.product(s.hidden, s.x, false, flat(s.w.W1, t.d), true, t.d, t.h)
+	t.crew.each(n, func(lo, hi int) {
 		for k := lo; k < hi; k++ {
 			row := s.hidden.Row(k)
 			for i, b := range s.w.B1 {
@@ -249,24 +274,23 @@ func (a *autoencoder) towerForward(side int) {
 			}
 		}
 	})
-	a.product(s.y, s.hidden, false, flat(s.w.W2, t.h), true, t.h, t.d)
-	a.parallel(n, func(_, lo, hi int) {
+	t.crew.product(s.y, s.hidden, false, flat(s.w.W2, t.h), true, t.h, t.d)
+	t.crew.each(n, func(lo, hi int) {
 		for k := lo; k < hi; k++ {
 			kernel.Axpy(1, s.x.Row(k), s.y.Row(k))
 		}
 	})
 }
 
-// towerBackward carries the gradient by the tower's output back to its weights and moves them. The rows
-// of dY beyond the items of the step do not count.
-func (a *autoencoder) towerBackward(side int, dY kernel.Matrix, adam kernel.Adam) {
-	t := a.tower
+// backward carries the gradient by the tower's output back to its weights: to dW1, dW2 and db1, and for
+// the embedding, to that by x in dX. The rows of dY beyond the items of the step do not count.
+func (t *tower) backward(side int, dY kernel.Matrix) {
 	s, n := &t.sides[side], len(t.sides[side].items)
 	s.dHidden, s.dX = grown(s.dHidden, n, t.h), grown(s.dX, n, t.d)
 	s.dW1, s.dW2 = grown(s.dW1, t.h, t.d), grown(s.dW2, t.d, t.h)
-	a.product(s.dHidden, dY, false, flat(s.w.W2, t.h), false, t.d, t.h)
-	a.product(s.dW2, dY, true, s.hidden, false, n, t.h)
-	a.parallel(n, func(_, lo, hi int) {
+	t.crew.product(s.dHidden, dY, false, flat(s.w.W2, t.h), false, t.d, t.h)
+	t.crew.product(s.dW2, dY, true, s.hidden, false, n, t.h)
+	t.crew.each(n, func(lo, hi int) {
 		for k := lo; k < hi; k++ {
 			g := s.dHidden.Row(k)
 			for i, v := range s.hidden.Row(k) {
@@ -276,15 +300,28 @@ func (a *autoencoder) towerBackward(side int, dY kernel.Matrix, adam kernel.Adam
 			}
 		}
 	})
-	a.product(s.dX, s.dHidden, false, flat(s.w.W1, t.d), false, t.h, t.d)
-	a.product(s.dW1, s.dHidden, true, s.x, false, n, t.d)
+	t.crew.product(s.dX, s.dHidden, false, flat(s.w.W1, t.d), false, t.h, t.d)
+	t.crew.product(s.dW1, s.dHidden, true, s.x, false, n, t.d)
 	s.db1 = slices.Grow(s.db1[:0], t.h)[:t.h]
 	clear(s.db1)
 	for k := range n {
 		kernel.Axpy(1, s.dHidden.Row(k), s.db1)
 		kernel.Axpy(1, dY.Row(k), s.dX.Row(k))
 	}
-	a.towerMove(s, adam)
+}
+
+// gradientOf sets g to the gradient by the i-th of the touched rows of the embedding.
+func (s *towerSide) gradientOf(i int, g []float32) {
+	clear(g)
+	for _, use := range s.uses[i] {
+		kernel.Axpy(use.weight, s.dX.Row(int(use.row)), g)
+	}
+}
+
+// towerBackward carries the gradient by the tower's output back to its weights and moves them.
+func (a *autoencoder) towerBackward(side int, dY kernel.Matrix, adam kernel.Adam) {
+	a.tower.backward(side, dY)
+	a.towerMove(&a.tower.sides[side], adam)
 }
 
 // towerMove takes the step of Adam on every weight that was used.
@@ -302,10 +339,7 @@ func (a *autoencoder) towerMove(s *towerSide, adam kernel.Adam) {
 	a.parallel(len(s.touched), func(worker, lo, hi int) {
 		g := a.passes.gradient[worker]
 		for i := lo; i < hi; i++ {
-			clear(g)
-			for _, use := range s.uses[i] {
-				kernel.Axpy(use.weight, s.dX.Row(int(use.row)), g)
-			}
+			s.gradientOf(i, g)
 			at := int(s.touched[i]) * t.d
 			adam.Step(s.w.Embed[at:at+t.d], s.mean.Embed[at:], s.square.Embed[at:], g)
 		}
