@@ -12,8 +12,8 @@ import (
 func peak() float64 {
 	rng := rand.New(rand.NewPCG(1, 1))
 	const k = 128
-	a, c := random(rng, k*16), make([]float32, 64)
-	return best(2*4*16*k, func() { tileAdd(a, a, c, 16, 16, 16, k) })
+	a, c := random(rng, k*16), make([]float32, 256)
+	return best(2*16*16*k, func() { tilesAdd(a, a, c, c, &strides{16, 16, 16, 16}, k, 1) })
 }
 
 // best returns the best rate, in units of 1e9 a second, of 60 short runs: other programs disturb a
@@ -68,8 +68,12 @@ func BenchmarkKernels(b *testing.B) {
 		report(fmt.Sprintf("axpy-%d", dim), float64(2*n*dim), each(func(row []float32) { Axpy(1e-9, q, row) }),
 			each(func(row []float32) { axpyGeneric(1e-9, q, row) }))
 	}
-	a, c := random(rng, 64*64), make([]float32, 64)
-	report("tile-k64", 2*4*16*64, func() { tileAdd(a, a, c, 16, 16, 16, 64) }, func() { tileGeneric(a, a, c, 16, 16, 16, 64, 1) })
+	a, c, ld := random(rng, 64*64), make([]float32, 16*64), &strides{64, 64, 64, 64}
+	report("tiles-k64", 2*16*64*64, func() { tilesAdd(a, a, c, c, ld, 64, 4) }, func() { tilesGeneric(a, a, c, c, ld, 64, 4, 1) })
+	for _, dim := range []int{64, 128} {
+		rows, x, y := random(rng, 64*dim), random(rng, 64), make([]float32, dim)
+		report(fmt.Sprintf("combine-%d", dim), float64(2*64*dim), func() { combine(y, x, rows, dim) }, func() { combineGeneric(y, x, rows, dim) })
+	}
 }
 
 // BenchmarkSolve is one user of ALS: rows gathered from a large matrix, system built and solved.

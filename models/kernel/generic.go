@@ -57,15 +57,18 @@ func gatherGeneric(v, wv, sum, src []float32, ids []int32, w []float32, dim, str
 	}
 }
 
-// tileGeneric adds sign times the product of the transposed k x 4 matrix a and the k x 16 matrix b to
-// the 4 x 16 tile c.
-func tileGeneric(a, b, c []float32, lda, ldb, ldc, k int, sign float32) {
-	for r := 0; r < 4; r += 2 {
-		for j := 0; j < 16; j += 4 {
+// strides are the leading dimensions of the four matrices of a row of tiles.
+type strides struct{ a, b, from, to int }
+
+// tilesGeneric sets n tiles of 16 x 16 side by side in to to those of from plus sign times the product of the
+// transposed k x 16 matrix a and the k x 16n matrix b. from and to may be one.
+func tilesGeneric(a, b, from, to []float32, ld *strides, k, n int, sign float32) {
+	for r := 0; r < tileWidth; r += 2 {
+		for j := 0; j < n*tileWidth; j += 4 {
 			var s [8]float32
 			for i := range k {
-				x, y := a[i*lda+r], a[i*lda+r+1]
-				p := b[i*ldb+j : i*ldb+j+4 : i*ldb+j+4]
+				x, y := a[i*ld.a+r], a[i*ld.a+r+1]
+				p := b[i*ld.b+j : i*ld.b+j+4 : i*ld.b+j+4]
 				s[0] += x * p[0]
 				s[1] += x * p[1]
 				s[2] += x * p[2]
@@ -76,10 +79,17 @@ func tileGeneric(a, b, c []float32, lda, ldb, ldc, k int, sign float32) {
 				s[7] += y * p[3]
 			}
 			for i := range 4 {
-				c[r*ldc+j+i] += sign * s[i]
-				c[(r+1)*ldc+j+i] += sign * s[4+i]
+				to[r*ld.to+j+i] = from[r*ld.from+j+i] + sign*s[i]
+				to[(r+1)*ld.to+j+i] = from[(r+1)*ld.from+j+i] + sign*s[4+i]
 			}
 		}
+	}
+}
+
+// combineGeneric adds the sum of x[i] times row i of rows, which begin stride floats apart, to y.
+func combineGeneric(y, x, rows []float32, stride int) {
+	for i, v := range x {
+		axpyGeneric(v, rows[i*stride:i*stride+len(y)], y)
 	}
 }
 

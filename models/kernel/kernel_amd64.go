@@ -56,43 +56,75 @@ func aboveFast(scores []float32, floor float32) int {
 }
 
 func gather(v, wv, sum, src []float32, ids []int32, w []float32, dim, stride, pad int) {
-	if !accelerated || dim%8 != 0 {
+	switch {
+	case wide && dim%16 == 0:
+		gatherAVX512(&v[0], &wv[0], &sum[0], &src[0], &ids[0], &w[0], len(ids), dim, stride, pad)
+	case accelerated && dim%8 == 0:
+		gatherAVX2(&v[0], &wv[0], &sum[0], &src[0], &ids[0], &w[0], len(ids), dim, stride, pad)
+	default:
 		gatherGeneric(v, wv, sum, src, ids, w, dim, stride, pad)
-		return
 	}
-	gatherAVX2(&v[0], &wv[0], &sum[0], &src[0], &ids[0], &w[0], len(ids), dim, stride, pad)
 }
 
-func tileAdd(a, b, c []float32, lda, ldb, ldc, k int) {
-	if !accelerated {
-		tileGeneric(a, b, c, lda, ldb, ldc, k, 1)
-		return
+func tilesAdd(a, b, from, to []float32, ld *strides, k, n int) {
+	switch {
+	case wide:
+		tilesAddAVX512(&a[0], &b[0], &from[0], &to[0], ld.a, ld.b, ld.from, ld.to, k, n)
+	case accelerated:
+		for r := 0; r < tileWidth; r += 4 {
+			tilesAddAVX2(&a[r], &b[0], &from[r*ld.from], &to[r*ld.to], ld.a, ld.b, ld.from, ld.to, k, n)
+		}
+	default:
+		tilesGeneric(a, b, from, to, ld, k, n, 1)
 	}
-	tileAddAVX2(&a[0], &b[0], &c[0], lda, ldb, ldc, k)
 }
 
-func tileSub(a, b, c []float32, lda, ldb, ldc, k int) {
-	if !accelerated {
-		tileGeneric(a, b, c, lda, ldb, ldc, k, -1)
-		return
+func tilesSub(a, b, from, to []float32, ld *strides, k, n int) {
+	switch {
+	case wide:
+		tilesSubAVX512(&a[0], &b[0], &from[0], &to[0], ld.a, ld.b, ld.from, ld.to, k, n)
+	case accelerated:
+		for r := 0; r < tileWidth; r += 4 {
+			tilesSubAVX2(&a[r], &b[0], &from[r*ld.from], &to[r*ld.to], ld.a, ld.b, ld.from, ld.to, k, n)
+		}
+	default:
+		tilesGeneric(a, b, from, to, ld, k, n, -1)
 	}
-	tileSubAVX2(&a[0], &b[0], &c[0], lda, ldb, ldc, k)
 }
 
 func potrf(a []float32, lda int, dinv []float32) {
-	if !accelerated {
+	switch {
+	case wide:
+		potrfAVX512(&a[0], lda, &dinv[0])
+	case accelerated:
+		potrfAVX2(&a[0], lda, &dinv[0])
+	default:
 		potrfGeneric(a, lda, dinv)
-		return
 	}
-	potrfAVX2(&a[0], lda, &dinv[0])
 }
 
 func trsm(u, c []float32, ld int, dinv []float32, n int) {
-	if !accelerated {
+	switch {
+	case wide:
+		trsmAVX512(&u[0], &c[0], ld, &dinv[0], n/16)
+	case accelerated:
+		trsmAVX2(&u[0], &c[0], ld, &dinv[0], n/8)
+	default:
 		trsmGeneric(u, c, ld, dinv, n)
-		return
 	}
-	trsmAVX2(&u[0], &c[0], ld, &dinv[0], n/8)
+}
+
+// combine adds the sum of x[i] times row i of rows, which begin stride floats apart, to y.
+func combine(y, x, rows []float32, stride int) {
+	switch {
+	case len(x) == 0:
+	case wide && len(y)%16 == 0:
+		combineAVX512(&y[0], &x[0], &rows[0], len(x), len(y), stride)
+	case accelerated && len(y)%8 == 0:
+		combineAVX2(&y[0], &x[0], &rows[0], len(x), len(y), stride)
+	default:
+		combineGeneric(y, x, rows, stride)
+	}
 }
 
 // panel scores len(scores) rows that begin stride floats apart.

@@ -13,8 +13,13 @@ func aboveFast([]float32, float32) int                   { return 0 }
 func panel(scores, q, rows []float32, stride int)        { rowsGeneric(scores, q, rows, stride) }
 func potrf(a []float32, lda int, dinv []float32)         { potrfGeneric(a, lda, dinv) }
 func trsm(u, c []float32, ld int, dinv []float32, n int) { trsmGeneric(u, c, ld, dinv, n) }
-func tileAdd(a, b, c []float32, lda, ldb, ldc, k int)    { tileGeneric(a, b, c, lda, ldb, ldc, k, 1) }
-func tileSub(a, b, c []float32, lda, ldb, ldc, k int)    { tileGeneric(a, b, c, lda, ldb, ldc, k, -1) }
+func tilesAdd(a, b, from, to []float32, ld *strides, k, n int) {
+	tilesGeneric(a, b, from, to, ld, k, n, 1)
+}
+func tilesSub(a, b, from, to []float32, ld *strides, k, n int) {
+	tilesGeneric(a, b, from, to, ld, k, n, -1)
+}
+func combine(y, x, rows []float32, stride int) { combineGeneric(y, x, rows, stride) }
 func gather(v, wv, sum, src []float32, ids []int32, w []float32, dim, stride, pad int) {
 	gatherGeneric(v, wv, sum, src, ids, w, dim, stride, pad)
 }

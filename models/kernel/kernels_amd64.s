@@ -313,19 +313,29 @@ gatherCol:
 	VZEROUPPER
 	RET
 
-// func tileAddAVX2(a *float32, b *float32, c *float32, lda int, ldb int, ldc int, k int)
+// func tilesAddAVX2(a *float32, b *float32, from *float32, to *float32, lda int, ldb int, ldf int, ldt int, k int, n int)
 // Requires: AVX, FMA3
-TEXT ·tileAddAVX2(SB), NOSPLIT, $0-56
-	MOVQ   a+0(FP), AX
-	MOVQ   b+8(FP), CX
-	MOVQ   c+16(FP), DX
-	MOVQ   lda+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   ldb+32(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   ldc+40(FP), DI
-	SHLQ   $0x02, DI
-	MOVQ   k+48(FP), R8
+TEXT ·tilesAddAVX2(SB), NOSPLIT, $0-80
+	MOVQ lda+32(FP), AX
+	SHLQ $0x02, AX
+	MOVQ ldb+40(FP), CX
+	SHLQ $0x02, CX
+	MOVQ ldf+48(FP), DX
+	SHLQ $0x02, DX
+	MOVQ ldt+56(FP), BX
+	SHLQ $0x02, BX
+	MOVQ n+72(FP), SI
+	XORQ DI, DI
+
+tilesAddAVX2Tile:
+	MOVQ   a+0(FP), R8
+	MOVQ   b+8(FP), R9
+	MOVQ   from+16(FP), R10
+	MOVQ   to+24(FP), R11
+	MOVQ   k+64(FP), R12
+	ADDQ   DI, R9
+	ADDQ   DI, R10
+	ADDQ   DI, R11
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -335,60 +345,76 @@ TEXT ·tileAddAVX2(SB), NOSPLIT, $0-56
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-tileAddAVX2Loop:
-	VMOVUPS      (CX), Y8
-	VMOVUPS      32(CX), Y9
-	VBROADCASTSS (AX), Y10
+tilesAddAVX2Loop:
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 4(AX), Y10
+	VBROADCASTSS 4(R8), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 8(AX), Y10
+	VBROADCASTSS 8(R8), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 12(AX), Y10
+	VBROADCASTSS 12(R8), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         BX, AX
-	ADDQ         SI, CX
-	DECQ         R8
-	JNZ          tileAddAVX2Loop
-	VADDPS       (DX), Y0, Y0
-	VMOVUPS      Y0, (DX)
-	VADDPS       32(DX), Y1, Y1
-	VMOVUPS      Y1, 32(DX)
-	ADDQ         DI, DX
-	VADDPS       (DX), Y2, Y2
-	VMOVUPS      Y2, (DX)
-	VADDPS       32(DX), Y3, Y3
-	VMOVUPS      Y3, 32(DX)
-	ADDQ         DI, DX
-	VADDPS       (DX), Y4, Y4
-	VMOVUPS      Y4, (DX)
-	VADDPS       32(DX), Y5, Y5
-	VMOVUPS      Y5, 32(DX)
-	ADDQ         DI, DX
-	VADDPS       (DX), Y6, Y6
-	VMOVUPS      Y6, (DX)
-	VADDPS       32(DX), Y7, Y7
-	VMOVUPS      Y7, 32(DX)
+	ADDQ         AX, R8
+	ADDQ         CX, R9
+	DECQ         R12
+	JNZ          tilesAddAVX2Loop
+	VADDPS       (R10), Y0, Y0
+	VMOVUPS      Y0, (R11)
+	VADDPS       32(R10), Y1, Y1
+	VMOVUPS      Y1, 32(R11)
+	ADDQ         DX, R10
+	ADDQ         BX, R11
+	VADDPS       (R10), Y2, Y2
+	VMOVUPS      Y2, (R11)
+	VADDPS       32(R10), Y3, Y3
+	VMOVUPS      Y3, 32(R11)
+	ADDQ         DX, R10
+	ADDQ         BX, R11
+	VADDPS       (R10), Y4, Y4
+	VMOVUPS      Y4, (R11)
+	VADDPS       32(R10), Y5, Y5
+	VMOVUPS      Y5, 32(R11)
+	ADDQ         DX, R10
+	ADDQ         BX, R11
+	VADDPS       (R10), Y6, Y6
+	VMOVUPS      Y6, (R11)
+	VADDPS       32(R10), Y7, Y7
+	VMOVUPS      Y7, 32(R11)
+	ADDQ         $0x40, DI
+	DECQ         SI
+	JNZ          tilesAddAVX2Tile
 	VZEROUPPER
 	RET
 
-// func tileSubAVX2(a *float32, b *float32, c *float32, lda int, ldb int, ldc int, k int)
+// func tilesSubAVX2(a *float32, b *float32, from *float32, to *float32, lda int, ldb int, ldf int, ldt int, k int, n int)
 // Requires: AVX, FMA3
-TEXT ·tileSubAVX2(SB), NOSPLIT, $0-56
-	MOVQ   a+0(FP), AX
-	MOVQ   b+8(FP), CX
-	MOVQ   c+16(FP), DX
-	MOVQ   lda+24(FP), BX
-	SHLQ   $0x02, BX
-	MOVQ   ldb+32(FP), SI
-	SHLQ   $0x02, SI
-	MOVQ   ldc+40(FP), DI
-	SHLQ   $0x02, DI
-	MOVQ   k+48(FP), R8
+TEXT ·tilesSubAVX2(SB), NOSPLIT, $0-80
+	MOVQ lda+32(FP), AX
+	SHLQ $0x02, AX
+	MOVQ ldb+40(FP), CX
+	SHLQ $0x02, CX
+	MOVQ ldf+48(FP), DX
+	SHLQ $0x02, DX
+	MOVQ ldt+56(FP), BX
+	SHLQ $0x02, BX
+	MOVQ n+72(FP), SI
+	XORQ DI, DI
+
+tilesSubAVX2Tile:
+	MOVQ   a+0(FP), R8
+	MOVQ   b+8(FP), R9
+	MOVQ   from+16(FP), R10
+	MOVQ   to+24(FP), R11
+	MOVQ   k+64(FP), R12
+	ADDQ   DI, R9
+	ADDQ   DI, R10
+	ADDQ   DI, R11
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -398,52 +424,58 @@ TEXT ·tileSubAVX2(SB), NOSPLIT, $0-56
 	VXORPS Y6, Y6, Y6
 	VXORPS Y7, Y7, Y7
 
-tileSubAVX2Loop:
-	VMOVUPS      (CX), Y8
-	VMOVUPS      32(CX), Y9
-	VBROADCASTSS (AX), Y10
+tilesSubAVX2Loop:
+	VMOVUPS      (R9), Y8
+	VMOVUPS      32(R9), Y9
+	VBROADCASTSS (R8), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS 4(AX), Y10
+	VBROADCASTSS 4(R8), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS 8(AX), Y10
+	VBROADCASTSS 8(R8), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS 12(AX), Y10
+	VBROADCASTSS 12(R8), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	ADDQ         BX, AX
-	ADDQ         SI, CX
-	DECQ         R8
-	JNZ          tileSubAVX2Loop
-	VMOVUPS      (DX), Y8
+	ADDQ         AX, R8
+	ADDQ         CX, R9
+	DECQ         R12
+	JNZ          tilesSubAVX2Loop
+	VMOVUPS      (R10), Y8
 	VSUBPS       Y0, Y8, Y8
-	VMOVUPS      Y8, (DX)
-	VMOVUPS      32(DX), Y0
+	VMOVUPS      Y8, (R11)
+	VMOVUPS      32(R10), Y0
 	VSUBPS       Y1, Y0, Y0
-	VMOVUPS      Y0, 32(DX)
-	ADDQ         DI, DX
-	VMOVUPS      (DX), Y0
+	VMOVUPS      Y0, 32(R11)
+	ADDQ         DX, R10
+	ADDQ         BX, R11
+	VMOVUPS      (R10), Y0
 	VSUBPS       Y2, Y0, Y0
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      32(DX), Y0
+	VMOVUPS      Y0, (R11)
+	VMOVUPS      32(R10), Y0
 	VSUBPS       Y3, Y0, Y0
-	VMOVUPS      Y0, 32(DX)
-	ADDQ         DI, DX
-	VMOVUPS      (DX), Y0
+	VMOVUPS      Y0, 32(R11)
+	ADDQ         DX, R10
+	ADDQ         BX, R11
+	VMOVUPS      (R10), Y0
 	VSUBPS       Y4, Y0, Y0
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      32(DX), Y0
+	VMOVUPS      Y0, (R11)
+	VMOVUPS      32(R10), Y0
 	VSUBPS       Y5, Y0, Y0
-	VMOVUPS      Y0, 32(DX)
-	ADDQ         DI, DX
-	VMOVUPS      (DX), Y0
+	VMOVUPS      Y0, 32(R11)
+	ADDQ         DX, R10
+	ADDQ         BX, R11
+	VMOVUPS      (R10), Y0
 	VSUBPS       Y6, Y0, Y0
-	VMOVUPS      Y0, (DX)
-	VMOVUPS      32(DX), Y0
+	VMOVUPS      Y0, (R11)
+	VMOVUPS      32(R10), Y0
 	VSUBPS       Y7, Y0, Y0
-	VMOVUPS      Y0, 32(DX)
+	VMOVUPS      Y0, 32(R11)
+	ADDQ         $0x40, DI
+	DECQ         SI
+	JNZ          tilesSubAVX2Tile
 	VZEROUPPER
 	RET
 
@@ -1669,5 +1701,113 @@ trsmBlock:
 	ADDQ         $0x20, CX
 	DECQ         SI
 	JNZ          trsmBlock
+	VZEROUPPER
+	RET
+
+// func combineAVX2(y *float32, x *float32, rows *float32, n int, dim int, stride int)
+// Requires: AVX, FMA3
+TEXT ·combineAVX2(SB), NOSPLIT, $0-48
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ rows+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ dim+32(FP), SI
+	MOVQ stride+40(FP), DI
+	SHLQ $0x02, DI
+
+combineFour:
+	CMPQ    SI, $0x20
+	JL      combineOne
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS 64(AX), Y6
+	VMOVUPS 96(AX), Y7
+	MOVQ    DX, R8
+	XORQ    R9, R9
+	MOVQ    BX, R10
+	ANDQ    $-2, R10
+	JZ      combineFourOdd
+
+combineFourPair:
+	VBROADCASTSS (CX)(R9*4), Y8
+	VFMADD231PS  (R8), Y8, Y4
+	VFMADD231PS  32(R8), Y8, Y5
+	VFMADD231PS  64(R8), Y8, Y6
+	VFMADD231PS  96(R8), Y8, Y7
+	ADDQ         DI, R8
+	VBROADCASTSS 4(CX)(R9*4), Y8
+	VFMADD231PS  (R8), Y8, Y0
+	VFMADD231PS  32(R8), Y8, Y1
+	VFMADD231PS  64(R8), Y8, Y2
+	VFMADD231PS  96(R8), Y8, Y3
+	ADDQ         DI, R8
+	ADDQ         $0x02, R9
+	CMPQ         R9, R10
+	JL           combineFourPair
+
+combineFourOdd:
+	CMPQ         R9, BX
+	JGE          combineFourStore
+	VBROADCASTSS (CX)(R9*4), Y8
+	VFMADD231PS  (R8), Y8, Y4
+	VFMADD231PS  32(R8), Y8, Y5
+	VFMADD231PS  64(R8), Y8, Y6
+	VFMADD231PS  96(R8), Y8, Y7
+
+combineFourStore:
+	VADDPS  Y0, Y4, Y4
+	VMOVUPS Y4, (AX)
+	VADDPS  Y1, Y5, Y5
+	VMOVUPS Y5, 32(AX)
+	VADDPS  Y2, Y6, Y6
+	VMOVUPS Y6, 64(AX)
+	VADDPS  Y3, Y7, Y7
+	VMOVUPS Y7, 96(AX)
+	ADDQ    $0x00000080, AX
+	ADDQ    $0x00000080, DX
+	SUBQ    $0x20, SI
+	JMP     combineFour
+
+combineOne:
+	TESTQ   SI, SI
+	JZ      combineDone
+	VXORPS  Y0, Y0, Y0
+	VMOVUPS (AX), Y1
+	MOVQ    DX, R8
+	XORQ    R9, R9
+	MOVQ    BX, R10
+	ANDQ    $-2, R10
+	JZ      combineOneOdd
+
+combineOnePair:
+	VBROADCASTSS (CX)(R9*4), Y2
+	VFMADD231PS  (R8), Y2, Y1
+	ADDQ         DI, R8
+	VBROADCASTSS 4(CX)(R9*4), Y2
+	VFMADD231PS  (R8), Y2, Y0
+	ADDQ         DI, R8
+	ADDQ         $0x02, R9
+	CMPQ         R9, R10
+	JL           combineOnePair
+
+combineOneOdd:
+	CMPQ         R9, BX
+	JGE          combineOneStore
+	VBROADCASTSS (CX)(R9*4), Y2
+	VFMADD231PS  (R8), Y2, Y1
+
+combineOneStore:
+	VADDPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	ADDQ    $0x00000020, AX
+	ADDQ    $0x00000020, DX
+	SUBQ    $0x08, SI
+	JMP     combineOne
+
+combineDone:
 	VZEROUPPER
 	RET

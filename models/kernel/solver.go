@@ -36,20 +36,18 @@ func Gram(sum []float64, m Matrix, lo, hi int) {
 			copy(v[i*pad:], m.Row(lo+i))
 		}
 		clear(part)
-		rankK(part, v, v, pad, pad, n)
+		rankK(part, part, v, v, &strides{pad, pad, pad, pad}, pad, n)
 		for i, x := range part {
 			sum[i] += float64(x)
 		}
 	}
 }
 
-// rankK adds the sum over n rows of v' w to the upper triangle of c: the tiles on the diagonal are
-// computed whole.
-func rankK(c, v, w []float32, pad, ldc, n int) {
-	for j := 0; j < pad; j += tileWidth {
-		for i := 0; i < j+tileWidth; i += 4 {
-			tileAdd(v[i:], w[j:], c[i*ldc+j:], pad, pad, ldc, n)
-		}
+// rankK sets the upper triangle of to to that of from plus the sum over n rows of v' w: the tiles on the
+// diagonal are computed whole.
+func rankK(to, from, v, w []float32, ld *strides, pad, n int) {
+	for i := 0; i < pad; i += tileWidth {
+		tilesAdd(v[i:], w[i:], from[i*ld.from+i:], to[i*ld.to+i:], ld, n, (pad-i)/tileWidth)
 	}
 }
 
@@ -60,11 +58,14 @@ func rankK(c, v, w []float32, pad, ldc, n int) {
 // by a blocked float32 Cholesky factorisation. It owns its work space and is for one goroutine.
 type Solver struct {
 	dim, pad, ld int
-	a            []float32 // pad x ld: the upper triangle, then the right-hand side as column pad
+	a            []float32 // pad x ld: the upper triangle, then inverses of blocks (factor)
 	v, wv        []float32 // gatherRows x pad
 	b            []float32
 	inv          []float32 // 1 / diagonal of the factor
 	t            []float32 // tileWidth
+	fit          float64   // of the last solution
+	from         []float32 // what the next rows are added to: the caller's gram, and then a
+	ridge        float32
 }
 
 // NewSolver returns a solver for systems of dim unknowns.
@@ -77,16 +78,10 @@ func NewSolver(dim int) *Solver {
 		b: make([]float32, pad), inv: make([]float32, pad), t: make([]float32, tileWidth)}
 }
 
-// Reset begins a new system. The upper triangle of gram, a Pad(dim) square, is read; ridge is added
-// to the diagonal and must be positive.
+// Reset begins a new system. The upper triangle of gram, a Pad(dim) square, is read by the calls that
+// follow, up to Solve; ridge is added to the diagonal and must be positive.
 func (s *Solver) Reset(gram []float32, ridge float32) {
-	for i := range s.pad {
-		row := s.a[i*s.ld : (i+1)*s.ld]
-		first := i &^ (tileWidth - 1)
-		copy(row[first:s.pad], gram[i*s.pad+first:(i+1)*s.pad])
-		row[i] += ridge
-		clear(row[s.pad:])
-	}
+	s.from, s.ridge = gram[:s.pad*s.pad], ridge
 	clear(s.b)
 }
 
@@ -98,7 +93,11 @@ func (s *Solver) Add(m Matrix, ids []int32, weights []float32) {
 	for len(ids) > 0 {
 		n := min(gatherRows, len(ids))
 		gather(s.v, s.wv, s.b, m.Data, ids[:n], weights[:n], s.dim, m.Stride, s.pad)
-		rankK(s.a, s.v, s.wv, s.pad, s.ld, n)
+		from, ld := s.a, s.ld
+		if s.from != nil {
+			from, ld, s.from = s.from, s.pad, nil
+		}
+		rankK(s.a, from, s.v, s.wv, &strides{s.pad, s.pad, ld, s.ld}, s.pad, n)
 		ids, weights = ids[n:], weights[n:]
 	}
 }
@@ -106,8 +105,15 @@ func (s *Solver) Add(m Matrix, ids []int32, weights []float32) {
 // Solve sets x, of length dim, to the solution. It returns false, and x is undefined, when the system
 // is not positive definite in float32 or not finite. The system is used up: call Reset next.
 func (s *Solver) Solve(x []float32) bool {
-	for i, b := range s.b {
-		s.a[i*s.ld+s.pad] = b
+	if s.from != nil { // no row was added
+		for i := range s.pad {
+			first := i &^ (tileWidth - 1)
+			copy(s.a[i*s.ld+first:], s.from[i*s.pad+first:(i+1)*s.pad])
+		}
+		s.from = nil
+	}
+	for i := range s.pad {
+		s.a[i*s.ld+i] += s.ridge
 	}
 	s.factor()
 	s.substitute()
@@ -121,39 +127,53 @@ func (s *Solver) Solve(x []float32) bool {
 	return true
 }
 
-// factor turns a into U of a = U'U. The right-hand side is one more block of columns, which the same
-// steps turn into the solution z of U'z = b.
+// Fit returns the product of the right-hand side and the last solution: by so much the solution lowers the
+// quadratic form that it minimises, x'Ax - 2b'x.
+func (s *Solver) Fit() float64 { return s.fit }
+
+// factor turns a into U of a = U'U. Beside each block on the diagonal stands, in the columns after the last, the
+// inverse of its transpose: solving with it is a product, which does not wait as a substitution does.
 func (s *Solver) factor() {
 	a, ld := s.a, s.ld
+	all := strides{ld, ld, ld, ld}
 	for i := 0; i < s.pad; i += tileWidth {
 		if i > 0 {
-			for j := i; j <= s.pad; j += tileWidth {
-				for r := i; r < i+tileWidth; r += 4 {
-					tileSub(a[r:], a[j:], a[r*ld+j:], ld, ld, ld, i)
-				}
-			}
+			to := a[i*ld+i:]
+			tilesSub(a[i:], a[i:], to, to, &all, i, (s.pad-i)/tileWidth)
+		}
+		for k := range tileWidth {
+			row := a[(i+k)*ld+s.pad : (i+k+1)*ld]
+			clear(row)
+			row[k] = 1
 		}
 		potrf(a[i*ld+i:], ld, s.inv[i:])
 		trsm(a[i*ld+i:], a[i*ld+i+tileWidth:], ld, s.inv[i:], s.pad-i)
 	}
 }
 
-// substitute solves U x = z from the last block up; x is left in b.
+// substitute solves U'z = b from the first block down and U x = z from the last block up; x is left in b.
 func (s *Solver) substitute() {
-	a, ld, x := s.a, s.ld, s.b
-	for i := s.pad - tileWidth; i >= 0; i -= tileWidth {
+	a, ld, pad := s.a, s.ld, s.pad
+	for i := 0; i < pad; i += tileWidth {
 		clear(s.t)
-		if next := i + tileWidth; next < s.pad {
-			panel(s.t, x[next:], a[i*ld+next:], ld)
+		combine(s.t, s.b[:i], a[i:], ld)
+		for k, v := range s.b[i : i+tileWidth] {
+			s.t[k] = v - s.t[k]
 		}
-		for k := tileWidth - 1; k >= 0; k-- {
-			row := a[(i+k)*ld : (i+k+1)*ld]
-			sum := row[s.pad] - s.t[k]
-			for j := k + 1; j < tileWidth; j++ {
-				sum -= row[i+j] * x[i+j]
-			}
-			x[i+k] = sum * s.inv[i+k]
+		panel(s.b[i:i+tileWidth], s.t, a[i*ld+pad:], ld)
+	}
+	s.fit = SquareSum(s.b)
+	for i := pad - tileWidth; i >= 0; i -= tileWidth {
+		clear(s.t)
+		next := i + tileWidth
+		if next < pad {
+			panel(s.t, s.b[next:], a[i*ld+next:], ld)
 		}
+		for k, v := range s.b[i:next] {
+			s.t[k] = v - s.t[k]
+		}
+		clear(s.b[i:next])
+		combine(s.b[i:next], s.t, a[i*ld+pad:], ld)
 	}
 }
 

@@ -96,6 +96,9 @@ func TestSolverKnownAnswer(t *testing.T) {
 	if !s.Solve(x) || math.Abs(float64(x[0])-6.0/13) > 1e-6 || x[1] != 0 {
 		t.Errorf("got %v", x)
 	}
+	if want := 6.0 * 6 / 13; math.Abs(s.Fit()-want) > 1e-6 {
+		t.Errorf("fit %v, want %v", s.Fit(), want)
+	}
 }
 
 func TestSolverRefusesWhatIsNotPositiveDefinite(t *testing.T) {
@@ -135,14 +138,24 @@ func TestTwins(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 1))
 	const ld = 48
 	for _, k := range []int{1, 2, 7, 64} {
-		a, b := random(rng, k*ld), random(rng, k*ld)
-		for name, f := range map[string][2]func(c []float32){
-			"tileAdd": {func(c []float32) { tileAdd(a, b, c, ld, ld, ld, k) },
-				func(c []float32) { tileGeneric(a, b, c, ld, ld, ld, k, 1) }},
-			"tileSub": {func(c []float32) { tileSub(a, b, c, ld, ld, ld, k) },
-				func(c []float32) { tileGeneric(a, b, c, ld, ld, ld, k, -1) }},
-		} {
-			compareTwins(t, name, random(rng, 4*ld), 1e-5*float64(k), f)
+		for n := 1; n <= 3; n++ {
+			a, b, from := random(rng, k*ld), random(rng, k*ld), random(rng, 16*(ld+8))
+			strides := &strides{ld, ld, ld + 8, ld}
+			for name, f := range map[string][2]func(c []float32){
+				"tilesAdd": {func(c []float32) { tilesAdd(a, b, from, c, strides, k, n) },
+					func(c []float32) { tilesGeneric(a, b, from, c, strides, k, n, 1) }},
+				"tilesSub": {func(c []float32) { tilesSub(a, b, from, c, strides, k, n) },
+					func(c []float32) { tilesGeneric(a, b, from, c, strides, k, n, -1) }},
+			} {
+				compareTwins(t, name, random(rng, 16*ld), 1e-5*float64(k), f)
+			}
+		}
+	}
+	for _, dim := range []int{1, 8, 16, 24, 64, 72, 112} {
+		for _, n := range []int{0, 1, 2, 5, 64} {
+			x, rows := random(rng, n), random(rng, n*(dim+3)+1)
+			compareTwins(t, "combine", random(rng, dim), 1e-5*float64(n+1), [2]func([]float32){
+				func(c []float32) { combine(c, x, rows, dim+3) }, func(c []float32) { combineGeneric(c, x, rows, dim+3) }})
 		}
 	}
 	// A diagonally dominant block is well conditioned.
@@ -155,17 +168,20 @@ func TestTwins(t *testing.T) {
 		func(c []float32) { potrf(c, ld, make([]float32, 16)) }, func(c []float32) { potrfGeneric(c, ld, inv) }})
 	u := slices.Clone(block)
 	potrfGeneric(u, ld, inv)
-	compareTwins(t, "trsm", random(rng, 16*ld), 1e-5, [2]func([]float32){
-		func(c []float32) { trsm(u, c, ld, inv, 32) }, func(c []float32) { trsmGeneric(u, c, ld, inv, 32) }})
-	for _, n := range []int{1, 5, 12, 13, 64} {
+	for n := 16; n <= 48; n += 16 {
+		compareTwins(t, "trsm", random(rng, 16*ld), 1e-5, [2]func([]float32){
+			func(c []float32) { trsm(u, c, ld, inv, n) }, func(c []float32) { trsmGeneric(u, c, ld, inv, n) }})
+	}
+	for i, n := range []int{1, 5, 12, 13, 64} {
+		dim := 24 + 8*(i%2) // not a whole number of 512-bit vectors, and one
 		src, w, ids := random(rng, 70*40), random(rng, n), make([]int32, n)
-		for i := range ids {
-			ids[i] = int32(rng.IntN(70))
+		for k := range ids {
+			ids[k] = int32(rng.IntN(70))
 		}
 		run := func(f func(v, wv, sum, src []float32, ids []int32, w []float32, dim, stride, pad int)) func([]float32) {
-			return func(c []float32) { f(c[:n*48], c[n*48:2*n*48], c[2*n*48:], src, ids, w, 24, 40, 48) }
+			return func(c []float32) { f(c[:n*48], c[n*48:2*n*48], c[2*n*48:], src, ids, w, dim, 40, 48) }
 		}
-		compareTwins(t, "gather", random(rng, 2*n*48+24), 1e-5, [2]func([]float32){run(gather), run(gatherGeneric)})
+		compareTwins(t, "gather", random(rng, 2*n*48+dim), 1e-5, [2]func([]float32){run(gather), run(gatherGeneric)})
 	}
 }
 

@@ -34,15 +34,15 @@ func aboveAVX2(x *float32, n int, floor float32) int
 //go:noescape
 func gatherAVX2(v *float32, wv *float32, sum *float32, src *float32, ids *int32, w *float32, n int, dim int, stride int, pad int)
 
-// tileAddAVX2 adds to the 4 x 16 tile c the product of the transposed k x 4 a and the k x 16 b; leading dimensions in floats; k is at least 1.
+// tilesAddAVX2 sets n tiles of 4 x 16 side by side in to to those of from plus the product of the transposed k x 4 a and the k x 16n b; leading dimensions in floats; k and n are at least 1.
 //
 //go:noescape
-func tileAddAVX2(a *float32, b *float32, c *float32, lda int, ldb int, ldc int, k int)
+func tilesAddAVX2(a *float32, b *float32, from *float32, to *float32, lda int, ldb int, ldf int, ldt int, k int, n int)
 
-// tileSubAVX2 subtracts from the 4 x 16 tile c the product of the transposed k x 4 a and the k x 16 b; leading dimensions in floats; k is at least 1.
+// tilesSubAVX2 sets n tiles of 4 x 16 side by side in to to those of from minus the product of the transposed k x 4 a and the k x 16n b; leading dimensions in floats; k and n are at least 1.
 //
 //go:noescape
-func tileSubAVX2(a *float32, b *float32, c *float32, lda int, ldb int, ldc int, k int)
+func tilesSubAVX2(a *float32, b *float32, from *float32, to *float32, lda int, ldb int, ldf int, ldt int, k int, n int)
 
 // potrfAVX2 factors the 16 x 16 block a = U'U in place, upper triangle; dinv gets 1/diagonal. A pivot that is not positive leaves NaN or Inf.
 //
@@ -53,3 +53,8 @@ func potrfAVX2(a *float32, lda int, dinv *float32)
 //
 //go:noescape
 func trsmAVX2(u *float32, c *float32, ld int, dinv *float32, n int)
+
+// combineAVX2 adds the sum of x[i] times row i to y, over n rows of dim floats that lie stride floats apart; dim is a multiple of 8; n is at least 1.
+//
+//go:noescape
+func combineAVX2(y *float32, x *float32, rows *float32, n int, dim int, stride int)

@@ -200,6 +200,7 @@ type factorisation struct {
 	params       models.ALSParams
 	users, items kernel.Matrix
 	solvers      []*kernel.Solver // one per worker
+	fits         []float64        // by item: by how much its row lowers the objective
 }
 
 func newFactorisation(p *problem, o Options) *factorisation {
@@ -212,6 +213,7 @@ func newFactorisation(p *problem, o Options) *factorisation {
 	for i := range f.items.Data {
 		f.items.Data[i] = float32(rng.NormFloat64() * scale)
 	}
+	f.fits = make([]float64, len(p.ids))
 	for range o.Workers {
 		f.solvers = append(f.solvers, kernel.NewSolver(o.Dim))
 	}
@@ -220,10 +222,10 @@ func newFactorisation(p *problem, o Options) *factorisation {
 
 // epoch solves all users, then all items, and returns the loss per pair.
 func (f *factorisation) epoch(ctx context.Context) (float64, error) {
-	if err := f.half(ctx, f.p.byUser, f.users, f.items); err != nil {
+	if err := f.half(ctx, f.p.byUser, f.users, f.items, nil); err != nil {
 		return 0, fmt.Errorf("solve users: %w", err)
 	}
-	if err := f.half(ctx, f.p.byItem, f.items, f.users); err != nil {
+	if err := f.half(ctx, f.p.byItem, f.items, f.users, f.fits); err != nil {
 		return 0, fmt.Errorf("solve items: %w", err)
 	}
 	loss := f.loss()
@@ -235,8 +237,8 @@ func (f *factorisation) epoch(ctx context.Context) (float64, error) {
 
 var errUnstable = errors.New("numerically unstable: raise lambda or lower the event weights")
 
-// half solves every row of x against the fixed y.
-func (f *factorisation) half(ctx context.Context, m *csr, x, y kernel.Matrix) error {
+// half solves every row of x against the fixed y. fits, unless nil, gets kernel.Solver.Fit of each row.
+func (f *factorisation) half(ctx context.Context, m *csr, x, y kernel.Matrix, fits []float64) error {
 	others := len(y.Data) / y.Stride
 	gram := f.gram(y)
 	for i := range gram {
@@ -255,6 +257,9 @@ func (f *factorisation) half(ctx context.Context, m *csr, x, y kernel.Matrix) er
 			s.Add(y, cols, values)
 			if !s.Solve(x.Row(r)) {
 				unstable.Store(true)
+			}
+			if fits != nil {
+				fits[r] = s.Fit()
 			}
 		}
 	})
@@ -290,43 +295,14 @@ func (f *factorisation) gram(y kernel.Matrix) []float64 {
 	return sum
 }
 
-// loss is the objective per pair: c (1 - xy)^2 over the pairs, alpha0 (xy)^2 over all pairs of user
-// and item, and the ridge of both sides.
+// loss is the objective per pair after the items were solved. Written by one item's row y, it is the sum of his
+// confidences + y'Ay - 2b'y, and at its minimum the sum less b'y; the users' ridge is all that no item has.
 func (f *factorisation) loss() float64 {
-	var parts [stripes]float64
-	f.parallel(stripes, 1, func(_, lo, hi int) {
-		for s := lo; s < hi; s++ {
-			n := f.p.byUser.rows()
-			parts[s] = f.pairLoss(n*s/stripes, n*(s+1)/stripes)
-		}
-	})
-	total := 0.0
-	for _, part := range parts {
-		total += part
+	total := f.ridge(f.p.byUser, f.users, len(f.p.ids))
+	for i, confidence := range f.p.byItem.sums {
+		total += confidence - f.fits[i]
 	}
-	a, b, pad := f.gram(f.users), f.gram(f.items), kernel.Pad(f.o.Dim)
-	all := 0.0
-	for i := range pad {
-		all += a[i*pad+i] * b[i*pad+i]
-		for j := i + 1; j < pad; j++ {
-			all += 2 * a[i*pad+j] * b[i*pad+j]
-		}
-	}
-	total += f.params.Unobserved*all + f.ridge(f.p.byUser, f.users, len(f.p.ids)) + f.ridge(f.p.byItem, f.items, f.p.byUser.rows())
 	return total / float64(len(f.p.byUser.cols))
-}
-
-func (f *factorisation) pairLoss(lo, hi int) float64 {
-	sum := 0.0
-	for u := lo; u < hi; u++ {
-		x := f.users.Row(u)
-		cols, values := f.p.byUser.row(u)
-		for k, c := range cols {
-			miss := 1 - float64(kernel.Dot(x, f.items.Row(int(c))))
-			sum += float64(values[k]) * miss * miss
-		}
-	}
-	return sum
 }
 
 func (f *factorisation) ridge(m *csr, x kernel.Matrix, others int) float64 {

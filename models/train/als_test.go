@@ -192,7 +192,7 @@ func TestFoldInIsTheTrainedRow(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := f.half(context.Background(), p.byUser, f.users, f.items); err != nil {
+	if err := f.half(context.Background(), p.byUser, f.users, f.items, nil); err != nil {
 		t.Fatal(err)
 	}
 	o.Epochs = 3

@@ -25,3 +25,7 @@ if grep -qE '\b[YX](1[6-9]|2[0-9]|3[01])\b|Z[0-9]' ../layers_amd64.s; then
 	echo "gen: the output of layers uses AVX-512 registers" >&2
 	exit 1
 fi
+# The AVX-512 forms of least squares.
+go run ./wide -out ../wide_amd64.s -stubs ../wide_stubs_amd64.go -pkg kernel
+sed -i 's#^func #//go:noescape\nfunc #' ../wide_stubs_amd64.go
+gofmt -w ../wide_stubs_amd64.go

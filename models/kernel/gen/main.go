@@ -16,10 +16,11 @@ func main() {
 	rows("rowsAtAVX2", true)
 	above()
 	gather()
-	tile("tileAddAVX2", false)
-	tile("tileSubAVX2", true)
+	tiles("tilesAddAVX2", false)
+	tiles("tilesSubAVX2", true)
 	potrf()
 	trsm()
+	combine()
 	Generate()
 }
 
@@ -254,16 +255,22 @@ func gather() {
 	RET()
 }
 
-// tile keeps 4 x 16 sums in eight registers: eight FMAs in flight cover the FMA latency.
-func tile(name string, sub bool) {
-	TEXT(name, NOSPLIT, "func(a, b, c *float32, lda, ldb, ldc, k int)")
-	what := "adds to"
+// tiles keeps 4 x 16 sums in eight registers: eight FMAs in flight cover the FMA latency.
+func tiles(name string, sub bool) {
+	TEXT(name, NOSPLIT, "func(a, b, from, to *float32, lda, ldb, ldf, ldt, k, n int)")
+	sign := "plus"
 	if sub {
-		what = "subtracts from"
+		sign = "minus"
 	}
-	Doc(name + " " + what + " the 4 x 16 tile c the product of the transposed k x 4 a and the k x 16 b; leading dimensions in floats; k is at least 1.")
-	a, b, c := load("a"), load("b"), load("c")
-	lda, ldb, ldc, k := bytes(load("lda")), bytes(load("ldb")), bytes(load("ldc")), load("k")
+	Doc(name + " sets n tiles of 4 x 16 side by side in to to those of from " + sign + " the product of the transposed k x 4 a and the k x 16n b; leading dimensions in floats; k and n are at least 1.")
+	lda, ldb, ldf, ldt := bytes(load("lda")), bytes(load("ldb")), bytes(load("ldf")), bytes(load("ldt"))
+	n, off := load("n"), GP64()
+	XORQ(off, off)
+	Label(name + "Tile")
+	a, b, from, to, k := load("a"), load("b"), load("from"), load("to"), load("k")
+	ADDQ(off, b)
+	ADDQ(off, from)
+	ADDQ(off, to)
 	acc := zeros(8)
 	b0, b1 := YMM(), YMM()
 	Label(name + "Loop")
@@ -281,21 +288,25 @@ func tile(name string, sub bool) {
 	JNZ(LabelRef(name + "Loop"))
 	for r := 0; r < 4; r++ {
 		for h := 0; h < 2; h++ {
-			m := Mem{Base: c, Disp: 32 * h}
+			m, out := Mem{Base: from, Disp: 32 * h}, Mem{Base: to, Disp: 32 * h}
 			if sub {
 				t := YMM()
 				VMOVUPS(m, t)
 				VSUBPS(acc[2*r+h], t, t)
-				VMOVUPS(t, m)
+				VMOVUPS(t, out)
 			} else {
 				VADDPS(m, acc[2*r+h], acc[2*r+h])
-				VMOVUPS(acc[2*r+h], m)
+				VMOVUPS(acc[2*r+h], out)
 			}
 		}
 		if r < 3 {
-			ADDQ(ldc, c)
+			ADDQ(ldf, from)
+			ADDQ(ldt, to)
 		}
 	}
+	ADDQ(Imm(64), off)
+	DECQ(n)
+	JNZ(LabelRef(name + "Tile"))
 	VZEROUPPER()
 	RET()
 }
@@ -384,4 +395,69 @@ func trsm() {
 	JNZ(LabelRef("trsmBlock"))
 	VZEROUPPER()
 	RET()
+}
+
+// combine keeps 32 columns of the sum in registers, twice, so that additions do not wait for each other.
+func combine() {
+	TEXT("combineAVX2", NOSPLIT, "func(y, x, rows *float32, n, dim, stride int)")
+	Doc("combineAVX2 adds the sum of x[i] times row i to y, over n rows of dim floats that lie stride floats apart; dim is a multiple of 8; n is at least 1.")
+	y, x, rows, n, dim, stride := load("y"), load("x"), load("rows"), load("n"), load("dim"), bytes(load("stride"))
+	Label("combineFour")
+	CMPQ(dim, Imm(32))
+	JL(LabelRef("combineOne"))
+	column("combineFour", y, x, rows, n, stride, 4)
+	SUBQ(Imm(32), dim)
+	JMP(LabelRef("combineFour"))
+	Label("combineOne")
+	TESTQ(dim, dim)
+	JZ(LabelRef("combineDone"))
+	column("combineOne", y, x, rows, n, stride, 1)
+	SUBQ(Imm(8), dim)
+	JMP(LabelRef("combineOne"))
+	Label("combineDone")
+	VZEROUPPER()
+	RET()
+}
+
+// column sums vectors of columns over all rows and moves on to the next columns.
+func column(name string, y, x, rows, n, stride reg.Register, vectors int) {
+	p, i, even := GP64(), GP64(), GP64()
+	odd := zeros(vectors)
+	sums := make([]reg.VecVirtual, vectors)
+	for v := range sums {
+		sums[v] = YMM()
+		VMOVUPS(Mem{Base: y, Disp: 32 * v}, sums[v])
+	}
+	MOVQ(rows, p)
+	XORQ(i, i)
+	MOVQ(n, even)
+	ANDQ(I32(-2), even)
+	JZ(LabelRef(name + "Odd"))
+	Label(name + "Pair")
+	for h, to := range [][]reg.VecVirtual{sums, odd} {
+		t := YMM()
+		VBROADCASTSS(Mem{Base: x, Index: i, Scale: 4, Disp: 4 * h}, t)
+		for v := range vectors {
+			VFMADD231PS(Mem{Base: p, Disp: 32 * v}, t, to[v])
+		}
+		ADDQ(stride, p)
+	}
+	ADDQ(Imm(2), i)
+	CMPQ(i, even)
+	JL(LabelRef(name + "Pair"))
+	Label(name + "Odd")
+	CMPQ(i, n)
+	JGE(LabelRef(name + "Store"))
+	t := YMM()
+	VBROADCASTSS(Mem{Base: x, Index: i, Scale: 4}, t)
+	for v := range vectors {
+		VFMADD231PS(Mem{Base: p, Disp: 32 * v}, t, sums[v])
+	}
+	Label(name + "Store")
+	for v := range vectors {
+		VADDPS(odd[v], sums[v], sums[v])
+		VMOVUPS(sums[v], Mem{Base: y, Disp: 32 * v})
+	}
+	ADDQ(U32(uint32(32*vectors)), y)
+	ADDQ(U32(uint32(32*vectors)), rows)
 }

@@ -1,0 +1,186 @@
+"""iALS of this project beside C with OpenBLAS and the Python package implicit, in one run.
+
+    apt-get install gcc libopenblas-dev; python3 -m venv V; V/bin/pip install implicit
+    V/bin/python models/kernel/testdata/compare.py                      # about 15 minutes on two quiet cores
+    V/bin/python models/kernel/testdata/compare.py --sizes gowalla --dims 64 --rounds 2
+
+All programs read the same pairs, begin with the same item factors and solve the same problem: every pair has
+confidence 10, absent ones 1, the ridge is 1. They take turns, --rounds times; the table holds the best epoch of
+each, by processor seconds and by the clock. Gowalla is read from $SARTOR_DATA or ../shared/data where it is
+there, train and test together, and drawn otherwise; ml-20m is always drawn, at its size, with a popularity that
+falls like 1/sqrt(rank) and a number of pairs per user that is spread like its own.
+
+implicit weighs the right-hand side with c + 1 where MODEL.md has c, so its agreement is checked against the C
+program with that one number changed (--extra 1 of ials.c), that of this project against C as it is.
+"""
+import argparse
+import gzip
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(name, "1")  # implicit warns unless BLAS has one thread; it has its own
+import numpy as np
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[2]
+CONFIDENCE, RIDGE = 10.0, 1.0
+SIZES = {"gowalla": (29858, 40981, 1027370), "ml-20m": (138493, 26744, 20000263)}
+
+
+def real(folder):
+    """Return the pairs of Gowalla as (user, item), or None."""
+    parts = []
+    for part in ("train", "test"):
+        path = pathlib.Path(folder) / "gowalla" / f"{part}.tsv.gz"
+        if not path.exists():
+            return None
+        with gzip.open(path) as f:
+            parts.append(np.loadtxt(f, dtype=np.int64, skiprows=1, delimiter="\t"))
+    return np.concatenate(parts)
+
+
+def drawn(users, items, pairs):
+    """Return about as many different pairs."""
+    rng = np.random.default_rng(1)
+    share = rng.lognormal(0, 1.1, users)
+    counts = np.clip(share / share.sum() * pairs, 1, items // 4).astype(np.int64)
+    keys = np.empty(0, np.int64)
+    missing = pairs
+    for _ in range(30):
+        user = rng.choice(users, missing, p=counts / counts.sum())
+        item = (items * rng.random(missing) ** 2).astype(np.int64)
+        keys = np.unique(np.concatenate([keys, user * items + item]))
+        missing = pairs - len(keys)
+        if missing <= pairs // 1000:
+            break
+    return np.stack([keys // items, keys % items], 1)
+
+
+def write(path, size, data):
+    users, items, pairs = SIZES[size]
+    found = real(data) if size == "gowalla" else None
+    chosen = drawn(users, items, pairs) if found is None else found
+    keys = np.unique(chosen[:, 0] * items + chosen[:, 1])
+    starts = np.concatenate([[0], np.cumsum(np.bincount(keys // items, minlength=users))])
+    with open(path, "wb") as f:
+        np.array([users, items, len(keys)], np.int64).tofile(f)
+        starts.astype(np.int64).tofile(f)
+        (keys % items).astype(np.int32).tofile(f)
+    return f"{size}, {'drawn' if found is None else 'the real pairs'}: {users:,} x {items:,}, {len(keys):,} pairs"
+
+
+def run(command, env=None):
+    done = subprocess.run(command, env=env, capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        sys.exit(f"{command[0]} failed: {done.stderr}{done.stdout}")
+    return done.stdout
+
+
+class Result:
+    def __init__(self):
+        self.wall, self.cpu, self.loss, self.length = float("inf"), float("inf"), 0.0, 0.0
+
+    def add(self, wall, cpu, loss, length):
+        self.wall, self.cpu, self.loss, self.length = min(self.wall, wall), min(self.cpu, cpu), loss, length
+
+
+def ours(result, pairs, start, dim, threads, epochs, test):
+    env = dict(os.environ, SARTOR_ALS=f"{pairs} {start} {dim} {threads}", GOMAXPROCS=str(threads))
+    out = run([test, "-test.run", "xxx", "-test.bench", "ALSEpoch", "-test.benchtime", f"{epochs}x"], env)
+    value = {unit: float(v) for v, unit in re.findall(r"([\d.e+-]+) (wall-s|cpu-s|loss|length)", out)}
+    result.add(value["wall-s"], value["cpu-s"], value["loss"], value["length"])
+
+
+def in_c(result, pairs, start, dim, threads, epochs, program, extra=0):
+    lines = [line.split() for line in run([program, pairs, start, str(dim), str(threads), str(epochs), str(extra)]).splitlines()]
+    times = [(float(x[1]), float(x[2])) for x in lines if x[0] == "epoch"]
+    result.add(min(t[0] for t in times), min(t[1] for t in times), float(lines[-1][1]), float(lines[-1][2]))
+
+
+def in_python(result, pairs, start, dim, threads, epochs, cg):
+    out = run([sys.executable, __file__, "--child", pairs, start, str(dim), str(threads), str(epochs), str(cg)])
+    result.add(*(float(x) for x in out.split()[-4:]))
+
+
+def child(pairs, start, dim, threads, epochs, cg):
+    import scipy.sparse
+    from implicit.cpu.als import AlternatingLeastSquares
+    size = np.fromfile(pairs, np.int64, 3)
+    starts = np.fromfile(pairs, np.int64, size[0] + 1, offset=24)
+    cols = np.fromfile(pairs, np.int32, offset=24 + 8 * (size[0] + 1))
+    matrix = scipy.sparse.csr_matrix((np.full(size[2], CONFIDENCE + 1, np.float32), cols, starts.astype(np.int32)), shape=(size[0], size[1]))
+    model = AlternatingLeastSquares(factors=int(dim), regularization=RIDGE, use_cg=cg == "True", iterations=int(epochs), num_threads=int(threads))
+    model.item_factors = np.fromfile(start, np.float32).reshape(size[1], int(dim))
+    model.user_factors = np.zeros((size[0], int(dim)), np.float32)
+    wall, cpu, used = [], [], [time.process_time()]
+
+    def after(_, elapsed, __):
+        wall.append(elapsed)
+        cpu.append(time.process_time() - used[0])
+        used[0] = time.process_time()
+
+    model.fit(matrix, show_progress=False, callback=after)
+    if epochs != "1":
+        cpu = cpu[1:]  # the first holds the transposition
+    print(min(wall), min(cpu), 0, float(np.linalg.norm(model.item_factors.astype(np.float64))))
+
+
+def compare(size, dim, threads, o, folder, test, program):
+    pairs, start = str(folder / size), str(folder / f"start-{size}-{dim}")
+    if not os.path.exists(start):
+        rng = np.random.default_rng(2)
+        (rng.standard_normal((SIZES[size][1], dim)) * 0.1 / dim**0.5).astype(np.float32).tofile(start)
+    names = ["this project", "C, OpenBLAS", "implicit, Cholesky", "implicit, CG"]
+    results = {name: Result() for name in names}
+    epochs = o.epochs if size == "gowalla" else max(2, o.epochs // 2)
+    for _ in range(o.rounds):
+        ours(results[names[0]], pairs, start, dim, threads, epochs, test)
+        in_c(results[names[1]], pairs, start, dim, threads, epochs, program)
+        in_python(results[names[2]], pairs, start, dim, threads, epochs, False)
+        in_python(results[names[3]], pairs, start, dim, threads, epochs, True)
+    mine = results[names[0]]
+    for name in names:
+        r = results[name]
+        print(f"| {size} | {dim} | {threads} | {name} | {r.wall:.3f} | {r.cpu:.3f} | {r.wall / mine.wall:.2f} | {r.cpu / mine.cpu:.2f} |", flush=True)
+    other = Result()
+    in_c(other, pairs, start, dim, threads, epochs, program, 1)
+    close = lambda a, b: abs(a / b - 1)
+    c = results[names[1]]
+    print(f"agreement after {epochs} epochs: loss {mine.loss:.6f} here, {c.loss:.6f} in C; length of the item factors {mine.length:.3f}, {c.length:.3f}; "
+          f"with implicit's right side {other.length:.3f} in C, {results[names[2]].length:.3f} in implicit", flush=True)
+    if close(mine.loss, c.loss) > 1e-3 or close(mine.length, c.length) > 1e-3 or close(other.length, results[names[2]].length) > 1e-3:
+        sys.exit("compare: the programs disagree by more than 0.1 %: they do not solve the same problem")
+
+
+def main():
+    if sys.argv[1:2] == ["--child"]:
+        return child(*sys.argv[2:])
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
+    p.add_argument("--dims", nargs="+", type=int, default=[64, 128])
+    p.add_argument("--threads", nargs="+", type=int, default=[1, 2])
+    p.add_argument("--rounds", type=int, default=2)
+    p.add_argument("--epochs", type=int, default=4)
+    p.add_argument("--data", default=os.environ.get("SARTOR_DATA", ROOT.parent / "shared" / "data"))
+    o = p.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        program, test = str(folder / "ials"), str(folder / "train.test")
+        run(["gcc", "-O3", "-march=native", "-o", program, str(HERE / "ials.c"), "-lopenblas", "-lm", "-lpthread"])
+        run(["go", "test", "-c", "-o", test, "./models/train"])
+        for size in o.sizes:
+            print(write(folder / size, size, o.data), flush=True)
+            print("| data | D | threads | program | seconds an epoch | processor seconds | / this project | / this project, processor |\n|---|---|---|---|---|---|---|---|")
+            for dim in o.dims:
+                for threads in o.threads:
+                    compare(size, dim, threads, o, folder, test, program)
+
+
+if __name__ == "__main__":
+    main()
