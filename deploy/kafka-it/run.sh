@@ -2,6 +2,7 @@
 # Starts and stops one real Apache Kafka node for the integration tests.
 #
 #   run.sh start VERSION DIR PORT   fetch the jars once (Maven), format DIR if it is new, start, wait
+#   run.sh fetch VERSION JARS       fetch the jars into the folder JARS, if they are not there
 #   run.sh stop DIR                 SIGTERM to the process that start wrote down, and wait
 #   run.sh kill DIR                 SIGKILL to it: the next start with the same DIR recovers
 #
@@ -24,7 +25,7 @@ fetch() { # VERSION JARS
 	*) profile=kafka4 ;;
 	esac
 	mkdir -p "$2"
-	mvn -q -B -ntp -f "$here/pom.xml" -P "$profile" -Dkafka.version="$1" dependency:copy-dependencies \
+	mvn -q -B -ntp -U -f "$here/pom.xml" -P "$profile" -Dkafka.version="$1" dependency:copy-dependencies \
 		-DincludeScope=runtime -DoutputDirectory="$2" >"$2/mvn.log" 2>&1 || { cat "$2/mvn.log" >&2; fail "cannot fetch Kafka $1"; }
 	touch "$2/complete"
 }
@@ -50,7 +51,7 @@ start() { # VERSION DIR PORT
 	until grep -q "Kafka Server started" "$dir/kafka.out"; do
 		alive "$dir" || { tail -30 "$dir/kafka.out" >&2; fail "Kafka did not start"; }
 		tries=$((tries + 1))
-		[ $tries -lt 300 ] || fail "Kafka is not ready after 60 s, see $dir/kafka.out"
+		[ $tries -lt 900 ] || fail "Kafka is not ready after 3 minutes, see $dir/kafka.out"
 		sleep 0.2
 	done
 }
@@ -62,15 +63,16 @@ stop() { # SIGNAL DIR
 	tries=0
 	while kill -0 "$pid" 2>/dev/null; do
 		tries=$((tries + 1))
-		[ $tries -lt 300 ] || fail "pid $pid does not end"
+		[ $tries -lt 1200 ] || fail "pid $pid does not end"
 		sleep 0.1
 	done
 	rm -f "$2/pid"
 }
 
 case ${1:-} in
+fetch) [ $# -eq 3 ] || fail "usage: run.sh fetch VERSION JARS"; fetch "$2" "$3" ;;
 start) [ $# -eq 4 ] || fail "usage: run.sh start VERSION DIR PORT"; start "$2" "$3" "$4" ;;
 stop) [ $# -eq 2 ] || fail "usage: run.sh stop DIR"; stop TERM "$2" ;;
 kill) [ $# -eq 2 ] || fail "usage: run.sh kill DIR"; stop KILL "$2" ;;
-*) fail "usage: run.sh start VERSION DIR PORT | stop DIR | kill DIR" ;;
+*) fail "usage: run.sh start VERSION DIR PORT | fetch VERSION JARS | stop DIR | kill DIR" ;;
 esac
