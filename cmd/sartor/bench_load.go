@@ -60,6 +60,9 @@ func (r *loadReport) sent() int { return r.Accepted.Count + r.Refused.Count + r.
 // answered is the whole answers a second.
 func (r *loadReport) answered() float64 { return float64(r.Accepted.Count) / r.Took.Seconds() }
 
+// processors is how many of them the generator used.
+func (r *loadReport) processors() float64 { return r.CPU.Seconds() / r.Took.Seconds() }
+
 // spread sums up durations.
 type spread struct {
 	Count int           `json:"count"`

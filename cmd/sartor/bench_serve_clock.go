@@ -14,8 +14,8 @@ import (
 // request goes: until the server reads it, and from there until its answer is written. What the client
 // measures beyond the two it spends itself, waiting for a processor before it reads.
 type serverClock struct {
-	// accepted and refused count from the reading of a request to the writing of its answer, arrived from the sending to the reading, for
-	// requests that say when they were sent.
+	// accepted and refused count from the reading of a request to the writing of its answer, arrived from
+	// the sending to the reading, for requests that say when they were sent.
 	accepted, refused, arrived delays
 }
 
@@ -123,6 +123,7 @@ func (d *delays) spread() (out spread) {
 	return out
 }
 
+// reset forgets what was measured.
 func (c *serverClock) reset() {
 	for _, d := range []*delays{&c.accepted, &c.refused, &c.arrived} {
 		d.spread()

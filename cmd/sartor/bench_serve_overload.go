@@ -17,9 +17,17 @@ type overloadResult struct {
 	plateau, goodput   float64 // whole answers a second, alone and under overload
 	asked              float64 // requests a second
 	heldBefore, heldAt uint64
-	// of the server: delays of its requests, measured inside, and the processors that it and its generator used.
+	// Delays of the requests as the server has them, and the processors that both sides used, under
+	// overload and alone.
 	answering, refusing, arriving spread
-	serverCPU, loadCPU, loadAlone float64
+	server, serverAlone           float64
+	generator, generatorAlone     float64
+}
+
+// worth is how many answers the server gives for a second of its processor time, of those that it gives
+// alone: what is left of it goes to refusals. Neither the generator nor other programs take part in it.
+func (r *overloadResult) worth() float64 {
+	return r.goodput / r.server / (r.plateau / r.serverAlone)
 }
 
 // overload has the server asked for three times what it can do.
@@ -44,7 +52,8 @@ func (b *benchServeRun) overload(ctx context.Context, p *benchPath) error {
 	}{{"  until the server reads a request", r.arriving}, {"  from there until the answer is written", r.answering}, {"  from there until the refusal is written", r.refusing}} {
 		b.printf("  %-46s %9d, p50 %s, p99 %s\n", d.what, d.Count, millis(d.P50), millis(d.P99))
 	}
-	b.printf("  %-46s %9.2f server, %.2f generator; %.2f generator alone\n", "  processors used", r.serverCPU, r.loadCPU, r.loadAlone)
+	b.printf("  %-46s %9.2f server, %.2f generator; %.2f and %.2f at the plateau\n", "  processors used", r.server, r.generator, r.serverAlone, r.generatorAlone)
+	b.printf("  %-46s %9.0f %% of those at the plateau\n", "  answers for the same time of the server", 100*r.worth())
 	b.printf("  %-46s %9s before, %s during\n", "  memory in use", bytesText(int64(r.heldBefore)), bytesText(int64(r.heldAt)))
 	b.verdict(fmt.Sprintf("goodput %.0f %% of the plateau", 100*goalGoodput), r.goodput >= goalGoodput*r.plateau && r.Failed == 0, "%.0f %%, %d failed", 100*r.goodput/r.plateau, r.Failed)
 	b.verdict(fmt.Sprintf("99 %% of the refusals within %v", goalRefusal), r.Refused.P99 <= goalRefusal, "%s", millis(r.Refused.P99))
@@ -52,8 +61,9 @@ func (b *benchServeRun) overload(ctx context.Context, p *benchPath) error {
 }
 
 // overloaded finds the capacity of a server over a few connections, no more than it answers at once, and
-// asks for three times as much, over as many as that takes, from another process. Latencies count from the sending of a request: what waits in the
-// generator, which shares the machine, is not the server's; how late it was stands beside them.
+// asks for three times as much, over as many as that takes, from another process. Latencies count from the
+// sending of a request: what waits in the generator, which shares the machine, is not the server's; how
+// late it was stands beside them, and where the time of a request went as the server saw it.
 func overloaded(ctx context.Context, s server, asks [][]byte, few int, calm, long time.Duration) (out overloadResult, err error) {
 	const many = 512
 	clock := new(serverClock)
@@ -61,28 +71,35 @@ func overloaded(ctx context.Context, s server, asks [][]byte, few int, calm, lon
 		plan := loadPlan{Addr: addr, Connections: few, Requests: asks}
 		for _, d := range []time.Duration{min(calm, time.Second), calm} { // the first warms up
 			plan.Duration = d
-			plateau, err := plan.apart(ctx)
+			plateau, spent, err := measured(ctx, &plan)
 			if err != nil {
 				return err
 			}
 			if plateau.Accepted.Count == 0 || plateau.Accepted.Count < plateau.sent() {
 				return fmt.Errorf("before the overload, %d of %d requests were answered; the first failure: %q", plateau.Accepted.Count, plateau.sent(), plateau.FirstFailure)
 			}
-			out.plateau, out.loadAlone = plateau.answered(), plateau.CPU.Seconds()/plateau.Took.Seconds()
+			out.plateau, out.serverAlone, out.generatorAlone = plateau.answered(), spent, plateau.processors()
 		}
 		clock.reset()
 		out.heldBefore = heldBytes()
 		plan.Connections, plan.Duration, plan.Rate = many, long, overloadTimes*out.plateau
-		spent := processTime()
-		load, err := plan.apart(ctx)
+		load, spent, err := measured(ctx, &plan)
 		if err != nil {
 			return err
 		}
-		out.heldAt = heldBytes()
-		out.serverCPU, out.loadCPU = (processTime()-spent).Seconds()/load.Took.Seconds(), load.CPU.Seconds()/load.Took.Seconds()
+		out.heldAt, out.server, out.generator = heldBytes(), spent, load.processors()
 		out.answering, out.refusing, out.arriving = clock.accepted.spread(), clock.refused.spread(), clock.arrived.spread()
 		out.loadReport, out.goodput, out.asked = *load, load.answered(), float64(load.sent())/load.Took.Seconds()
 		return nil
 	})
 	return out, err
+}
+
+// measured is apart and tells how many processors this process used meanwhile.
+func measured(ctx context.Context, p *loadPlan) (r *loadReport, processors float64, err error) {
+	before := processTime()
+	if r, err = p.apart(ctx); err != nil {
+		return nil, 0, err
+	}
+	return r, (processTime() - before).Seconds() / r.Took.Seconds(), nil
 }

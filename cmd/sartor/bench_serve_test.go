@@ -28,6 +28,10 @@ func TestBenchServe(t *testing.T) {
 		`3 times the capacity: answered +[\d,]+ /s`,
 		`refused with 503 +\d+, p50 [\d.]+ms, p99 [\d.]+ms\n`,
 		`sent after they were due, by +\d+, p50 [\d.]+ms, p99 [\d.]+ms\n`,
+		`until the server reads a request +[1-9]\d*, p50 [\d.]+ms, p99 [\d.]+ms\n`,
+		`from there until the answer is written +[1-9]\d*, p50`, `from there until the refusal is written +\d+, p50`,
+		`processors used +[\d.]+ server, [\d.]+ generator; [\d.]+ and [\d.]+ at the plateau\n`,
+		`answers for the same time of the server +\d+ % of those at the plateau\n`,
 		`goal goodput 90 % of the plateau +(reached|MISSED): \d+ %, 0 failed\n`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {

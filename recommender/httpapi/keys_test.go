@@ -233,8 +233,17 @@ func TestLoadIsShed(t *testing.T) {
 	if resp.StatusCode != http.StatusServiceUnavailable || resp.Header.Get("Retry-After") != "1" || !strings.Contains(body, "problem:overloaded") {
 		t.Errorf("beyond the limit: %d %s", resp.StatusCode, body)
 	}
-	if resp, _ := s.do(t, "GET", "/livez", "", nil); resp.StatusCode != 200 {
-		t.Error("health is shed too")
+	if resp.Header.Get("X-Request-Id") == "" || resp.Header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("the header of a refusal is %v", resp.Header)
+	}
+	// Not refused, but told what is wrong: another method, a path that is none, a request with two ends.
+	for path, want := range map[string]int{"/v1/recommend": http.StatusMethodNotAllowed, "/v1/recommend/": http.StatusNotFound, "/livez": http.StatusOK} {
+		if resp, _ := s.do(t, "GET", path, "", nil); resp.StatusCode != want {
+			t.Errorf("GET %s beside the crowd: %d, want %d", path, resp.StatusCode, want)
+		}
+	}
+	if got := s.raw(t, "POST /v1/recommend HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"); !strings.Contains(got, " 400 ") {
+		t.Errorf("a request with two ends beside the crowd: %s", got)
 	}
 	close(u.out)
 	wg.Wait()
