@@ -19,14 +19,16 @@ import (
 type EncoderOptions struct {
 	Hidden, Inner, Blocks int           // default 128, 256, 2
 	Clock                 time.Duration // as models.EncoderParams.Clock; default 0
-	Recall                int           // as models.EncoderParams.Recall; default 0
-	Unit                  bool          // as models.EncoderParams.Unit
-	Tokens                int           // events in a step; default 4096, or 1/128 of the data, but at least 256
-	Longest               int           // events of one history in a row; longer ones are cut; default 2048
-	Schedule              Schedule
-	WeightDecay           float64 // of AdamW, on matrices; default 0.01, negative = none
-	Dropout               float64 // default 0.2, negative = none
-	Clip                  float64 // greatest norm of a step's gradient; default 5, negative = none
+	// Recall and Unit are as in models.EncoderParams; Recall 0 = 8 heads, with Unit, where at least a
+	// twentieth of the targets are items that the user had before; negative = none.
+	Recall      int
+	Unit        bool
+	Tokens      int // events in a step; default 4096, or 1/128 of the data, but at least 256
+	Longest     int // events of one history in a row; longer ones are cut; default 2048
+	Schedule    Schedule
+	WeightDecay float64 // of AdamW, on matrices; default 0.01, negative = none
+	Dropout     float64 // default 0.2, negative = none
+	Clip        float64 // greatest norm of a step's gradient; default 5, negative = none
 	// Full is the largest catalogue with a full softmax; default 20,000, negative = none. Above it the
 	// softmax is over the targets of the step and Negatives items drawn uniformly; default 4096.
 	Full, Negatives int
@@ -35,6 +37,10 @@ type EncoderOptions struct {
 	// is true; nil = all.
 	Objective map[string]float64
 	Catalog   func(item string) bool
+	// Exposures are what users were shown: an item that a user left counts ExposureWeight times in the
+	// softmax of his targets; 0 = not.
+	Exposures      *Exposures
+	ExposureWeight float64
 	// Tower, with a catalogue, adds to the vectors of items what their documents say; default 64 units, and
 	// IDDropout 0.1. Head adds to the vectors of users what is known of them and of their visit.
 	Tower TowerOptions
@@ -101,7 +107,7 @@ func (o Options) encoderDefaults() Options {
 	if e.From != nil {
 		p := e.From.Params()
 		o.Dim, e.Hidden, e.Inner, e.Blocks, e.Clock, o.Signal.Weights = p.Dim, p.Hidden, p.Inner, p.Blocks, p.Clock, p.Signal.Weights
-		e.Recall, e.Unit = p.Recall, p.Unit
+		e.Recall, e.Unit = cmp.Or(p.Recall, -1), p.Unit
 	}
 	if e.OnStep == nil {
 		e.OnStep = func(Step) {}
@@ -111,7 +117,7 @@ func (o Options) encoderDefaults() Options {
 
 func (o Options) encoderParams() models.EncoderParams {
 	e := o.Encoder
-	return models.EncoderParams{Dim: o.Dim, Hidden: e.Hidden, Inner: e.Inner, Blocks: e.Blocks, Clock: e.Clock, Recall: e.Recall, Unit: e.Unit,
+	return models.EncoderParams{Dim: o.Dim, Hidden: e.Hidden, Inner: e.Inner, Blocks: e.Blocks, Clock: e.Clock, Recall: max(e.Recall, 0), Unit: e.Unit,
 		Kappa: o.Kappa, Signal: o.Signal}
 }
 
@@ -184,7 +190,7 @@ func groups(o Options) []string {
 	if tower {
 		list = append(list, groupTower)
 	}
-	if e.Recall > 0 {
+	if e.Recall >= 0 {
 		list = append(list, groupRecall)
 	}
 	for k := range e.Blocks {

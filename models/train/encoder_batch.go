@@ -27,6 +27,7 @@ type goal struct {
 	item   int32 // place in the step's item table
 	row    int32 // of the profile: what was known just before it
 	weight float32
+	left   []int32 // places of what the user was shown and left
 }
 
 // gathering is the events of one step and the items that it touches.
@@ -84,6 +85,7 @@ func (g *gathering) deal(pieces []piece) {
 func (a *encoderTraining) gather(rng *rand.Rand, pieces []piece) {
 	g, s := &a.batch, a.data
 	g.deal(pieces)
+	a.drawLeft(rng, pieces)
 	if !a.full {
 		a.draw(rng, pieces)
 	}
@@ -93,13 +95,14 @@ func (a *encoderTraining) gather(rng *rand.Rand, pieces []piece) {
 		sh.items, sh.kinds, sh.gaps, sh.ticks = sh.items[:0], sh.kinds[:0], sh.gaps[:0], sh.ticks[:0]
 		sh.first, sh.goals = sh.first[:0], sh.goals[:0]
 		for _, p := range sh.pieces {
+			left := a.leftPlaces(p)
 			for t := p.from; t < p.to; t++ {
 				first, gap := t == p.from, s.gaps[t]
 				if first {
 					gap = 0
 				}
 				if w := s.goals[t+1]; w > 0 {
-					sh.goals = append(sh.goals, goal{at: int32(len(sh.items)), item: g.place[s.items[t+1]], row: s.row(t + 1), weight: w})
+					sh.goals = append(sh.goals, goal{at: int32(len(sh.items)), item: g.place[s.items[t+1]], row: s.row(t + 1), weight: w, left: left})
 					g.weight += float64(w)
 				}
 				sh.items, sh.kinds = append(sh.items, g.place[s.items[t]]), append(sh.kinds, s.kinds[t])
@@ -137,9 +140,15 @@ func (a *encoderTraining) draw(rng *rand.Rand, pieces []piece) {
 	for range a.o.Encoder.Negatives {
 		g.take(a.catalog[rng.IntN(len(a.catalog))])
 	}
+	drawn := len(g.rows)
+	a.takeLeft(pieces)
 	g.candidates = len(g.rows)
 	missed := float64(a.o.Encoder.Negatives) * math.Log1p(-1/float64(len(a.catalog)))
-	for _, row := range g.rows {
+	for i, row := range g.rows {
+		if i >= drawn {
+			g.shift = append(g.shift, 0)
+			continue
+		}
 		share := float64(s.count[row]) / float64(a.targets)
 		chance := -math.Expm1(float64(targets)*math.Log1p(-min(share, 1-1e-9)) + missed)
 		g.shift = append(g.shift, float32(-math.Log(chance)))

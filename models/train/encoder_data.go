@@ -16,6 +16,7 @@ type sequences struct {
 	popularity  []float32 // by row
 	count       []int64   // events as a target, by row
 	starts      []int     // of each user's events
+	users       []int32   // numbers of the log
 	items       []int32   // rows
 	kinds       []uint8   // rows of the type embedding
 	gaps        []uint8   // rows of the gap embedding
@@ -72,7 +73,7 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 			}
 		}
 		if n := len(s.items); n > s.starts[len(s.starts)-1] {
-			s.starts = append(s.starts, n)
+			s.starts, s.users = append(s.starts, n), append(s.users, l.events[mine[0]].user)
 		}
 	}
 	if users := len(s.starts) - 1; users < minUsers || len(s.ids) < minItems {

@@ -19,6 +19,7 @@ import (
 type definition struct {
 	p      models.EncoderParams
 	values map[string][]float64
+	left   float64    // added to the logits of what a user was shown and left
 	tower  *itemTower // as drawn for the step, with the places of the items; nil = none
 	place  []int32
 	heads  []headSpace // as drawn for the step, by shard; empty = none
@@ -242,6 +243,9 @@ func (f *definition) loss(g *gathering, keys [][]uint32, drop float64) (sum floa
 				for j, v := range f.item(int(row)) {
 					logit += v * user[j]
 				}
+				if slices.Contains(goal.left, int32(c)) {
+					logit += f.left
+				}
 				total += math.Exp(logit)
 				if c == int(goal.item) {
 					aim = logit
@@ -270,6 +274,15 @@ func tinyLog() *Log {
 	return l
 }
 
+// tinyExposures shows three items to everybody of tinyLog.
+func tinyExposures() *Exposures {
+	x := NewExposures()
+	for u := range 6 {
+		x.Add(&streams.Event{Type: streams.Exposure, UserID: fmt.Sprint("u", u), Time: start, Items: []streams.Line{{ItemID: "i1"}, {ItemID: "i4"}, {ItemID: "i6"}}})
+	}
+	return x
+}
+
 var start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // The gradients that the backward passes give by every array are the numeric ones of the definition in
@@ -290,6 +303,7 @@ func TestEncoderGradientsAgainstTheDefinition(t *testing.T) {
 		{"tower sampled unit", EncoderOptions{Dropout: -1, Full: -1, Negatives: 1, Unit: true, Recall: 3, Tower: TowerOptions{Catalog: colours(6), Hidden: 8, IDDropout: 0.4}}},
 		{"head", EncoderOptions{Dropout: 0.3, Head: HeadOptions{Hidden: 16, FeatureDropout: 0.3}}},
 		{"head tower recall", EncoderOptions{Dropout: 0.2, Recall: 3, Clock: time.Hour, Head: HeadOptions{Hidden: 8}, Tower: TowerOptions{Catalog: colours(7), Hidden: 8}}},
+		{"left", EncoderOptions{Dropout: -1, Full: -1, Negatives: 1, Exposures: tinyExposures(), ExposureWeight: 5}},
 		{"catalogue", EncoderOptions{Dropout: -1, Objective: map[string]float64{"order": 3, "view": 1}, Catalog: func(id string) bool { return id != "i3" && id != "i0" }}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -328,7 +342,7 @@ func checkGradients(t *testing.T, a *encoderTraining) {
 		loss += a.parts[i].loss
 	}
 	a.add()
-	f := &definition{p: a.p, values: map[string][]float64{}, tower: a.tower, place: a.batch.place, heads: heads}
+	f := &definition{p: a.p, left: math.Log(max(a.o.Encoder.ExposureWeight, 1)), values: map[string][]float64{}, tower: a.tower, place: a.batch.place, heads: heads}
 	for _, x := range a.table.Arrays(a.p) {
 		for _, v := range *x.Values {
 			f.values[x.Name] = append(f.values[x.Name], float64(v))

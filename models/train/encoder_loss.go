@@ -26,6 +26,7 @@ type scoring struct {
 	frozen        bool          // the table needs no gradient
 	aloft         bool          // nothing below the head needs one
 	weight        float64       // of all goals of the step
+	left          float32       // added to the logits of what a user was shown and left
 }
 
 // softmax computes the loss of the shard's goals
@@ -69,6 +70,11 @@ func (w *net) softmax(sh *shard, s *scoring, byItem, byBias []float32) (loss flo
 // softmaxRow turns the logits of goal i into P and returns its loss.
 func (w *net) softmaxRow(i int, g goal, s *scoring) float64 {
 	row := w.loss.logit.Row(i)
+	for _, place := range g.left {
+		if place != g.item {
+			row[place] += s.left
+		}
+	}
 	most := kernel.MaxSum(row, s.bias)
 	aim := float64(row[g.item]) + float64(s.bias[g.item]) - float64(most)
 	sum := float64(kernel.ExpSum(row, s.bias, -most))

@@ -24,6 +24,7 @@ type encoderTraining struct {
 	state    EncoderState
 	table    models.EncoderTable // of state.Values
 	batch    gathering
+	passing  *passing // nil where exposures do not count
 	layers   []packedLayer
 	recall   packedRecall
 	tower    *itemTower   // nil = none
@@ -53,9 +54,12 @@ func newEncoderTraining(l *Log, o Options) (*encoderTraining, error) {
 	if a.data, err = sequence(l, a.p, o); err != nil {
 		return nil, err
 	}
+	a.o.chooseRecall(a.data)
+	a.p = a.o.encoderParams()
 	if o.Encoder.From != nil {
 		a.data.adopt(o.Encoder.From.Table(), o.Encoder.KeepCounts)
 	}
+	a.passing = newPassing(l, a.data, o)
 	for j, id := range a.data.ids {
 		if o.Encoder.Catalog == nil || o.Encoder.Catalog(id) {
 			a.catalog = append(a.catalog, int32(j))
@@ -191,6 +195,9 @@ func (a *encoderTraining) step(pieces []piece, rate float64) (loss, weight, norm
 func (a *encoderTraining) prepare() {
 	d, b, s := a.p.Dim, &a.batch, &a.scoring
 	s.weight, s.frozen = b.weight, a.factor("item.embedding") == 0 && (a.tower == nil || a.factor("tower.embed") == 0)
+	if a.passing != nil {
+		s.left = a.passing.weight
+	}
 	s.table, s.bias, s.aloft = a.table.Item, a.table.Bias, a.aloft()
 	if !a.ordered() || a.p.Unit || a.tower != nil {
 		a.gathered, a.biases = resized(a.gathered, len(b.rows)*d), resized(a.biases, b.candidates)

@@ -87,7 +87,15 @@ func TestEncoderLearnsWhatFollows(t *testing.T) {
 
 // One network: what training computes without dropping is what serving computes.
 func TestEncoderTrainsWhatItServes(t *testing.T) {
-	o := Options{Dim: 8, Seed: 5, Workers: 1, Encoder: EncoderOptions{Hidden: 16, Inner: 24, Dropout: -1, Clock: time.Hour}}.encoderDefaults()
+	for name, e := range map[string]EncoderOptions{"alone": {Recall: -1}, "recall": {Recall: 3}, "unit": {Recall: 8, Unit: true}} {
+		t.Run(name, func(t *testing.T) {
+			e.Hidden, e.Inner, e.Dropout, e.Clock = 16, 24, -1, time.Hour
+			trainsWhatItServes(t, Options{Dim: 8, Seed: 5, Workers: 1, Encoder: e}.encoderDefaults())
+		})
+	}
+}
+
+func trainsWhatItServes(t *testing.T, o Options) {
 	a, err := newEncoderTraining(tinyLog(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -111,7 +119,8 @@ func TestEncoderTrainsWhatItServes(t *testing.T) {
 			continue
 		}
 		a.nets[0].forward(sh, &a.table, a.scoring.table, a.layers, 1, 1)
-		z := a.nets[0].acts[1].z
+		a.nets[0].remember(sh, &a.table.Recall, &a.recall, a.scoring.table)
+		z := a.nets[0].user()
 		u := &features.User{}
 		at := int64(0)
 		for e := range sh.items {
@@ -318,6 +327,7 @@ func TestEncoderRefusesOptions(t *testing.T) {
 		"ends at 2 of its height": func(o *Options) { o.Encoder.Schedule.Floor = 2 },
 		"group \"encoder.2\"":     func(o *Options) { o.Encoder.Rates = map[string]float64{"encoder.2": 1} },
 		"all groups": func(o *Options) {
+			o.Encoder.Recall = -1
 			o.Encoder.Rates = map[string]float64{"encoder.0": 0, "encoder.1": 0, "item": 0, "input": 0}
 		},
 		"the clock is": func(o *Options) { o.Encoder.Clock = time.Millisecond },

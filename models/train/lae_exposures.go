@@ -35,22 +35,27 @@ func (x *Exposures) Add(e *streams.Event) {
 // Len returns how many items were shown.
 func (x *Exposures) Len() int { return len(x.pairs) }
 
-// unclicked returns, by user of the problem, the rows that he was shown and that he has no event on in the
-// log, ascending.
+// unclicked returns left for the users and items of the problem.
 func (x *Exposures) unclicked(l *Log, p *problem) [][]int32 {
+	return x.left(l, p.ids, p.itemNumbers, p.userNumbers)
+}
+
+// left returns, for users by their numbers in the log, the rows of items that each was shown and has no
+// event on in the log, ascending; itemNumbers are those of the log by row, -1 = none.
+func (x *Exposures) left(l *Log, ids []string, itemNumbers, userNumbers []int32) [][]int32 {
 	row := map[string]int32{}
-	for j, id := range p.ids {
+	for j, id := range ids {
 		row[id] = int32(j)
 	}
 	user := map[int32]int{}
-	for u, number := range p.userNumbers {
+	for u, number := range userNumbers {
 		user[number] = u
 	}
 	took := map[[2]int32]bool{}
 	for _, e := range l.events {
 		took[[2]int32{e.user, e.item}] = true
 	}
-	out := make([][]int32, p.byUser.rows())
+	out := make([][]int32, len(userNumbers))
 	for _, pair := range x.pairs {
 		number, ok := l.UserNumber(x.users.list[pair[0]])
 		u, in := user[number]
@@ -58,7 +63,7 @@ func (x *Exposures) unclicked(l *Log, p *problem) [][]int32 {
 		if !ok || !in || !known {
 			continue
 		}
-		if item := p.itemNumbers[j]; item >= 0 && took[[2]int32{number, item}] {
+		if item := itemNumbers[j]; item >= 0 && took[[2]int32{number, item}] {
 			continue
 		}
 		out[u] = append(out[u], j)
