@@ -7,14 +7,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
-
-	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 // The exit codes of every command.
@@ -44,15 +41,6 @@ type app struct {
 	settings   []string          // --set key=value
 	bound      map[string]string // values of flags that stand for a config key
 }
-
-// usageError marks an error as the command line's fault: exit code 2 and a pointer to --help.
-type usageError struct{ err error }
-
-func (e usageError) Error() string { return e.err.Error() }
-func (e usageError) Unwrap() error { return e.err }
-
-// usagef makes an error that ends the command with exit code 2.
-func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 // run is the whole program without the process around it: it parses args, runs one command and
 // returns the exit code. Cancelling ctx stops a long-running command cleanly.
@@ -132,49 +120,6 @@ func (a *app) prepare(cmd *cobra.Command) error {
 
 // skipConfig annotates commands that must work when the configuration is broken.
 const skipConfig = "skip-config"
-
-// group makes a command that only holds others: without one it prints its help, and a wrong name is
-// a usage error with a suggestion.
-func group(cmd *cobra.Command) *cobra.Command {
-	cmd.Annotations = map[string]string{skipConfig: "a group does nothing itself"}
-	cmd.Args = cobra.ArbitraryArgs
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return cmd.Help()
-		}
-		var names []string
-		for _, c := range cmd.Commands() {
-			if c.IsAvailableCommand() {
-				names = append(names, c.Name())
-			}
-		}
-		if near := spelling.Nearest(args[0], names); near != "" {
-			return usagef("unknown command %q for %q: did you mean %q?", args[0], cmd.CommandPath(), near)
-		}
-		return usagef("unknown command %q for %q: it has %s", args[0], cmd.CommandPath(), strings.Join(names, ", "))
-	}
-	return cmd
-}
-
-// adopt gives every command of the tree the same manners: wrong flags and wrong arguments are usage
-// errors, and a command without RunE is a group.
-func adopt(cmd *cobra.Command) {
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	if !cmd.Runnable() && cmd.HasSubCommands() {
-		group(cmd)
-	}
-	if check := cmd.Args; check != nil {
-		cmd.Args = func(cmd *cobra.Command, args []string) error {
-			if err := check(cmd, args); err != nil {
-				return usageError{err}
-			}
-			return nil
-		}
-	}
-	for _, c := range cmd.Commands() {
-		adopt(c)
-	}
-}
 
 // newLogger writes JSON lines, or text when a person is looking.
 func newLogger(w io.Writer, cfg LogConfig) *slog.Logger {

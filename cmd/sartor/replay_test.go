@@ -215,7 +215,7 @@ func TestReplayCommandLine(t *testing.T) {
 	}{
 		"no-format":   {[]string{path}, "which --format", exitUsage},
 		"bad-format":  {[]string{"--format", "xml", path}, `unknown format "xml"; the formats are ndjson`, exitUsage},
-		"no-path":     {[]string{"--format", "ndjson"}, "accepts 1 arg(s)", exitUsage},
+		"no-path":     {[]string{"--format", "ndjson"}, "replay needs PATH, as in:", exitUsage},
 		"no-broker":   {[]string{"--format", "online-retail", path}, "no Kafka broker is configured", exitUsage},
 		"bad-speed":   {[]string{"--format", "online-retail", "--speed", "-1", path}, "must not be negative", exitUsage},
 		"absent":      {[]string{"--format", "online-retail", "--dry-run", path + "x"}, "no such file", exitFailed},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -58,8 +57,8 @@ the service would take the files over. Warnings fail the check unless --allow-wa
   sartor rules check --format sarif deploy/rules > rules.sarif`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if !slices.Contains(rulefile.Formats(), format) {
-				return usagef("unknown --format %q: use one of %s", format, strings.Join(rulefile.Formats(), ", "))
+			if err := oneOf("--format", format, rulefile.Formats()...); err != nil {
+				return err
 			}
 			return a.checkRules(args, format, allowWarnings)
 		},
@@ -71,11 +70,7 @@ the service would take the files over. Warnings fail the check unless --allow-wa
 }
 
 func (a *app) checkRules(paths []string, format string, allowWarnings bool) error {
-	schema, err := loadSchema(a.config.Schema)
-	if err != nil {
-		return err
-	}
-	groups, err := ruleGroups(paths)
+	schema, groups, err := a.ruleFiles(paths)
 	if err != nil {
 		return err
 	}
@@ -140,11 +135,7 @@ items and candidates, and what must come out. For a rule file, its tests beside 
 }
 
 func (a *app) testRules(paths []string, verbose bool) error {
-	schema, err := loadSchema(a.config.Schema)
-	if err != nil {
-		return err
-	}
-	groups, err := ruleGroups(paths)
+	schema, groups, err := a.ruleFiles(paths)
 	if err != nil {
 		return err
 	}

@@ -29,11 +29,11 @@ of a table that is never hit. With --min, coverage below that share is a failure
   sartor rules coverage --min 90 deploy/rules`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			switch {
-			case format != "text" && format != "json":
-				return usagef("unknown --format %q: use text or json", format)
-			case !(least >= 0 && least <= 100):
+			if !(least >= 0 && least <= 100) {
 				return usagef("--min %v: need 0 to 100", least)
+			}
+			if err := oneOf("--format", format, "text", "json"); err != nil {
+				return err
 			}
 			return a.coverRules(args, format, least, verbose)
 		},
@@ -47,11 +47,7 @@ of a table that is never hit. With --min, coverage below that share is a failure
 }
 
 func (a *app) coverRules(paths []string, format string, least float64, verbose bool) error {
-	schema, err := loadSchema(a.config.Schema)
-	if err != nil {
-		return err
-	}
-	groups, err := ruleGroups(paths)
+	schema, groups, err := a.ruleFiles(paths)
 	if err != nil {
 		return err
 	}
@@ -186,8 +182,8 @@ names, rule sets without owner. 'sartor rules check' reports errors. Warnings ar
 		Example: `  sartor rules lint deploy/rules`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if !slices.Contains(rulefile.Formats(), format) {
-				return usagef("unknown --format %q: use one of %s", format, strings.Join(rulefile.Formats(), ", "))
+			if err := oneOf("--format", format, rulefile.Formats()...); err != nil {
+				return err
 			}
 			return a.lintRules(args, format, strict)
 		},
@@ -199,11 +195,7 @@ names, rule sets without owner. 'sartor rules check' reports errors. Warnings ar
 }
 
 func (a *app) lintRules(paths []string, format string, strict bool) error {
-	schema, err := loadSchema(a.config.Schema)
-	if err != nil {
-		return err
-	}
-	groups, err := ruleGroups(paths)
+	schema, groups, err := a.ruleFiles(paths)
 	if err != nil {
 		return err
 	}

@@ -33,8 +33,8 @@ func (f *playFlags) declare(a *app, cmd *cobra.Command) {
 }
 
 func (f *playFlags) check() error {
-	if f.format != "text" && f.format != "json" {
-		return usagef("unknown --format %q: use text or json", f.format)
+	if err := oneOf("--format", f.format, "text", "json"); err != nil {
+		return err
 	}
 	if f.top < 1 {
 		return usagef("--top %d: need at least 1", f.top)

@@ -37,8 +37,8 @@ where it is, or why it is not in the list.`,
   sartor rules explain deploy/rules --requests recorded.ndjson --line 12`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if f.format != "text" && f.format != "json" {
-				return usagef("unknown --format %q: use text or json", f.format)
+			if err := oneOf("--format", f.format, "text", "json"); err != nil {
+				return err
 			}
 			return a.explainRules(args[0], f)
 		},

@@ -27,6 +27,16 @@ func isRuleTest(path string) bool {
 	return strings.HasSuffix(path, ".test.yaml") || strings.HasSuffix(path, ".test.yml")
 }
 
+// ruleFiles loads the schema and finds the files that paths mean.
+func (a *app) ruleFiles(paths []string) (*features.Schema, []ruleGroup, error) {
+	schema, err := loadSchema(a.config.Schema)
+	if err != nil {
+		return nil, nil, err
+	}
+	groups, err := ruleGroups(paths)
+	return schema, groups, err
+}
+
 // ruleGroups finds the files that paths mean. A path that does not exist is the command line's fault.
 func ruleGroups(paths []string) ([]ruleGroup, error) {
 	var groups []ruleGroup

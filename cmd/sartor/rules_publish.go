@@ -218,8 +218,8 @@ func newRulesHistoryCommand(a *app) *cobra.Command {
   sartor rules history --store STORE --replicas http://a:8080,http://b:8080`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if format != "text" && format != "json" {
-				return usagef("unknown --format %q: use text or json", format)
+			if err := oneOf("--format", format, "text", "json"); err != nil {
+				return err
 			}
 			opened, err := a.archive(&f)
 			if err != nil {

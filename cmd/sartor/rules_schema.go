@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -25,8 +23,8 @@ into a folder, and the line is shown that tells an editor where they are.`,
   sartor rules schema --write rules/`,
 		Args: cobra.NoArgs,
 		RunE: func(_ *cobra.Command, _ []string) error {
-			if !slices.Contains(ruleschema.Kinds(), kind) {
-				return usagef("unknown --kind %q: use %s", kind, strings.Join(ruleschema.Kinds(), " or "))
+			if err := oneOf("--kind", kind, ruleschema.Kinds()...); err != nil {
+				return err
 			}
 			return a.printSchema(kind, folder)
 		},

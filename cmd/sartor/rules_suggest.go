@@ -43,8 +43,8 @@ proposed has passed the same checks and tests as a published revision. Nothing i
   sartor rules suggest --from-file ndjson:events.ndjson --out suggested/`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if f.format != "text" && f.format != "json" {
-				return usagef("unknown --format %q: use text or json", f.format)
+			if err := oneOf("--format", f.format, "text", "json"); err != nil {
+				return err
 			}
 			return a.suggestRules(cmd.Context(), args, f)
 		},

@@ -64,7 +64,7 @@ func TestRulesExitCodes(t *testing.T) {
 		{"run_broken_test_file", []string{"test", test}, exitFailed, "did you mean `name`"},
 		{"tests_of_another_file", []string{"test", twin}, exitFailed, "no tests"},
 		{"empty_folder", []string{"check", empty}, exitUsage, "no rule files"},
-		{"no_path", []string{"check"}, exitUsage, "requires at least 1 arg"},
+		{"no_path", []string{"check"}, exitUsage, "rules check needs PATH..., as in:"},
 		{"missing_path", []string{"fmt", filepath.Join(dir, "none.yaml")}, exitUsage, "does not exist"},
 	}
 	for _, tt := range tests {

@@ -33,10 +33,10 @@ interval leaves one direction only. With PATH, the rule files, the split of user
   sartor rules value --from-file ndjson:events.ndjson --days 7`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			switch {
-			case f.format != "text" && f.format != "json":
-				return usagef("unknown --format %q: use text or json", f.format)
-			case f.days < 1:
+			if err := oneOf("--format", f.format, "text", "json"); err != nil {
+				return err
+			}
+			if f.days < 1 {
 				return usagef("--days %d: need at least 1", f.days)
 			}
 			return a.valueRules(cmd.Context(), args, f)

@@ -87,24 +87,10 @@ func blockLines(value string) []string {
 
 func breakAtWords(text string) []string {
 	var out []string
-	depth, from := 0, 0
-	var quote byte
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case quote != 0 && quote != '`' && c == '\\':
-			i++
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'' || c == '`':
-			quote = c
-		case strings.IndexByte("([{", c) >= 0:
-			depth++
-		case strings.IndexByte(")]}", c) >= 0:
-			depth--
-		case depth == 0 && c == ' ' && (strings.HasPrefix(text[i:], " and ") || strings.HasPrefix(text[i:], " or ")):
+	var at nesting
+	from := 0
+	for i := range len(text) {
+		if at.step(text[i]); at.quote == 0 && at.depth == 0 && (strings.HasPrefix(text[i:], " and ") || strings.HasPrefix(text[i:], " or ")) {
 			out = append(out, strings.TrimSpace(text[from:i]))
 			from = i + 1
 		}

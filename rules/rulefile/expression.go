@@ -63,29 +63,41 @@ func (d *Document) eatenByComment(key string, n *yaml.Node) bool {
 	return true
 }
 
+// nesting follows the quotes and brackets of an expression, byte by byte.
+type nesting struct {
+	quote   byte // the quote that is open, 0 outside of texts
+	depth   int  // of brackets
+	escaped bool // the next byte is taken as it is
+}
+
+// step takes the next byte. Nothing is escaped between backquotes.
+func (n *nesting) step(c byte) {
+	switch {
+	case n.escaped:
+		n.escaped = false
+	case n.quote != 0 && n.quote != '`' && c == '\\':
+		n.escaped = true
+	case n.quote != 0:
+		if c == n.quote {
+			n.quote = 0
+		}
+	case c == '"' || c == '\'' || c == '`':
+		n.quote = c
+	case strings.IndexByte("([{", c) >= 0:
+		n.depth++
+	case strings.IndexByte(")]}", c) >= 0:
+		n.depth--
+	}
+}
+
 // unfinished tells whether an expression stops in the middle: brackets or quotes open, or an
 // operator at its end.
 func unfinished(text string) bool {
-	depth := 0
-	var quote byte
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		switch {
-		case quote != 0 && c == '\\':
-			i++
-		case quote != 0:
-			if c == quote {
-				quote = 0
-			}
-		case c == '"' || c == '\'' || c == '`':
-			quote = c
-		case strings.IndexByte("([{", c) >= 0:
-			depth++
-		case strings.IndexByte(")]}", c) >= 0:
-			depth--
-		}
+	var at nesting
+	for i := range len(text) {
+		at.step(text[i])
 	}
-	if quote != 0 || depth > 0 {
+	if at.quote != 0 || at.depth > 0 {
 		return true
 	}
 	text = strings.TrimSpace(text)

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// commandTree lists every command that help shows, without the root.
+func commandTree() []*cobra.Command {
+	var out []*cobra.Command
+	var walk func(*cobra.Command)
+	walk = func(parent *cobra.Command) {
+		for _, c := range parent.Commands() {
+			if c.IsAvailableCommand() && c.Name() != "help" && c.Name() != "completion" {
+				out = append(out, c)
+				walk(c)
+			}
+		}
+	}
+	walk(newRootCommand(&app{stdin: strings.NewReader(""), stdout: new(bytes.Buffer), stderr: new(bytes.Buffer)}))
+	return out
+}
+
+// TestEveryCommandSaysWhatToWrite tries the slips of a newcomer on each command of the program: a flag with
+// two letters swapped, a flag without its value or with a wrong one, too few arguments and too many, a
+// command that does not exist. Each is a usage error that names what to write.
+func TestEveryCommandSaysWhatToWrite(t *testing.T) {
+	tree := commandTree()
+	if len(tree) < 40 {
+		t.Fatalf("only %d commands: is the walk right?", len(tree))
+	}
+	for _, cmd := range tree {
+		path := strings.Fields(cmd.CommandPath())[1:]
+		t.Run(strings.Join(path, "-"), func(t *testing.T) {
+			slip := func(want string, args ...string) {
+				t.Helper()
+				code, stdout, stderr := runHere(t, append(append([]string{}, path...), args...)...)
+				if code != exitUsage || !strings.Contains(stderr, want) || stdout != "" || !strings.HasSuffix(stderr, "Try '"+cmd.CommandPath()+" --help'.\n") {
+					t.Errorf("%v: exit code %d, %q; want 2 with %q", args, code, stderr, want)
+				}
+			}
+			names := argumentNames(cmd)
+			required := 0
+			for _, name := range names {
+				if !strings.HasPrefix(name, "[") {
+					required++
+				}
+			}
+			switch {
+			case required > 0:
+				if cmd.Example == "" {
+					t.Error("needs an example")
+				}
+				first, _, _ := strings.Cut(strings.TrimSpace(cmd.Example), "\n")
+				slip(cmd.CommandPath() + " needs " + strings.Join(names, " and ") + ", as in:\n  " + first)
+			case cmd.HasSubCommands():
+				slip("unknown command \"nosuch\" for \""+cmd.CommandPath()+"\": it has ", "nosuch")
+				child := cmd.Commands()[0].Name()
+				slip("did you mean \""+child+"\"?", strings.ToUpper(child[:1])+child[1:])
+			case len(names) == 0:
+				slip(cmd.CommandPath()+" takes no arguments: \"nosuch\" is too much", "nosuch")
+			}
+			cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+				if f.Hidden || len(f.Name) < 4 || f.Name == "help" || f.Deprecated != "" {
+					return
+				}
+				slipped := f.Name[:1] + f.Name[2:3] + f.Name[1:2] + f.Name[3:]
+				if slipped != f.Name {
+					slip("unknown flag --"+slipped+": did you mean --", "--"+slipped)
+				}
+				if f.NoOptDefVal == "" {
+					slip("--"+f.Name+" needs ", "--"+f.Name)
+				}
+				if kind := f.Value.Type(); strings.HasPrefix(kind, "int") || kind == "duration" || kind == "float64" || kind == "bool" {
+					slip("--"+f.Name+" \"abc\": need ", "--"+f.Name+"=abc")
+				}
+			})
+		})
+	}
+}
+
+func TestOneOf(t *testing.T) {
+	for value, want := range map[string]string{
+		"json": "", "jsn": `unknown --format "jsn": did you mean json?`, "xml": `unknown --format "xml": use one of text, json`,
+	} {
+		got := ""
+		if err := oneOf("--format", value, "text", "json"); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", value, got, want)
+		}
+	}
+}
