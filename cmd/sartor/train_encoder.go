@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -9,16 +10,25 @@ import (
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/models/eval"
 	"github.com/sartorhq/sartor/models/train"
+	"github.com/sartorhq/sartor/streams"
 )
+
+// withDocumentStreams puts the documents of users and items before what users did. These topics keep the
+// newest document of each alone: what a user was called later is then known from the beginning.
+func withDocumentStreams(which []streams.Stream) []streams.Stream {
+	for _, s := range []streams.Stream{streams.Catalog, streams.Users} {
+		if !slices.Contains(which, s) {
+			which = append([]streams.Stream{s}, which...)
+		}
+	}
+	return which
+}
 
 // encoderFlags binds the constants of the encoder.
 func encoderFlags(flags *pflag.FlagSet, e *train.EncoderOptions) {
-	flags.IntVar(&e.Hidden, "hidden", 128, "encoder: states of the recurrence, a multiple of 8")
-	flags.IntVar(&e.Inner, "inner", 256, "encoder: units of the feed-forward layers, a multiple of 8")
-	flags.IntVar(&e.Blocks, "blocks", 2, "encoder: blocks")
-	flags.DurationVar(&e.Clock, "clock", 0, "encoder: time that counts as one where the state fades with time as well as with events; 0 = with events only")
-	flags.IntVar(&e.Recall, "recall", 0, "encoder: heads that come back to the items of the history, for shops where people return to what they looked at; 0 = none")
-	flags.BoolVar(&e.Unit, "unit", false, "encoder: vectors of items have length 1, which helps rare ones")
+	encoderShape(flags, e)
+	flags.IntVar(&e.Head.Hidden, "head", 0, "encoder: units of a residual network on the user's vector, of what is known of the user (attributes, aggregates) and of the visit (country, device, hour); 0 = none, 64 is usual")
+	flags.Float64Var(&e.Tower.IDDropout, "id-dropout", 0, "encoder with --features: share of the items of a step that are known by their documents alone; 0 = 0.1")
 	flags.IntVar(&e.Tokens, "tokens", 0, "encoder: events in a step; 0 = 4096, fewer for little data")
 	flags.Float64Var(&e.Dropout, "dropout", 0.2, "encoder: share that is dropped; negative = nothing")
 	flags.Float64Var(&e.WeightDecay, "weight-decay", 0.01, "encoder: weight decay of AdamW; negative = none")
@@ -28,6 +38,16 @@ func encoderFlags(flags *pflag.FlagSet, e *train.EncoderOptions) {
 	flags.IntVar(&e.JudgeEvery, "judge-every", 5, "encoder: epochs between two looks at the newest part of the training data, of which the best is kept")
 	flags.IntVar(&e.Patience, "patience", 0, "encoder: looks without a better one after which training ends; 0 = never")
 	flags.IntVar(&e.CheckpointEvery, "checkpoint-every", 0, "encoder: steps between two checkpoints, beside one after every epoch")
+}
+
+// encoderShape binds what an encoder consists of.
+func encoderShape(flags *pflag.FlagSet, e *train.EncoderOptions) {
+	flags.IntVar(&e.Hidden, "hidden", 128, "encoder: states of the recurrence, a multiple of 8")
+	flags.IntVar(&e.Inner, "inner", 256, "encoder: units of the feed-forward layers, a multiple of 8")
+	flags.IntVar(&e.Blocks, "blocks", 2, "encoder: blocks")
+	flags.DurationVar(&e.Clock, "clock", 0, "encoder: time that counts as one where the state fades with time as well as with events; 0 = with events only")
+	flags.IntVar(&e.Recall, "recall", 0, "encoder: heads that come back to the items of the history; 0 = 8, with --unit, where people return to what they had, else none; negative = none")
+	flags.BoolVar(&e.Unit, "unit", false, "encoder: vectors of items have length 1, so that a rare one can be come back to like any other")
 }
 
 // fitEncoder trains an encoder. To be judged, it is first trained without the newest part of the data,

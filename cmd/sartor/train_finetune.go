@@ -59,7 +59,9 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.IntVar(&f.t.Epochs, "epochs", 0, "epochs of pretraining in the evaluation; 0 = 40 for lae, 25 for encoder")
 	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "`file` that keeps the state after every epoch of the published tuning, to go on after a crash")
 	flags.BoolVar(&f.options.Features, "features", false, "lae: pretrain in the evaluation on the items' documents, too")
+	flags.DurationVar(&f.popularity, "popularity-half-life", popularityHalfLife, "age at which popularity counts half; 0 = never fades")
 	flags.Uint64Var(&f.t.Seed, "seed", 1, "seed of the random start")
+	encoderShape(flags, &f.t.Encoder)
 	return cmd
 }
 
@@ -95,7 +97,7 @@ func (a *app) finetune(cmd *cobra.Command, f trainFlags, path, from string, shar
 		return usagef("--features: is for models of kind %s", models.KindLAE)
 	}
 	f.lambda, f.kappa = "auto", "auto"
-	f.halfLife, f.popularity = models.DefaultSignal().HalfLife, train.Options{}.PopularityHalfLife
+	f.halfLife = models.DefaultSignal().HalfLife
 	f.evalOnly = f.evalOnly || from == ""
 	f.options.Also = []streams.Stream{streams.Catalog}
 	if f.t.Epochs == 0 {
@@ -168,8 +170,12 @@ type tuner struct {
 
 // publish tunes the base on everything, with the constants that did best on the validation window.
 func (t *tuner) publish(ctx context.Context, metrics map[string]float64) error {
-	o := t.spec.tune(t.o.Train, t.items.wants())
-	o.LAE.Exposures, o.LAE.Tower.Catalog = t.exposures, t.catalog
+	spec := t.spec
+	if t.chosen != nil {
+		spec = t.chosen.spec
+	}
+	o := spec.tune(t.o.Train, t.items.wants())
+	o.LAE.Exposures, o.Encoder.Exposures, o.LAE.Tower.Catalog = t.exposures, t.exposures, t.catalog
 	goOn(&o, t.base, false)
 	if c := t.chosen; c != nil {
 		if stop(&o, c.epochs); c.epochs == 0 {

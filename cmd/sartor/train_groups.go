@@ -90,7 +90,7 @@ func (s scenarioSpec) checkEncoder(signal models.Signal) error {
 	for _, x := range []struct {
 		key string
 		set bool
-	}{{"keep", s.Keep != 0}, {"half_life", s.Fade != 0}, {"order", s.Order != 0}, {"ahead", s.Ahead != 0}, {"exposures", s.Exposures != 0}, {"tune_signal", s.Tune}} {
+	}{{"keep", s.Keep != 0}, {"half_life", s.Fade != 0}, {"order", s.Order != 0}, {"ahead", s.Ahead != 0}, {"tune_signal", s.Tune}} {
 		if x.set {
 			problems = append(problems, fmt.Errorf("%s: is for models of kind %s; an encoder learns from the order of events as it is: leave it out", x.key, models.KindLAE))
 		}
@@ -127,7 +127,7 @@ func (s scenarioSpec) tune(o train.Options, wants func(string) bool) train.Optio
 	o.LAE.Tower.Freeze = slices.Contains(s.Freeze, groupTower)
 	o.LAE.RateIn, o.LAE.RateOut, o.LAE.RateTower = s.Rates[groupIn], s.Rates[groupOut], s.Rates[groupTower]
 	o.LAE.Order, o.LAE.Ahead, o.LAE.Again = s.Order, s.Ahead, s.Again
-	o.LAE.ExposureWeight = s.Exposures
+	o.LAE.ExposureWeight, o.Encoder.ExposureWeight = s.Exposures, s.Exposures
 	o.Encoder.Rates = map[string]float64{}
 	for g, rate := range s.Rates {
 		o.Encoder.Rates[g] = rate
@@ -179,8 +179,12 @@ func (t *tuner) learn(ctx context.Context, l *train.Log, o train.Options) (model
 
 // describe tells people the constants of a way.
 func (t *tuner) describe(c constants) string {
-	if t.o.Kind == models.KindEncoder {
-		return fmt.Sprintf("%d epochs", c.epochs)
+	text := fmt.Sprintf("%d epochs, popularity weight %g", c.epochs, c.kappa)
+	if t.o.Kind == models.KindLAE {
+		text += fmt.Sprintf(", half-life %v", c.signal.HalfLife)
 	}
-	return fmt.Sprintf("%d epochs, popularity weight %g, half-life %v", c.epochs, c.kappa, c.signal.HalfLife)
+	if t.spec.TuneRates {
+		text += fmt.Sprintf(", rate %g, parts %v, frozen %v", c.spec.Rate, c.spec.Rates, c.spec.Freeze)
+	}
+	return text
 }

@@ -47,6 +47,8 @@ type scenarioSpec struct {
 	Exposures float64 `yaml:"exposures"`
 	// Tune chooses half-life and weights of event types on the scenario's validation window.
 	Tune bool `yaml:"tune_signal"`
+	// TuneRates chooses the learning rate and the parts of it by group on the validation window.
+	TuneRates bool `yaml:"tune_rates"`
 	// Patience ends tuning after so many epochs without a better validation figure.
 	Patience int `yaml:"patience"`
 }

@@ -39,10 +39,28 @@ func (t *trainer) table(h *holdout, j *judged, entries []contender, items int) {
 		fmt.Fprintf(w, "%s\t%s\t%s\t\t\n", label, eval.Paired(j.values(m, recallOf), j.values(0, recallOf), 1),
 			eval.Paired(j.values(m, ndcgOf), j.values(0, ndcgOf), 1))
 	}
+	best := bestOf(j)
+	for m := 1; m < len(names) && len(entries) > 1; m++ {
+		if m != best {
+			fmt.Fprintf(w, "%s - %s\t%s\t%s\t\t\n", names[best], names[m], eval.Paired(j.values(best, recallOf), j.values(m, recallOf), 1),
+				eval.Paired(j.values(best, ndcgOf), j.values(m, ndcgOf), 1))
+		}
+	}
 	_ = w.Flush() // as other writes to people: an error cannot be told
 	t.say("95 %% intervals by bootstrap over users; the difference is paired by user.\n")
 	t.remarks(j, names)
 	t.say("\n")
+}
+
+// bestOf is the entry with the highest NDCG, popularity left out.
+func bestOf(j *judged) int {
+	best := 1
+	for m := 2; m < len(j.measures); m++ {
+		if eval.Mean(j.measures[m]).NDCG > eval.Mean(j.measures[best]).NDCG {
+			best = m
+		}
+	}
+	return best
 }
 
 // remarks says what the figures alone do not.

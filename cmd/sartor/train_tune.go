@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/models/eval"
@@ -18,6 +19,7 @@ type constants struct {
 	kappa  float64
 	signal models.Signal
 	ndcg   float64
+	spec   scenarioSpec // with the rates that did best
 }
 
 // window is the newest part of the training data, on which constants are chosen, with a model that was
@@ -104,14 +106,12 @@ func (t *tuner) open(ctx context.Context, h *holdout) (*window, error) {
 	if w.base, _, err = t.learn(ctx, w.h.before, o); err != nil {
 		return nil, fmt.Errorf("pretrain for the validation window: %w", err)
 	}
-	w.pretrained = constants{signal: t.o.Train.Signal, kappa: t.o.Train.Kappa}
+	w.pretrained = constants{signal: t.o.Train.Signal, kappa: t.o.Train.Kappa, spec: t.spec}
 	if t.o.FixedKappa {
 		return w, nil
 	}
 	w.pretrained, err = t.weigh(ctx, w, w.base, w.pretrained, false)
-	if t.o.Kind == models.KindLAE {
-		t.say("Without tuning: popularity weight %g, NDCG@%d %.4f on the validation window.\n", w.pretrained.kappa, t.o.K, w.pretrained.ndcg)
-	}
+	t.say("Without tuning: popularity weight %g, NDCG@%d %.4f on the validation window.\n", w.pretrained.kappa, t.o.K, w.pretrained.ndcg)
 	return w, err
 }
 
@@ -121,9 +121,9 @@ func (t *tuner) weigh(ctx context.Context, w *window, m models.Model, c constant
 		return c, nil
 	}
 	candidates := []models.Model{w.popularity}
-	kappas := modelKinds()[t.o.Kind].kappas
-	if len(kappas) == 0 {
-		kappas = []float64{c.kappa}
+	kappas := popularityWeights(t.o.Kind)
+	if !slices.Contains(kappas, c.kappa) {
+		kappas = append(slices.Clone(kappas), c.kappa)
 	}
 	for _, kappa := range kappas {
 		x, err := models.WithKappa(m, kappa)
@@ -162,7 +162,7 @@ func (t *tuner) walk(ctx context.Context, w *window, h *holdout, pretrained mode
 	began := processCPU()
 	m := pretrained
 	if c.epochs > 0 {
-		o := t.options(way, pretrained)
+		o := t.options(way, c.spec, pretrained)
 		stop(&o, c.epochs)
 		if m, _, err = t.learn(ctx, someUsers(h.before, way.share), o); err != nil {
 			return nil, 0, err
@@ -177,9 +177,9 @@ func (t *tuner) walk(ctx context.Context, w *window, h *holdout, pretrained mode
 }
 
 // options are those of training on the way.
-func (t *tuner) options(way way, from models.Model) train.Options {
-	o := t.spec.tune(t.o.Train, t.items.wants())
-	o.LAE.Exposures = t.exposures
+func (t *tuner) options(way way, spec scenarioSpec, from models.Model) train.Options {
+	o := spec.tune(t.o.Train, t.items.wants())
+	o.LAE.Exposures, o.Encoder.Exposures = t.exposures, t.exposures
 	if way.tuned {
 		goOn(&o, from, true)
 	} else {
@@ -191,11 +191,32 @@ func (t *tuner) options(way way, from models.Model) train.Options {
 	return o
 }
 
-// validate trains on the part before the validation window, ends when it gets no better there, and chooses
-// the constants of the best epoch.
+// validate chooses the constants of a way on the validation window, its learning rates, too, if asked for.
 func (t *tuner) validate(ctx context.Context, w *window, way way) (constants, error) {
+	best, err := t.probe(ctx, w, way, t.spec)
+	if err != nil || !way.tuned || !t.spec.TuneRates {
+		return best, err
+	}
+	for _, variants := range []func(scenarioSpec) []scenarioSpec{t.otherGroups, otherRates} {
+		for _, spec := range variants(best.spec) {
+			c, err := t.probe(ctx, w, way, spec)
+			if err != nil {
+				return best, err
+			}
+			if c.ndcg > best.ndcg {
+				best = c
+			}
+		}
+	}
+	return best, nil
+}
+
+// probe trains on the part before the validation window, ends when it gets no better there, and chooses
+// the constants of the best epoch.
+func (t *tuner) probe(ctx context.Context, w *window, way way, spec scenarioSpec) (constants, error) {
 	c := w.pretrained
-	o := t.options(way, w.base)
+	c.spec = spec
+	o := t.options(way, spec, w.base)
 	c.epochs = max(o.Epochs, 1)
 	if users, _ := w.h.testUsers(); len(users) == 0 {
 		return c, nil
