@@ -17,8 +17,24 @@ import (
 	"github.com/sartorhq/sartor/models/train"
 )
 
-// withDocuments, behind the name of a kind, lets it learn from the items' documents, too.
-const withDocuments = "+documents"
+// Behind the name of a kind, withDocuments lets it learn from the items' documents, too, and withUser from
+// what is known of users and of their visits.
+const (
+	withDocuments = "+documents"
+	withUser      = "+user"
+)
+
+// headUnits is the size of the head of a kind withUser.
+const headUnits = 64
+
+// parts takes the name of a kind apart; ok is false when that kind cannot have what the name says.
+func parts(name string) (kind string, documents, user, ok bool) {
+	kind, user = strings.CutSuffix(name, withUser)
+	kind, documents = strings.CutSuffix(kind, withDocuments)
+	_, ok = modelKinds()[kind]
+	ok = ok || kind == kindContent && name == kind
+	return kind, documents, user, ok && (!documents || kind == models.KindLAE || kind == models.KindEncoder) && (!user || kind == models.KindEncoder)
+}
 
 // kindContent is the baseline of documents alone; it is not trained and cannot be published.
 const kindContent = models.KindContent
@@ -55,7 +71,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags := cmd.Flags()
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
 	a.bind(flags, "models", "models.dir", "registry folder, whose current version is the champion")
-	flags.StringSliceVar(&f.kinds, "model", []string{models.KindALS, models.KindLAE, models.KindLAE + withDocuments}, "kinds to train on the older part, as of 'sartor train'; lae"+withDocuments+" learns from the items' documents, too")
+	flags.StringSliceVar(&f.kinds, "model", []string{models.KindALS, models.KindLAE, models.KindLAE + withDocuments}, "kinds to train on the older part, as of 'sartor train'; lae"+withDocuments+" and encoder"+withDocuments+" learn from the items' documents, too, encoder"+withUser+" from what is known of users and visits, encoder"+withDocuments+withUser+" from both")
 	flags.StringSliceVar(&f.versions, "version", nil, "further published versions of --models to judge")
 	flags.StringVar(&f.report, "report", "", "`folder` to write report.md, report.json and report.html to")
 	flags.BoolVar(&f.cold, "cold", false, "judge items that nobody had seen before the cut")
@@ -69,6 +85,10 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.BoolVar(&f.options.TuneSignal, "tune-signal", false, "choose the half-life and the weights of event types on older data, too")
 	flags.IntVar(&f.t.Dim, "dim", 64, "factors: a multiple of 8")
 	flags.IntVar(&f.t.Epochs, "epochs", 0, "passes over the data; 0 = the default of each kind")
+	flags.IntVar(&f.t.Encoder.JudgeEvery, "judge-every", 5, "encoder: epochs between two looks at the newest part of the training data, of which the best is kept")
+	flags.IntVar(&f.t.Encoder.Recall, "recall", 0, "encoder: as of 'sartor train'")
+	flags.BoolVar(&f.t.Encoder.Unit, "unit", false, "encoder: as of 'sartor train'")
+	flags.Float64Var(&f.t.Encoder.Tower.IDDropout, "id-dropout", 0, "encoder: as of 'sartor train'")
 	flags.Uint64Var(&f.t.Seed, "seed", 1, "seed of the random start")
 	flags.IntVar(&f.t.Workers, "workers", 0, "goroutines; 0 = one per processor")
 	return cmd
@@ -77,13 +97,16 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 // evaluate runs one call of the command.
 func (a *app) evaluate(cmd *cobra.Command, f evaluateFlags) error {
 	f.lambda, f.kappa, f.evalOnly, f.options.Kind = "auto", "auto", true, models.KindLAE
-	f.halfLife = models.DefaultSignal().HalfLife
-	f.options.Features = f.cold || slices.ContainsFunc(f.kinds, func(k string) bool { return strings.HasSuffix(k, withDocuments) || k == kindContent })
+	f.halfLife, f.popularity = models.DefaultSignal().HalfLife, popularityHalfLife
+	f.options.Features = f.cold
 	for _, name := range f.kinds {
-		kind := strings.TrimSuffix(name, withDocuments)
-		if _, ok := modelKinds()[kind]; !ok && kind != kindContent || kind != name && kind != models.KindLAE {
-			return usagef("--model %s: it can be %s, %s or %s%s", name, strings.Join(sortedKinds(), ", "), kindContent, models.KindLAE, withDocuments)
+		kind, documents, user, ok := parts(name)
+		if !ok {
+			return usagef("--model %s: it can be %s or %s; %s and %s also with %s, %s with %s behind it", name, strings.Join(sortedKinds(), ", "), kindContent,
+				models.KindLAE, models.KindEncoder, withDocuments, models.KindEncoder, withUser)
 		}
+		f.options.Features = f.options.Features || documents || kind == kindContent
+		f.options.Profile = f.options.Profile || user
 	}
 	o, err := a.trainOptions(cmd, f.trainFlags)
 	if err != nil {
@@ -183,10 +206,13 @@ func (e *evaluation) fitAll(ctx context.Context, kinds []string) error {
 	catalog, given := e.catalog, e.o
 	defer func() { e.catalog, e.o = catalog, given }()
 	for _, name := range kinds {
-		kind := strings.TrimSuffix(name, withDocuments)
+		kind, documents, user, _ := parts(name)
 		e.o, e.catalog = given, nil
 		e.o.Compare = true
-		if kind != name || kind == kindContent {
+		if user {
+			e.o.Train.Encoder.Head.Hidden = headUnits
+		}
+		if documents || kind == kindContent {
 			if catalog == nil {
 				e.say("%s is left out: no item has a document.\n", name)
 				continue
@@ -205,10 +231,7 @@ func (e *evaluation) fitAll(ctx context.Context, kinds []string) error {
 		if err != nil {
 			return err
 		}
-		label := c.name
-		if kind != name {
-			label += " + documents"
-		}
+		label := c.name + strings.ReplaceAll(strings.TrimPrefix(name, kind), "+", " + ")
 		e.entries = append(e.entries, contestant{name: label, model: m, seconds: c.report.Elapsed.Seconds()})
 	}
 	return nil

@@ -24,6 +24,14 @@ type extended struct {
 
 func (x extended) Items() models.Items { return x.items }
 
+// EncodeIn lets a model make use of the context of a request, if it can.
+func (x extended) EncodeIn(u *features.User, context map[string]any, now time.Time) (vec []float32, ok bool) {
+	if m, can := x.Model.(visitEncoder); can {
+		return m.EncodeIn(u, context, now)
+	}
+	return x.Model.Encode(u, now)
+}
+
 // extend returns m with a row for each of the ids, which m does not know: what m makes of the document, or
 // zeros, with which an item is as good as any other new one.
 func extend(m models.Model, catalog *train.Catalog, ids []string, at time.Time) models.Model {

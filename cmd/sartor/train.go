@@ -50,6 +50,10 @@ func fileEvents(format file.Format, path string) func(context.Context, func(*str
 	}
 }
 
+// popularityHalfLife is the age at which popularity counts half where nothing else is asked for: in
+// training, tuning and evaluation alike.
+const popularityHalfLife = 30 * 24 * time.Hour
+
 // testHalf is the value of --kappa that takes half of the test users to choose it.
 const testHalf = "test-half"
 
@@ -110,7 +114,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.Float64Var(&f.t.Nu, "nu", 1, "exponent of the ridge's frequency scaling, 0 to 2")
 	flags.Float64Var(&f.t.Unobserved, "unobserved", 0, "weight of pairs without evidence; 0 = from the density of the data")
 	flags.StringVar(&f.kappa, "kappa", "auto", "weight of the popularity term: a number, auto to choose it on older data, or test-half to choose it on one half of the users of --test and judge on the other")
-	flags.BoolVar(&f.options.Features, "features", false, "lae: learn also from the items' documents (category, brand, price, tags, words of the title), so that a new item has a vector before its first view")
+	flags.BoolVar(&f.options.Features, "features", false, "lae, encoder: learn also from the items' documents (category, brand, price, tags, words of the title), so that a new item has a vector before its first view")
 	flags.Float64Var(&f.t.LAE.Tau, "tau", 0.1, "lae: temperature")
 	flags.Float64Var(&f.t.LAE.Beta, "beta", 0, "lae: damping of popular items of a history, 0 to 0.5")
 	flags.Float64Var(&f.t.LAE.Rate, "rate", 0, "lae, encoder: learning rate, which falls along a cosine; 0 = 0.01 for lae, 0.003 for encoder")
@@ -122,7 +126,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	encoderFlags(flags, &f.t.Encoder)
 	flags.StringArrayVar(&f.weights, "weight", nil, "weight of an event type, such as order=8 (repeatable)")
 	flags.DurationVar(&f.halfLife, "half-life", models.DefaultSignal().HalfLife, "age at which evidence of taste counts half; 0 = never fades")
-	flags.DurationVar(&f.popularity, "popularity-half-life", 30*24*time.Hour, "age at which popularity counts half; 0 = never fades")
+	flags.DurationVar(&f.popularity, "popularity-half-life", popularityHalfLife, "age at which popularity counts half; 0 = never fades")
 	flags.Uint64Var(&f.t.Seed, "seed", 1, "seed of the random start")
 	flags.IntVar(&f.t.Workers, "workers", 0, "goroutines; 0 = one per processor; the model does not depend on it")
 	flags.BoolVar(&f.options.TuneSignal, "tune-signal", false, "choose the half-life and the weights of event types on older data, too, beginning with those of --half-life and --weight")
@@ -160,6 +164,9 @@ func (a *app) trainOptions(cmd *cobra.Command, f trainFlags) (trainOptions, erro
 		which := append(slices.Clone(o.Also), streams.Behavior, streams.Orders)
 		if o.Features && !slices.Contains(which, streams.Catalog) {
 			which = append([]streams.Stream{streams.Catalog}, which...)
+		}
+		if o.Profile || o.Train.Encoder.Head.Hidden > 0 {
+			which = withDocumentStreams(which)
 		}
 		o.Read = eventsOf(log, which...)
 	} else if f.archive != "" {

@@ -48,6 +48,7 @@ type judged struct {
 type testUser struct {
 	number   int32
 	history  []int   // interactions of the log, in its order
+	first    int     // held-out interaction with which the user came back
 	seen     []int32 // item numbers, sorted
 	relevant []int32 // item numbers
 }
@@ -56,8 +57,14 @@ type testUser struct {
 func (h *holdout) testUsers() (users []testUser, cold int) {
 	n, _ := h.before.Numbers()
 	byNumber := make([]testUser, n)
+	for i := range byNumber {
+		byNumber[i].first = -1
+	}
 	for i := range h.after.Len() {
 		x := h.after.At(i)
+		if first := &byNumber[x.User].first; *first < 0 || x.Time < h.after.At(*first).Time {
+			*first = i
+		}
 		if h.signal.Weights[string(x.Type)] > 0 && (h.only == nil || h.only(h.before.ItemID(x.Item))) {
 			u := &byNumber[x.User]
 			u.relevant = append(u.relevant, x.Item)
@@ -126,6 +133,23 @@ func (h *holdout) user(t testUser) *features.User {
 		}
 	}
 	return h.schema.User(id, st, nil, h.moment)
+}
+
+// visit is a user who comes to be judged.
+type visit struct {
+	*features.User
+	context map[string]any
+	now     time.Time
+}
+
+// visit returns the user as he came back. Where the log tells, he is known as he was just before his first
+// held-out event, in its context and at its moment; else as the events before the cut show him, at the cut.
+func (h *holdout) visit(t testUser) visit {
+	v := visit{User: h.user(t), now: h.moment}
+	if context, now, ok := h.after.Visit(t.first, v.User); ok {
+		v.context, v.now = context, now
+	}
+	return v
 }
 
 func (h *holdout) wholeUser(t testUser) *features.User {

@@ -50,6 +50,11 @@ func newRanker(m models.Model, l *train.Log) *ranker {
 	return r
 }
 
+// visitEncoder is a model that makes use of the context of a request.
+type visitEncoder interface {
+	EncodeIn(u *features.User, context map[string]any, now time.Time) (vec []float32, ok bool)
+}
+
 // judging is one worker's work space.
 type judging struct {
 	queries, scores []float32
@@ -58,21 +63,27 @@ type judging struct {
 }
 
 // score fills w.scores with one row per user and tells which users the model cannot encode.
-func (r *ranker) score(w *judging, users []*features.User, h *holdout) (encoded []bool) {
+func (r *ranker) score(w *judging, users []visit, h *holdout) (encoded []bool) {
 	dim, n := r.items.Dim, len(r.items.IDs)
 	w.queries = slices.Grow(w.queries[:0], len(users)*dim)[:len(users)*dim]
 	w.scores = slices.Grow(w.scores[:0], len(users)*n)[:len(users)*n]
 	clear(w.queries)
 	encoded = make([]bool, len(users))
+	visitor, inContext := r.model.(visitEncoder)
 	if r.bare != nil {
 		for i, u := range users {
-			encoded[i] = r.bare.Score(u, h.moment, w.scores[i*n:(i+1)*n])
+			encoded[i] = r.bare.Score(u.User, h.moment, w.scores[i*n:(i+1)*n])
 		}
 		return encoded
 	}
 	for i, u := range users {
 		var vec []float32
-		if vec, encoded[i] = r.model.Encode(u, h.moment); encoded[i] {
+		if inContext {
+			vec, encoded[i] = visitor.EncodeIn(u.User, u.context, u.now)
+		} else {
+			vec, encoded[i] = r.model.Encode(u.User, h.moment)
+		}
+		if encoded[i] {
 			copy(w.queries[i*dim:], vec)
 		}
 	}
@@ -174,9 +185,9 @@ func (h *holdout) judge(ctx context.Context, k int, candidates ...models.Model) 
 // judge judges some users, of whom the first has the given number, and notes which models could not
 // encode whom.
 func (j *judged) judge(h *holdout, w *judging, first int, tests []testUser, rankers []*ranker, missed [][]bool) {
-	users := make([]*features.User, len(tests))
+	users := make([]visit, len(tests))
 	for i, t := range tests {
-		users[i], missed[i] = h.user(t), make([]bool, len(rankers))
+		users[i], missed[i] = h.visit(t), make([]bool, len(rankers))
 	}
 	for m, r := range rankers {
 		encoded, n := r.score(w, users, h), len(r.items.IDs)

@@ -107,7 +107,7 @@ func (t *trainer) fit(ctx context.Context, l *train.Log, what string) (models.Mo
 	if t.o.Budget > 0 {
 		o.Budget = t.o.Budget / time.Duration(t.trainings)
 	}
-	o.LAE.Tower.Catalog = t.catalog
+	o.LAE.Tower.Catalog, o.Encoder.Tower.Catalog = t.catalog, t.catalog
 	var bar *step
 	began := time.Now()
 	o.Progress = func(p train.Progress) {

@@ -50,8 +50,10 @@ type trainOptions struct {
 	// Warm is the version whose tables the published training begins with; nil = afresh. Evaluations begin
 	// afresh in any case: it knows what they hold out.
 	Warm *models.LAE
-	// Features lets a linear autoencoder learn from the items' documents, too.
+	// Features lets a linear autoencoder or an encoder learn from the items' documents, too.
 	Features bool
+	// Profile keeps what was known of the user before each event, for encoders with a head.
+	Profile bool
 	// Compare judges all kinds in one table; with it nothing can be published.
 	Compare bool
 	// TestHalf chooses kappa on every second test user and judges on the others, for published splits
@@ -136,6 +138,9 @@ func newTrainer(ctx context.Context, o trainOptions) (*trainer, error) {
 	}
 	o.Train.Schema = o.Schema.Version()
 	t := &trainer{o: o, log: train.NewLog(), trainings: trainings(o.Kind)}
+	if o.Profile || o.Train.Encoder.Head.Hidden > 0 {
+		t.log = train.NewProfiledLog(train.NewProfile(o.Schema))
+	}
 	add := t.log.Add
 	if o.Features {
 		t.catalog = train.NewCatalog(o.Schema)
