@@ -163,18 +163,18 @@ func TestFinetuneRefusesWhatAnEncoderCannotDo(t *testing.T) {
 	path, dir := writeEvents(t, wheelEvents()), filepath.Join(t.TempDir(), "models")
 	base := encoderBase(t, path, dir)
 	for text, want := range map[string]string{
-		"freeze: [encodr.0]":                            "encodr.0 is not a group (did you mean encoder.0?), it can be item, input, recall, encoder.0, encoder.1",
-		"freeze: [items.out]":                           "items.out is not a group",
-		"freeze: [encoder.2]":                           "encoder.2 is not a group (did you mean encoder.0?)",
-		"rates: {imput: 1}":                             "rates: imput is not a group (did you mean input?)",
-		"rates: {input: 0}":                             "rates: input: 0, need a part above 0",
-		"rates: {input: 2}\nfreeze: [input]":            "rates: input is frozen",
-		"freeze: [item, input, recall, encoder.0, encoder.1]":   "all groups of weights are frozen",
-		"objective: {search-click: 1, view: 1}":         "search-click is not",
-		"rate: 2":                                       "the learning rate is 2",
-		"epochs: -1":                                    "epochs: -1",
-		"order: 0.5\nahead: 2\nkeep: 0.5":               "keep: is for models of kind lae",
-		"half_life: 1h\nexposures: 2\ntune_signal: yes": "tune_signal: is for models of kind lae",
+		"freeze: [encodr.0]":                                  "encodr.0 is not a group (did you mean encoder.0?), it can be item, input, recall, encoder.0, encoder.1",
+		"freeze: [items.out]":                                 "items.out is not a group",
+		"freeze: [encoder.2]":                                 "encoder.2 is not a group (did you mean encoder.0?)",
+		"rates: {imput: 1}":                                   "rates: imput is not a group (did you mean input?)",
+		"rates: {input: 0}":                                   "rates: input: 0, need a part above 0",
+		"rates: {input: 2}\nfreeze: [input]":                  "rates: input is frozen",
+		"freeze: [item, input, recall, encoder.0, encoder.1]": "all groups of weights are frozen",
+		"objective: {search-click: 1, view: 1}":               "search-click is not",
+		"rate: 2":                                             "the learning rate is 2",
+		"epochs: -1":                                          "epochs: -1",
+		"order: 0.5\nahead: 2\nkeep: 0.5":                     "keep: is for models of kind lae",
+		"half_life: 1h\nexposures: 2\ntune_signal: yes":       "tune_signal: is for models of kind lae",
 	} {
 		code, _, errs := runHere(t, "train", "finetune", "--from", base, "--models", dir, "--scenario", scenarioFile(t, "scenario: x\n"+text+"\n"), "--from-file", "ndjson:/nowhere")
 		if code != exitUsage || !strings.Contains(errs, want) {

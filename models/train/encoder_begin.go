@@ -88,6 +88,10 @@ func (a *encoderTraining) random() {
 		spread(b.Decay, 0.3, 300)
 		spread(b.Fade, 0.01, 100)
 	}
+	if a.p.Recall > 0 {
+		// What people come back to is learned first, and what else they may like on top of it.
+		fill(a.table.Blocks[a.p.Blocks-1].Scale2, 0.25)
+	}
 }
 
 // randomParts begins a tower as in a linear autoencoder, and a head with units of about 1 that add nothing.
