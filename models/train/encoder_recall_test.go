@@ -2,7 +2,9 @@ package train
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -136,4 +138,43 @@ func TestEncoderLearnsFromExposuresInVain(t *testing.T) {
 			t.Errorf("full %d: shown in vain an item is %v above the others, else %v", full, with, without)
 		}
 	}
+}
+
+// recall adds to every z_T the items from the beginning of the piece, each with the sum over the heads of
+// q_(T,s) k_(t,s) and all that faded since.
+func (f *definition) recall(sh *shard, rows []int32, input, z [][]float64) [][]float64 {
+	if f.p.Recall == 0 {
+		return z
+	}
+	out := make([][]float64, len(z))
+	for last := range z {
+		ask := times(z[last], f.values["recall.ask"], f.values["recall.ask_bias"])
+		out[last] = slices.Clone(z[last])
+		for t := last; ; t-- {
+			note, weight := times(input[t], f.values["recall.note"], f.values["recall.note_bias"]), 0.0
+			for s := range ask {
+				weight += ask[s] * note[s]
+				ask[s] *= math.Exp(-math.Exp(f.values["recall.decay"][s]))
+				if sh.ticks != nil {
+					ask[s] *= math.Exp(-math.Exp(f.values["recall.fade"][s]) * float64(sh.ticks[t]))
+				}
+			}
+			for i, v := range f.item(int(rows[sh.items[t]])) {
+				out[last][i] += weight * v
+			}
+			if sh.first[t] {
+				break
+			}
+		}
+	}
+	return out
+}
+
+// tinyExposures shows three items to everybody of tinyLog.
+func tinyExposures() *Exposures {
+	x := NewExposures()
+	for u := range 6 {
+		x.Add(&streams.Event{Type: streams.Exposure, UserID: fmt.Sprint("u", u), Time: start, Items: []streams.Line{{ItemID: "i1"}, {ItemID: "i4"}, {ItemID: "i6"}}})
+	}
+	return x
 }
