@@ -61,10 +61,12 @@ func packRecall(r *EncoderRecall, p EncoderParams) *packedRecall {
 		return nil
 	}
 	c := &packedRecall{EncoderRecall: r}
-	for to, w := range map[*kernel.Packed][]float32{&c.note: r.Note, &c.ask: r.Ask} {
+	pack := func(to *kernel.Packed, w []float32) {
 		to.Reset(p.Dim, p.Recall)
-		to.Fill(0, to.Panels(), kernel.Matrix{Data: w, Dim: p.Recall, Stride: p.Recall}, false)
+		to.Fill(0, to.Panels(), matrix(w, p.Recall), false)
 	}
+	pack(&c.note, r.Note)
+	pack(&c.ask, r.Ask)
 	for _, nu := range r.Decay {
 		c.keep = append(c.keep, float32(math.Exp(-math.Exp(float64(nu)))))
 	}
