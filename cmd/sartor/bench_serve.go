@@ -27,7 +27,7 @@ type benchServeOptions struct {
 	overload       time.Duration
 	noRedis        bool
 	only           []string
-	profile        string // a file, for the requests
+	profile        string // a file, for the requests and the start
 }
 
 // The parts of 'sartor bench serve', in the order in which they are measured.
@@ -69,7 +69,7 @@ answer, which other programs disturb least, stands beside them.`,
 	flags.DurationVar(&opts.duration, "duration", 5*time.Second, "length of each request measurement")
 	flags.DurationVar(&opts.overload, "overload", 10*time.Second, "length of the overload")
 	flags.StringSliceVar(&opts.only, "only", nil, "parts to measure: "+strings.Join(benchParts, ", ")+"; none = all")
-	flags.StringVar(&opts.profile, "profile", "", "write a CPU profile of the last requests that are measured to this `file`")
+	flags.StringVar(&opts.profile, "profile", "", "write a CPU profile of the last requests, or the last start, that is measured to this `file`")
 	flags.BoolVar(&opts.noRedis, "in-process-redis", false, "do not use redis-server although it is on PATH")
 	return cmd
 }

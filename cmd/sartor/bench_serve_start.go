@@ -52,6 +52,10 @@ func (b *benchServeRun) starts(ctx context.Context, p *benchPath) error {
 	rec := recommender.New(b.recOptions())
 	defer rec.SetModel(nil) //nolint:errcheck // to take a model away cannot fail
 	rec.SetRules(set)
+	stop, err := cpuProfile(b.opts.profile)
+	if err != nil {
+		return err
+	}
 	begin, spent := time.Now(), processTime()
 	if err := rec.LoadCatalogue(file); err != nil {
 		return err
@@ -70,6 +74,9 @@ func (b *benchServeRun) starts(ctx context.Context, p *benchPath) error {
 		return err
 	}
 	ready := time.Since(begin)
+	if err := stop(); err != nil {
+		return err
+	}
 	b.printf("  %-46s %9s   CPU %s: catalogue %s, model read %s, indexed %s, first answer %s\n", "start to ready from local files", ready.Round(time.Millisecond),
 		(processTime() - spent).Round(time.Millisecond), loaded.Round(time.Millisecond), (read - loaded).Round(time.Millisecond),
 		(swapped - read).Round(time.Millisecond), (ready - swapped).Round(time.Millisecond))

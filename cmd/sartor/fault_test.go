@@ -204,6 +204,7 @@ func TestFaults(t *testing.T) {
 			}
 		}
 	}
+	back := make(chan struct{})
 	be := func(fault string) func() { return func() { proxy.become(fault) } }
 	t.Logf("%-24s %9s %8s %9s %9s %9s  %s", "fault", "requests", "200", "p50", "p99", "max", "answers lacked")
 	for _, f := range []struct {
@@ -215,6 +216,12 @@ func TestFaults(t *testing.T) {
 		{"Redis resets", be("reset"), be("")},
 		{"Redis a black hole", be("black-hole"), be("")},
 		{"Redis gone", be("gone"), be("")},
+		{"restart of Redis", func() { // gone, then reading its file, then back: each for a third of the time
+			proxy.become("gone")
+			third := faultLength(t) / 3
+			time.AfterFunc(third, func() { redis.SetError("LOADING Redis is loading the dataset in memory"); proxy.become("") })
+			time.AfterFunc(2*third, func() { redis.SetError(""); close(back) })
+		}, func() { <-back }},
 		{"model file broken", breakModel([]byte("no-such-version\n")), breakModel(good)},
 		{"catalogue emptied", func() { redis.FlushAll() }, func() {}},
 	} {

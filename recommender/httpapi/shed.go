@@ -26,13 +26,13 @@ type gateway struct {
 	busy  atomic.Int64
 	limit atomic.Int64
 	left  atomic.Int64 // when the last left while as many as least were busy, in nanoseconds; 0 = fewer were
-	pace  atomic.Int64 // nanoseconds from one answer to the next while at least least are busy; 0 = not known
+	pace  atomic.Int64 // nanoseconds from one answer to the next while at least least are busy
 }
 
 // The requests at once, per processor. Writing to the log waits more than it works.
 const (
 	readsPerCPU      = 64
-	leastReadsPerCPU = 8
+	leastReadsPerCPU = 16
 	writesPerCPU     = 256
 	// readsWait is how long the last to be let in waits for those before it, about.
 	readsWait = 8 * time.Millisecond
@@ -43,8 +43,7 @@ const (
 // newReads returns the gateway of recommendations, limit 0 = as many as are answered soon.
 func newReads(limit int) *gateway {
 	g := newGateway(limit, readsPerCPU)
-	g.least, g.wait = min(int64(leastReadsPerCPU*runtime.GOMAXPROCS(0)), g.most), readsWait
-	return g
+	return g.following(readsWait, int64(leastReadsPerCPU*runtime.GOMAXPROCS(0)))
 }
 
 // newGateway returns a gateway that lets limit in, 0 = perCPU per processor, negative = all.
@@ -54,6 +53,13 @@ func newGateway(limit, perCPU int) *gateway {
 	}
 	g := &gateway{least: int64(limit), most: int64(limit), now: time.Now}
 	g.limit.Store(g.most)
+	return g
+}
+
+// following has the gateway follow the pace of the answers, which it takes to be fast at first.
+func (g *gateway) following(wait time.Duration, least int64) *gateway {
+	g.wait, g.least = wait, min(least, g.most)
+	g.pace.Store(int64(wait) / max(g.most, 1))
 	return g
 }
 
@@ -87,9 +93,6 @@ func (g *gateway) leave() {
 	// A pause of the whole process counts as one wait. Two who leave at the same time may overwrite each
 	// other's part of the average, which does not matter.
 	gap, pace := min(now-before, int64(g.wait)), g.pace.Load()
-	if pace == 0 {
-		pace = gap
-	}
 	pace = max(pace+(gap-pace)/paceWeight, 1)
 	g.pace.Store(pace)
 	g.limit.Store(min(max(int64(g.wait)/pace, g.least), g.most))

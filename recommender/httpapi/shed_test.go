@@ -11,8 +11,8 @@ import (
 // answers, never fewer than least nor more than most.
 func TestGatewayFollowsThePace(t *testing.T) {
 	clock := time.Unix(1, 0)
-	g := newGateway(100, 0)
-	g.least, g.wait, g.now = 4, 10*time.Millisecond, func() time.Time { return clock }
+	g := newGateway(100, 0).following(10*time.Millisecond, 4)
+	g.now = func() time.Time { return clock }
 	fill := func(n int) {
 		for range n {
 			if err := g.enter(); err != nil {
