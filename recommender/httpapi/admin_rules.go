@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"reflect"
 	"strings"
 	"time"
 
@@ -170,12 +171,28 @@ func readBody(r *http.Request, v any) error {
 	case errors.As(err, &large):
 		return err
 	case err != nil:
-		return invalid(fieldError{Message: strings.TrimPrefix(err.Error(), "json: ")})
+		return bodyError(err, v)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return invalid(fieldError{Message: "something follows the JSON object"})
 	}
 	return nil
+}
+
+// bodyError says what is wrong with a body that v cannot be read from.
+func bodyError(err error, v any) error {
+	var at *json.SyntaxError
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return malformed("the body ends in the middle of its JSON")
+	case errors.As(err, &at):
+		return syntax(err)
+	}
+	f := typeError(err)
+	if f.Message == "unknown field" {
+		f.Message = unknownName("field", f.Field, namesOf(reflect.TypeOf(v)))
+	}
+	return invalid(f)
 }
 
 // The routes.

@@ -85,11 +85,10 @@ func (d *document) validate(schema *huma.Schema, value any) []fieldError {
 		f := fieldError{Message: "is not valid"}
 		var detail *huma.ErrorDetail
 		if errors.As(err, &detail) {
-			f.Field, f.Message = detail.Location, detail.Message
+			f = d.inPlainWords(schema, detail.Location, detail.Message)
 		}
-		// 0.5 is no integer and too small as well: whoever mends the one mends the other. Missing
-		// fields are all told at the place where they are missing.
-		if strings.HasPrefix(f.Message, "expected required") || !said[f.Field] {
+		// 0.5 is no integer and too small as well: whoever mends the one mends the other.
+		if !said[f.Field] {
 			out = append(out, f)
 		}
 		said[f.Field] = true
@@ -99,6 +98,9 @@ func (d *document) validate(schema *huma.Schema, value any) []fieldError {
 
 func syntax(err error) error {
 	var at *json.SyntaxError
+	if errors.As(err, &at) && at.Offset == 0 {
+		return malformed("the body is empty: send a JSON object")
+	}
 	if errors.As(err, &at) {
 		return malformed(fmt.Sprintf("the body is not JSON: %s at byte %d", at.Error(), at.Offset))
 	}
@@ -109,7 +111,7 @@ func syntax(err error) error {
 func typeError(err error) fieldError {
 	var wrong *json.UnmarshalTypeError
 	if errors.As(err, &wrong) {
-		return fieldError{Field: wrong.Field, Message: "must be " + wrong.Type.String()}
+		return fieldError{Field: wrong.Field, Message: "must be " + jsonKind(wrong.Type)}
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
 		return fieldError{Field: strings.Trim(name, `"`), Message: "unknown field"}

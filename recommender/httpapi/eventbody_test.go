@@ -59,7 +59,7 @@ func TestEventFormats(t *testing.T) {
 func TestOneErrorForAField(t *testing.T) {
 	s := serve(t, nil)
 	for _, sc := range []scenario{
-		{name: "half", path: "/v1/recommend", body: `{"count":2.5}`, want: []string{`"errors":[{"field":"count","message":"expected integer"}]`}},
+		{name: "half", path: "/v1/recommend", body: `{"count":2.5}`, want: []string{`"errors":[{"field":"count","message":"must be a whole number, such as 10"}]`}},
 		{name: "half-and-large", path: "/v1/recommend", body: `{"count":200.5}`, want: []string{`1 of the request's fields`, `"errors":[{"field":"count","message":"`}},
 		{name: "negative-half", path: "/v1/rank", body: `{"items":["a"],"count":-0.5}`, want: []string{`1 of the request's fields`}},
 		{name: "text", path: "/v1/recommend", body: `{"count":"ten"}`, want: []string{`1 of the request's fields`}},

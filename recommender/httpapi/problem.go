@@ -4,13 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/sartorhq/sartor/recommender"
 	"github.com/sartorhq/sartor/streams/codec"
+	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 // problemType is the media type of every error (RFC 9457).
@@ -133,6 +136,18 @@ func fromFiber(e *fiber.Error) *httpError {
 	return out
 }
 
+// elsewhere says where to go instead of a path or a method that is not there.
+func (s *Server) elsewhere(c *fiber.Ctx, e *httpError) {
+	switch allowed := string(c.Response().Header.Peek(fiber.HeaderAllow)); {
+	case e.status == http.StatusMethodNotAllowed && allowed != "":
+		e.detail = "this path takes " + allowed
+	case e.status == http.StatusNotFound:
+		if near := spelling.Nearest(c.Path(), slices.Sorted(maps.Keys(s.document.api.Paths))); near != "" {
+			e.detail = "there is no such path; did you mean " + near + "? /openapi.json lists all"
+		}
+	}
+}
+
 // title is the problem kind in words.
 func title(kind string) string {
 	switch kind {
@@ -181,6 +196,10 @@ func (s *Server) problem(e *httpError, requestID string) problem {
 // writeProblem answers with an error and logs what the operator must know.
 func (s *Server) writeProblem(c *fiber.Ctx, route string, err error) int {
 	e := asHTTP(err)
+	var fib *fiber.Error
+	if errors.As(err, &fib) {
+		s.elsewhere(c, e)
+	}
 	id := requestID(c)
 	if e.status >= http.StatusInternalServerError && e.kind != "overloaded" { // counted; a line each would add to the load
 		s.logger.ErrorContext(s.context(c), "request failed", "route", route, "status", e.status, "request_id", id, "error", e.Error())

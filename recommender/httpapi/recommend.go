@@ -109,7 +109,7 @@ func similarQuery(c *fiber.Ctx) (recommender.SimilarRequest, error) {
 			}
 			q.Explain = on
 		default:
-			wrong = append(wrong, fieldError{Field: name, Message: "unknown parameter; there are count, scenario, filter, exclude, country and explain"})
+			wrong = append(wrong, fieldError{Field: name, Message: unknownName("parameter", name, []string{"count", "scenario", "filter", "exclude", "country", "explain"})})
 		}
 	}
 	if len(wrong) > 0 {
