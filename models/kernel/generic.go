@@ -57,6 +57,12 @@ func gatherGeneric(v, wv, sum, src []float32, ids []int32, w []float32, dim, str
 	}
 }
 
+func pickGeneric(v, src []float32, ids []int32, dim, stride, pad int) {
+	for k, id := range ids {
+		copy(v[k*pad:k*pad+dim], src[int(id)*stride:])
+	}
+}
+
 // strides are the leading dimensions of the four matrices of a row of tiles.
 type strides struct{ a, b, from, to int }
 

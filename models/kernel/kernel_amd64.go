@@ -66,6 +66,15 @@ func gather(v, wv, sum, src []float32, ids []int32, w []float32, dim, stride, pa
 	}
 }
 
+// pick copies the rows of src named by ids to v, whose rows begin pad floats apart; dim floats of each count.
+func pick(v, src []float32, ids []int32, dim, stride, pad int) {
+	if !accelerated || dim%8 != 0 {
+		pickGeneric(v, src, ids, dim, stride, pad)
+		return
+	}
+	pickAVX2(&v[0], &src[0], &ids[0], len(ids), dim, stride, pad)
+}
+
 func tilesAdd(a, b, from, to []float32, ld *strides, k, n int) {
 	switch {
 	case wide:

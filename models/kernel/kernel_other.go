@@ -20,6 +20,9 @@ func tilesSub(a, b, from, to []float32, ld *strides, k, n int) {
 	tilesGeneric(a, b, from, to, ld, k, n, -1)
 }
 func combine(y, x, rows []float32, stride int) { combineGeneric(y, x, rows, stride) }
+func pick(v, src []float32, ids []int32, dim, stride, pad int) {
+	pickGeneric(v, src, ids, dim, stride, pad)
+}
 func gather(v, wv, sum, src []float32, ids []int32, w []float32, dim, stride, pad int) {
 	gatherGeneric(v, wv, sum, src, ids, w, dim, stride, pad)
 }

@@ -313,6 +313,47 @@ gatherCol:
 	VZEROUPPER
 	RET
 
+// func pickAVX2(v *float32, src *float32, ids *int32, n int, dim int, stride int, pad int)
+// Requires: AVX, CMOV, MMX+
+TEXT ·pickAVX2(SB), NOSPLIT, $0-56
+	MOVQ v+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ ids+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ dim+32(FP), SI
+	SHLQ $0x02, SI
+	MOVQ stride+40(FP), DI
+	SHLQ $0x02, DI
+	MOVQ pad+48(FP), R8
+	SHLQ $0x02, R8
+	XORQ R9, R9
+
+pickRow:
+	MOVLQSX (DX)(R9*4), R10
+	IMULQ   DI, R10
+	ADDQ    CX, R10
+	LEAQ    12(R9), R11
+	CMPQ    R11, BX
+	CMOVQGE R9, R11
+	MOVLQSX (DX)(R11*4), R11
+	IMULQ   DI, R11
+	ADDQ    CX, R11
+	XORQ    R12, R12
+
+pickCol:
+	PREFETCHT0 (R11)(R12*1)
+	VMOVUPS    (R10)(R12*1), Y0
+	VMOVUPS    Y0, (AX)(R12*1)
+	ADDQ       $0x20, R12
+	CMPQ       R12, SI
+	JL         pickCol
+	ADDQ       R8, AX
+	INCQ       R9
+	CMPQ       R9, BX
+	JL         pickRow
+	VZEROUPPER
+	RET
+
 // func tilesAddAVX2(a *float32, b *float32, from *float32, to *float32, lda int, ldb int, ldf int, ldt int, k int, n int)
 // Requires: AVX, FMA3
 TEXT ·tilesAddAVX2(SB), NOSPLIT, $0-80

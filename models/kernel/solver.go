@@ -127,8 +127,8 @@ func (s *Solver) Solve(x []float32) bool {
 	return true
 }
 
-// Fit returns the product of the right-hand side and the last solution: by so much the solution lowers the
-// quadratic form that it minimises, x'Ax - 2b'x.
+// Fit returns 2b'x - x'Ax of the last solution, by how much it lowers the quadratic form that it minimises. It
+// equals b'x.
 func (s *Solver) Fit() float64 { return s.fit }
 
 // factor turns a into U of a = U'U. Beside each block on the diagonal stands, in the columns after the last, the

@@ -172,6 +172,13 @@ func TestTwins(t *testing.T) {
 		compareTwins(t, "trsm", random(rng, 16*ld), 1e-5, [2]func([]float32){
 			func(c []float32) { trsm(u, c, ld, inv, n) }, func(c []float32) { trsmGeneric(u, c, ld, inv, n) }})
 	}
+	for _, dim := range []int{5, 8, 24, 40} {
+		src, ids := random(rng, 30*41), []int32{3, 29, 0, 3, 7}
+		run := func(f func(v, src []float32, ids []int32, dim, stride, pad int)) func([]float32) {
+			return func(c []float32) { f(c, src, ids, dim, 41, 48) }
+		}
+		compareTwins(t, "pick", random(rng, 5*48), 0, [2]func([]float32){run(pick), run(pickGeneric)})
+	}
 	for i, n := range []int{1, 5, 12, 13, 64} {
 		dim := 24 + 8*(i%2) // not a whole number of 512-bit vectors, and one
 		src, w, ids := random(rng, 70*40), random(rng, n), make([]int32, n)

@@ -34,6 +34,11 @@ func aboveAVX2(x *float32, n int, floor float32) int
 //go:noescape
 func gatherAVX2(v *float32, wv *float32, sum *float32, src *float32, ids *int32, w *float32, n int, dim int, stride int, pad int)
 
+// pickAVX2 copies the n rows named by ids to v, whose rows have pad floats; dim is a multiple of 8.
+//
+//go:noescape
+func pickAVX2(v *float32, src *float32, ids *int32, n int, dim int, stride int, pad int)
+
 // tilesAddAVX2 sets n tiles of 4 x 16 side by side in to to those of from plus the product of the transposed k x 4 a and the k x 16n b; leading dimensions in floats; k and n are at least 1.
 //
 //go:noescape

@@ -20,13 +20,14 @@ import (
 )
 
 // BenchmarkALSEpoch times epochs of ALS, by default on pairs drawn here, as many as Gowalla has, with D = 64
-// and one worker. models/kernel/testdata/compare.py sets SARTOR_ALS to "PAIRS START DIM WORKERS", files that
+// and one worker. models/kernel/testdata/compare.py sets SARTOR_ALS to "PAIRS START DIM WORKERS STEPS", files that
 // the C and Python programs beside it read, too.
 func BenchmarkALSEpoch(b *testing.B) {
 	o, pairs, start := Options{Dim: 64, Workers: 1, Unobserved: 1, Lambda: 1, Nu: -1}, (*csr)(nil), []float32(nil)
 	items := 40981
-	if set := strings.Fields(os.Getenv("SARTOR_ALS")); len(set) == 4 {
+	if set := strings.Fields(os.Getenv("SARTOR_ALS")); len(set) == 5 {
 		o.Dim, o.Workers = whole(b, set[2]), whole(b, set[3])
+		o.Steps = whole(b, set[4])
 		pairs, items = readPairs(b, set[0])
 		start = make([]float32, items*o.Dim)
 		readFile(b, set[1], start)

@@ -128,6 +128,32 @@ func TestBitReproducibleForAnyNumberOfWorkers(t *testing.T) {
 	}
 }
 
+// Steps of conjugate gradients take more epochs to the same loss, never raise it, and give the same bits for any
+// number of workers.
+func TestStepsInPlaceOfTheSolution(t *testing.T) {
+	l, o := random(2, 200, 80, 4000), small()
+	o.Epochs = 12
+	_, exact := mustTrain(t, l, o)
+	o.Steps, o.Workers = 3, 1
+	want, r := mustTrain(t, l, o)
+	for i := 1; i < len(r.Loss); i++ {
+		if r.Loss[i] > r.Loss[i-1]*(1+1e-5) {
+			t.Errorf("epoch %d: loss rose from %v to %v", i+1, r.Loss[i-1], r.Loss[i])
+		}
+	}
+	if last := r.Loss[11]; last > 1.02*exact.Loss[11] {
+		t.Errorf("loss %v, of exact rows %v", last, exact.Loss[11])
+	}
+	o.Workers = 3
+	if got, _ := mustTrain(t, l, o); !slices.Equal(got.Items().Vectors, want.Items().Vectors) {
+		t.Error("3 workers: another model")
+	}
+	o.Steps = -1
+	if err := o.Validate(); err == nil || !strings.Contains(err.Error(), "conjugate gradients") {
+		t.Errorf("-1 steps: %v", err)
+	}
+}
+
 func TestLossFallsEveryEpoch(t *testing.T) {
 	o := small()
 	o.Epochs = 12

@@ -6,7 +6,8 @@
 
 All programs read the same pairs, begin with the same item factors and solve the same problem: every pair has
 confidence 10, absent ones 1, the ridge is 1. They take turns, --rounds times; the table holds the best epoch of
-each, by processor seconds and by the clock. Gowalla is read from $SARTOR_DATA or ../shared/data where it is
+each, by processor seconds and by the clock, and how many times longer it took than this project with the same
+solver: exact (Cholesky), or three steps of conjugate gradients, the default of implicit. Gowalla is read from $SARTOR_DATA or ../shared/data where it is
 there, train and test together, and drawn otherwise; ml-20m is always drawn, at its size, with a popularity that
 falls like 1/sqrt(rank) and a number of pairs per user that is spread like its own.
 
@@ -90,8 +91,8 @@ class Result:
         self.wall, self.cpu, self.loss, self.length = min(self.wall, wall), min(self.cpu, cpu), loss, length
 
 
-def ours(result, pairs, start, dim, threads, epochs, test):
-    env = dict(os.environ, SARTOR_ALS=f"{pairs} {start} {dim} {threads}", GOMAXPROCS=str(threads))
+def ours(result, pairs, start, dim, threads, epochs, test, steps):
+    env = dict(os.environ, SARTOR_ALS=f"{pairs} {start} {dim} {threads} {steps}", GOMAXPROCS=str(threads))
     out = run([test, "-test.run", "xxx", "-test.bench", "ALSEpoch", "-test.benchtime", f"{epochs}x"], env)
     value = {unit: float(v) for v, unit in re.findall(r"([\d.e+-]+) (wall-s|cpu-s|loss|length)", out)}
     result.add(value["wall-s"], value["cpu-s"], value["loss"], value["length"])
@@ -136,23 +137,24 @@ def compare(size, dim, threads, o, folder, test, program):
     if not os.path.exists(start):
         rng = np.random.default_rng(2)
         (rng.standard_normal((SIZES[size][1], dim)) * 0.1 / dim**0.5).astype(np.float32).tofile(start)
-    names = ["this project", "C, OpenBLAS", "implicit, Cholesky", "implicit, CG"]
+    names = ["this project, exact", "C with OpenBLAS, exact", "implicit, exact", "this project, 3 steps of CG", "implicit, 3 steps of CG"]
     results = {name: Result() for name in names}
     epochs = o.epochs if size == "gowalla" else max(2, o.epochs // 2)
     for _ in range(o.rounds):
-        ours(results[names[0]], pairs, start, dim, threads, epochs, test)
+        ours(results[names[0]], pairs, start, dim, threads, epochs, test, 0)
         in_c(results[names[1]], pairs, start, dim, threads, epochs, program)
         in_python(results[names[2]], pairs, start, dim, threads, epochs, False)
-        in_python(results[names[3]], pairs, start, dim, threads, epochs, True)
+        ours(results[names[3]], pairs, start, dim, threads, epochs, test, 3)
+        in_python(results[names[4]], pairs, start, dim, threads, epochs, True)
     mine = results[names[0]]
-    for name in names:
-        r = results[name]
-        print(f"| {size} | {dim} | {threads} | {name} | {r.wall:.3f} | {r.cpu:.3f} | {r.wall / mine.wall:.2f} | {r.cpu / mine.cpu:.2f} |", flush=True)
+    for i, name in enumerate(names):
+        r, of = results[name], results[names[0 if i < 3 else 3]]
+        print(f"| {size} | {dim} | {threads} | {name} | {r.wall:.3f} | {r.cpu:.3f} | {r.wall / of.wall:.2f} | {r.cpu / of.cpu:.2f} |", flush=True)
     other = Result()
     in_c(other, pairs, start, dim, threads, epochs, program, 1)
     close = lambda a, b: abs(a / b - 1)
     c = results[names[1]]
-    print(f"agreement after {epochs} epochs: loss {mine.loss:.6f} here, {c.loss:.6f} in C; length of the item factors {mine.length:.3f}, {c.length:.3f}; "
+    print(f"agreement after {epochs} epochs: loss {mine.loss:.4f} here, {c.loss:.4f} in C, {results[names[3]].loss:.4f} here with CG; length of the item factors {mine.length:.3f}, {c.length:.3f}; "
           f"with implicit's right side {other.length:.3f} in C, {results[names[2]].length:.3f} in implicit", flush=True)
     if close(mine.loss, c.loss) > 1e-3 or close(mine.length, c.length) > 1e-3 or close(other.length, results[names[2]].length) > 1e-3:
         sys.exit("compare: the programs disagree by more than 0.1 %: they do not solve the same problem")
@@ -176,7 +178,7 @@ def main():
         run(["go", "test", "-c", "-o", test, "./models/train"])
         for size in o.sizes:
             print(write(folder / size, size, o.data), flush=True)
-            print("| data | D | threads | program | seconds an epoch | processor seconds | / this project | / this project, processor |\n|---|---|---|---|---|---|---|---|")
+            print("| data | D | threads | program | seconds an epoch | processor seconds | times this project | the same by processor |\n|---|---|---|---|---|---|---|---|")
             for dim in o.dims:
                 for threads in o.threads:
                     compare(size, dim, threads, o, folder, test, program)
