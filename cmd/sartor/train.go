@@ -50,10 +50,6 @@ func fileEvents(format file.Format, path string) func(context.Context, func(*str
 	}
 }
 
-// popularityHalfLife is the age at which popularity counts half where nothing else is asked for: in
-// training, tuning and evaluation alike.
-const popularityHalfLife = 30 * 24 * time.Hour
-
 // testHalf is the value of --kappa that takes half of the test users to choose it.
 const testHalf = "test-half"
 

@@ -25,7 +25,7 @@ type checkpoint struct {
 // newCheckpoint ties a file to a log and options.
 func newCheckpoint(path, kind string, l *train.Log, o train.Options) *checkpoint {
 	signal, e := o.Signal, o.Encoder
-	text := kind + fmt.Sprint(e.Hidden, e.Inner, e.Blocks, e.Clock, e.Recall, e.Unit, e.ExposureWeight, e.Tokens, e.Longest, e.Schedule, e.WeightDecay, e.Dropout, e.Clip,
+	text := kind + fmt.Sprint(e.Hidden, e.Inner, e.Blocks, e.Clock, e.Recall, e.Unit, e.ExposureWeight, e.Fresh, e.Tokens, e.Longest, e.Schedule, e.WeightDecay, e.Dropout, e.Clip,
 		e.Full, e.Negatives, e.StopAfter)
 	text += fmt.Sprint(l, l.Newest().UnixMilli(), o.Dim, o.Epochs, o.Kappa, o.PopularityHalfLife, o.Seed, o.LAE.Batch, o.LAE.Negatives,
 		o.LAE.Rate, o.LAE.Keep, o.LAE.Tau, o.LAE.Beta, signal.HalfLife)

@@ -116,7 +116,7 @@ func (s scenarioSpec) checkEncoder(signal models.Signal) error {
 func (s scenarioSpec) tune(o train.Options, wants func(string) bool) train.Options {
 	o.Epochs = s.Epochs
 	o.LAE.Rate, o.LAE.Keep, o.LAE.Catalog = s.Rate, cmp.Or(s.Keep, 0.5), wants
-	o.Encoder.Schedule.Rate, o.Encoder.Catalog = s.Rate, wants
+	o.Encoder.Schedule.Rate, o.Encoder.Catalog, o.Encoder.Fresh = s.Rate, wants, !s.Again
 	if len(s.Objective) > 0 {
 		o.LAE.Objective, o.Encoder.Objective = s.Objective, s.Objective
 	}

@@ -37,6 +37,8 @@ type EncoderOptions struct {
 	// is true; nil = all.
 	Objective map[string]float64
 	Catalog   func(item string) bool
+	// Fresh takes what a user had before for no target: for where such items are not shown.
+	Fresh bool
 	// Exposures are what users were shown: an item that a user left counts ExposureWeight times in the
 	// softmax of his targets; 0 = not.
 	Exposures      *Exposures

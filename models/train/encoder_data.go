@@ -40,6 +40,7 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 	order, starts := groupByUser(l, weights)
 	s := &sequences{starts: []int{0}, events: int64(len(order))}
 	number := s.number(l, weights, models.Signal{HalfLife: o.PopularityHalfLife}, o.Encoder.Catalog)
+	had := make([]int32, len(s.ids)) // the last user, plus 1, who had the item
 	for u := range len(starts) - 1 {
 		mine := order[starts[u]:starts[u+1]]
 		slices.SortStableFunc(mine, func(a, b int32) int { return -features.CompareEntries(l.entry(a), l.entry(b)) })
@@ -67,6 +68,10 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 			if o.Encoder.Catalog != nil && !o.Encoder.Catalog(s.ids[row]) {
 				goal = 0
 			}
+			if o.Encoder.Fresh && had[row] == int32(u+1) {
+				goal = 0
+			}
+			had[row] = int32(u + 1)
 			s.goals = append(s.goals, goal)
 			if goal > 0 {
 				s.count[row]++

@@ -91,10 +91,11 @@ func TestRecallIsChosenWherePeopleComeBack(t *testing.T) {
 		{"never twice", wheel(60, 20, 12), 0, 0, false},
 		{"asked for", wheel(60, 20, 12), 3, 3, false},
 		{"back", returners(100, 30), 0, defaultRecall, true},
+		{"not shown again", returners(100, 30), 0, 0, false},
 		{"refused", returners(100, 30), -1, 0, false},
 	} {
 		o := wheelOptions()
-		o.Encoder.Recall = c.recall
+		o.Encoder.Recall, o.Encoder.Fresh = c.recall, c.name == "not shown again"
 		a, err := newEncoderTraining(c.log, o.encoderDefaults())
 		if err != nil {
 			t.Fatal(c.name, err)
