@@ -131,8 +131,8 @@ func cutTail(r *chaosRound) {
 
 func olderAOF(r *chaosRound) {
 	r.between(0.4 * r.rng.Float64())
-	since, restore := r.position(), r.redis.copyAppendOnly()
-	killRedis(r, since, func() {
+	restore := r.redis.copyAppendOnly()
+	killRedis(r, r.position(), func() { // of after the copy, so that what comes then is lost
 		restore()
 		r.redis.start("yes")
 	})
@@ -140,21 +140,21 @@ func olderAOF(r *chaosRound) {
 
 func olderRDB(r *chaosRound) {
 	r.between(0.4 * r.rng.Float64())
-	since, start := r.position(), r.redis.snapshot()
-	killRedis(r, since, start)
+	start := r.redis.snapshot()
+	killRedis(r, r.position(), start)
 }
 
 func promote(r *chaosRound) {
 	detach, promote := r.redis.replica()
 	r.between(0.4 * r.rng.Float64())
-	since := r.position()
 	detach()
-	killRedis(r, since, promote)
+	killRedis(r, r.position(), promote)
 }
 
 func flushAll(r *chaosRound) {
 	r.alive()
 	r.between(r.rng.Float64())
+	eventually(r.chaosWorld.t, "something to be applied", func() bool { return r.position() > 0 })
 	r.forgotten += r.position()
 	r.redis.must(r.redis.admin, "FLUSHALL")
 }
