@@ -188,6 +188,7 @@ type Encoder struct {
 	types  map[string]int32 // row of the type embedding
 	blocks []packedBlock
 	recall *packedRecall // nil without heads
+	fields []string      // of users, that the head reads
 	items  Items
 	pool   *sync.Pool // of *encoding
 }
@@ -230,6 +231,9 @@ func NewEncoder(meta Meta, params EncoderParams, table EncoderTable) (*Encoder, 
 		m.blocks = append(m.blocks, packBlock(&table.Blocks[k], params))
 	}
 	m.recall = packRecall(&m.table.Recall, params)
+	if table.Head != nil {
+		m.fields = table.Head.readFields()
+	}
 	m.serve()
 	return m, nil
 }

@@ -3,6 +3,7 @@ package models
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/sartorhq/sartor/features"
 )
@@ -32,15 +33,19 @@ func (m *Encoder) EncodeItem(it *features.Item) (vec []float32, ok bool) {
 	return vec, true
 }
 
-// Reads lists the fields of users and visits that the model's head reads, as HeadFields names them; nil
-// without a head.
-func (m *Encoder) Reads() []string {
-	if m.table.Head == nil {
-		return nil
-	}
+// UserFields lists the fields of users that the model's head reads besides the history; nil without a head.
+// Shared, not to be changed.
+func (m *Encoder) UserFields() []string { return m.fields }
+
+// readFields lists the fields of users of which the head knows a feature.
+func (h *Head) readFields() []string {
 	var names []string
-	for _, f := range m.table.Head.Spec.Fields {
-		names = append(names, f.Name)
+	for _, f := range h.Spec.Fields {
+		field, ok := strings.CutPrefix(f.Name, ofUser)
+		prefix := f.Name + "="
+		if ok && slices.ContainsFunc(h.Spec.Features, func(text string) bool { return strings.HasPrefix(text, prefix) }) {
+			names = append(names, field)
+		}
 	}
 	return names
 }

@@ -4,7 +4,9 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/rules"
 )
@@ -18,10 +20,23 @@ func (w *work) encode() []float32 {
 	encoding := w.begin()
 	defer w.span("encode", encoding)
 	items := w.m.items
-	if vec, ok := w.m.model.Encode(w.user, w.q.now); ok && len(vec) == items.Dim {
+	if vec, ok := w.encodeUser(); ok && len(vec) == items.Dim {
 		w.vec, w.env.Taste = vec, tasteOf(items, vec)
 	}
 	return w.vec
+}
+
+// VisitEncoder is a model that makes use of the context of a request, such as the country and the device,
+// with the types of the schema.
+type VisitEncoder interface {
+	EncodeIn(u *features.User, context map[string]any, now time.Time) (vec []float32, ok bool)
+}
+
+func (w *work) encodeUser() (vec []float32, ok bool) {
+	if m, ok := w.m.model.(VisitEncoder); ok {
+		return m.EncodeIn(w.user, w.q.context, w.q.now)
+	}
+	return w.m.model.Encode(w.user, w.q.now)
 }
 
 // tasteOf is the part of a vector that says what somebody or something is like.

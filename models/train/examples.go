@@ -2,6 +2,7 @@ package train
 
 import (
 	"slices"
+	"time"
 
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/streams"
@@ -14,6 +15,7 @@ import (
 type Examples struct {
 	schema  *features.Schema
 	options ExampleOptions
+	reader  *features.UserReader // of the fields; nil = all
 	users   map[string]*features.State
 	items   map[string]*pastItem
 }
@@ -26,6 +28,8 @@ type ExampleOptions struct {
 	// ItemCounters keeps what was counted about items as well, for Example.Item: as much memory for an
 	// item as for a user. Without it items are what their documents say.
 	ItemCounters bool
+	// Fields are the fields of users that Example.User has, which then must not be kept; all when nil.
+	Fields []string
 }
 
 // pastItem is what is known about an item so far.
@@ -38,7 +42,11 @@ type pastItem struct {
 
 // NewExamples returns a builder that knows nothing yet.
 func NewExamples(schema *features.Schema, o ExampleOptions) *Examples {
-	return &Examples{schema: schema, options: o, users: map[string]*features.State{}, items: map[string]*pastItem{}}
+	var reader *features.UserReader
+	if o.Fields != nil {
+		reader = schema.UserReader(o.Fields)
+	}
+	return &Examples{schema: schema, options: o, reader: reader, users: map[string]*features.State{}, items: map[string]*pastItem{}}
 }
 
 // Example is an event with what was known just before it. It is valid until the builder goes on; User
@@ -68,7 +76,7 @@ func (x *Example) Item(id string) *features.Item {
 func (b *Examples) Add(e *streams.Event, each func(*Example) error) error {
 	if b.wanted(e) {
 		x := &Example{Event: e, Subject: e.Subject(), from: b}
-		x.User = b.schema.User(x.Subject, b.joined(x.Subject), b.document, e.Time)
+		x.User = b.user(x.Subject, e.Time)
 		if err := each(x); err != nil {
 			return err
 		}
@@ -86,6 +94,14 @@ func (b *Examples) Add(e *streams.Event, each func(*Example) error) error {
 		b.applyItem(d)
 	}
 	return nil
+}
+
+// user is what the online store would answer about the subject now.
+func (b *Examples) user(subject string, now time.Time) *features.User {
+	if b.reader != nil {
+		return b.reader.Read(subject, b.joined(subject), b.document, now)
+	}
+	return b.schema.User(subject, b.joined(subject), b.document, now)
 }
 
 // wanted tells whether the event is an example.

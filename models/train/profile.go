@@ -37,7 +37,13 @@ type fact struct {
 
 // NewProfile returns an empty profile under the schema.
 func NewProfile(s *features.Schema) *Profile {
-	return &Profile{schema: s, examples: NewExamples(s, ExampleOptions{}), fields: models.HeadFields(s), numbers: map[fact]int32{}, starts: []int64{0}}
+	fields, names := models.HeadFields(s), []string{}
+	for _, f := range fields {
+		if name, ok := strings.CutPrefix(f.Name, "user."); ok {
+			names = append(names, name)
+		}
+	}
+	return &Profile{schema: s, examples: NewExamples(s, ExampleOptions{Fields: names}), fields: fields, numbers: map[fact]int32{}, starts: []int64{0}}
 }
 
 // Len returns how many events have a row.
