@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strconv"
@@ -85,15 +86,28 @@ func rememberedPort(path string) (int, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
-	ln, err := net.Listen("tcp", loopback(0))
+	port, err := choosePort()
 	if err != nil {
 		return 0, fmt.Errorf("choose a port: %w", err)
 	}
-	port := ln.Addr().(*net.TCPAddr).Port
-	if err := ln.Close(); err != nil {
+	return port, os.WriteFile(path, []byte(strconv.Itoa(port)+"\n"), 0o644)
+}
+
+// choosePort returns a free port, of those below the ones that systems give to whoever asks for any: the port
+// is free again at the next start unless somebody wants just this one.
+func choosePort() (int, error) {
+	const first, last, tries = 20_000, 32_000, 100
+	for range tries {
+		port := first + rand.IntN(last-first)
+		if ln, err := net.Listen("tcp", loopback(port)); err == nil {
+			return port, ln.Close()
+		}
+	}
+	ln, err := net.Listen("tcp", loopback(0))
+	if err != nil {
 		return 0, err
 	}
-	return port, os.WriteFile(path, []byte(strconv.Itoa(port)+"\n"), 0o644)
+	return ln.Addr().(*net.TCPAddr).Port, ln.Close()
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
