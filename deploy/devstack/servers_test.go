@@ -83,13 +83,14 @@ func TestLongFoldersHaveAShortSocket(t *testing.T) {
 	if findRedisServer() == "" {
 		t.Skip("no redis-server")
 	}
+	long := filepath.Join(t.TempDir(), strings.Repeat("long", 30))
 	temp, err := os.MkdirTemp("/tmp", "ds")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(temp)
 	t.Setenv("TMPDIR", temp)
-	s := start(t, Options{Dir: filepath.Join(t.TempDir(), strings.Repeat("long", 30))})
+	s := start(t, Options{Dir: long})
 	socket := s.RedisAddrs()[0]
 	if len(socket) > maxSocketPath || !strings.HasPrefix(socket, temp) {
 		t.Errorf("the socket is %s", socket)
