@@ -37,9 +37,10 @@ const (
 	partFilters  = "filters"
 	partStart    = "start"
 	partOverload = "overload"
+	partIndex    = "index" // only when it is named
 )
 
-var benchParts = []string{partLimits, partRequests, partFilters, partStart, partOverload}
+var benchParts = []string{partLimits, partRequests, partFilters, partStart, partOverload, partIndex}
 
 func newBenchServeCommand(a *app) *cobra.Command {
 	opts := benchServeOptions{items: []int{10_000, 100_000, 1_000_000}, rules: []int{0, 10, 20, 50}}
@@ -56,7 +57,8 @@ Server, Redis and load generator share the machine, so the figures are lower bou
 answer, which other programs disturb least, stands beside them.`,
 		Example: `  sartor bench serve
   sartor bench serve --items 10000 --rules 0,20 --duration 1s
-  sartor bench serve --only start,overload --items 1000000 --overload 60s`,
+  sartor bench serve --only start,overload --items 1000000 --overload 60s
+  sartor bench serve --only index --items 10000000`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.benchServe(cmd.Context(), opts) },
 	}
@@ -68,7 +70,7 @@ answer, which other programs disturb least, stands beside them.`,
 	flags.IntVar(&opts.connections, "connections", 32, "connections of the load generator")
 	flags.DurationVar(&opts.duration, "duration", 5*time.Second, "length of each request measurement")
 	flags.DurationVar(&opts.overload, "overload", 10*time.Second, "length of the overload")
-	flags.StringSliceVar(&opts.only, "only", nil, "parts to measure: "+strings.Join(benchParts, ", ")+"; none = all")
+	flags.StringSliceVar(&opts.only, "only", nil, "parts to measure: "+strings.Join(benchParts, ", ")+"; none = all but index")
 	flags.StringVar(&opts.profile, "profile", "", "write a CPU profile of the last requests, or the last start, that is measured to this `file`")
 	flags.BoolVar(&opts.noRedis, "in-process-redis", false, "do not use redis-server although it is on PATH")
 	return cmd
@@ -166,7 +168,11 @@ func (b *benchServeRun) run(ctx context.Context) error {
 		}
 	}
 	for _, n := range b.opts.items {
-		if err := b.size(ctx, n); err != nil {
+		measure := b.size
+		if b.opts.vectorsOnly() {
+			measure = b.indexes
+		}
+		if err := measure(ctx, n); err != nil {
 			return fmt.Errorf("measure %d items: %w", n, err)
 		}
 		runtime.GC()
@@ -195,6 +201,9 @@ func (b *benchServeRun) size(ctx context.Context, n int) error {
 		if err := part.run(ctx, p); err != nil {
 			return fmt.Errorf("%s: %w", part.name, err)
 		}
+	}
+	if slices.Contains(b.opts.only, partIndex) {
+		return b.indexes(ctx, n)
 	}
 	return nil
 }

@@ -38,6 +38,10 @@ func TestBenchServe(t *testing.T) {
 			t.Errorf("the output lacks %s:\n%s", want, out)
 		}
 	}
+	code, out, errOut = runHere(t, "bench", "serve", "--items", "5000", "--factors", "16", "--users", "20", "--only", "index")
+	if want := `100 % allowed( +[\d.]+ms){4}   [01]\.\d+, [01]\.\d+\n`; code != exitOK || !regexp.MustCompile(want).MatchString(out) {
+		t.Errorf("exit code %d: %s\n%s\nlacks %s", code, errOut, out, want)
+	}
 	for _, bad := range [][]string{{"--items", "5"}, {"--rules", "-1"}, {"--factors", "9"}, {"--only", "nothing"}, {"--users", "0"}} {
 		if code, _, _ := runHere(t, append([]string{"bench", "serve"}, bad...)...); code != exitUsage {
 			t.Errorf("%v: exit code %d, want 2", bad, code)
