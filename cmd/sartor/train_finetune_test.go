@@ -132,6 +132,38 @@ func TestFinetuneJudgesEncodersWithoutABase(t *testing.T) {
 	}
 }
 
+// Rates and popularity weight are chosen on the validation window, and what users left counts.
+func TestFinetuneEncoderChoosesItsRates(t *testing.T) {
+	events := wheelEvents()
+	for u := range 24 {
+		events = append(events, streams.Event{ID: fmt.Sprint("x", u), Type: streams.Exposure, UserID: fmt.Sprint("u", u), Time: trainStart, Scenario: "next",
+			Items: []streams.Line{{ItemID: "i3"}, {ItemID: "i4"}}})
+	}
+	spec := scenarioFile(t, "scenario: next\nagain: true\nepochs: 1\nfreeze: [input]\nexposures: 4\ntune_rates: true\n")
+	code, out, errs := runHere(t, "train", "finetune", "--eval-only", "--model", "encoder", "--dim", "8", "--hidden", "8", "--inner", "8", "--epochs", "1",
+		"--scenario", spec, "--from-file", "ndjson:"+writeEvents(t, events), "--k", "5")
+	if code != exitOK || !strings.Contains(out, "Without tuning: popularity weight ") || !strings.Contains(out, ", rate 0.00") || !strings.Contains(out, " frozen [") {
+		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+}
+
+func TestOtherRatesAndGroups(t *testing.T) {
+	s := scenarioSpec{Rate: 0.6, Freeze: []string{"input"}}
+	if got := otherRates(s); len(got) != 2 || got[0].Rate >= 0.21 || got[1].Rate != 1 || !slices.Equal(got[0].Freeze, s.Freeze) {
+		t.Errorf("rates %+v", got)
+	}
+	tn := &tuner{trainer: &trainer{}}
+	for kind, o := range map[string]train.Options{models.KindLAE: {}, models.KindEncoder: {Encoder: train.EncoderOptions{Blocks: 3}}} {
+		tn.o.Kind, tn.o.Train = kind, o
+		for _, spec := range tn.otherGroups(s) {
+			spec.Scenario, spec.Epochs = "x", 1
+			if err := spec.checkKind(kind, train.Options{Dim: 8, Signal: models.DefaultSignal(), Encoder: o.Encoder}); err != nil {
+				t.Errorf("%s: %+v: %v", kind, spec, err)
+			}
+		}
+	}
+}
+
 // Where no epoch is better than none, the weights are the base's.
 func TestFinetuneEncoderWithoutAGoodEpoch(t *testing.T) {
 	path, dir := writeEvents(t, wheelEvents()), filepath.Join(t.TempDir(), "models")
@@ -228,7 +260,7 @@ func TestFinetuneCheckpointOfAnEncoder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := scenarioSpec{Scenario: "x", Rate: 0.01, Epochs: 4, Freeze: []string{"input"}, Objective: map[string]float64{"order": 1}}
+	spec := scenarioSpec{Scenario: "x", Rate: 0.01, Epochs: 4, Freeze: []string{"input"}, Objective: map[string]float64{"order": 1}, Again: true}
 	begin := func(spec scenarioSpec, catalog func(string) bool, path string) (train.Options, int, error) {
 		return tuningOf(l, o, base, spec, catalog, path)
 	}
