@@ -1,5 +1,3 @@
-//go:build unix
-
 package train
 
 import (
@@ -12,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -123,13 +120,4 @@ func whole(b *testing.B, s string) int {
 		b.Fatal(err)
 	}
 	return n
-}
-
-// processor returns the seconds that this process has used of any core.
-func processor(b *testing.B) float64 {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano()).Seconds()
 }
