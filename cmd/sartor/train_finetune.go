@@ -58,7 +58,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.IntVar(&f.t.Dim, "dim", 64, "factors of the models of the evaluation, without --from")
 	flags.IntVar(&f.t.Epochs, "epochs", 0, "epochs of pretraining in the evaluation; 0 = 40 for lae, 25 for encoder")
 	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "`file` that keeps the state after every epoch of the published tuning, to go on after a crash")
-	flags.BoolVar(&f.options.Features, "features", false, "lae: pretrain in the evaluation on the items' documents, too")
+	flags.BoolVar(&f.options.Features, "features", false, "pretrain in the evaluation on the items' documents, too; a version that reads them does")
 	flags.DurationVar(&f.popularity, "popularity-half-life", popularityHalfLife, "age at which popularity counts half; 0 = never fades")
 	flags.Uint64Var(&f.t.Seed, "seed", 1, "seed of the random start")
 	encoderShape(flags, &f.t.Encoder)
@@ -90,11 +90,12 @@ func (a *app) finetune(cmd *cobra.Command, f trainFlags, path, from string, shar
 		}
 		f.options.Kind = t.base.Meta().Kind
 	}
-	if err := spec.checkKind(f.options.Kind, f.t); err != nil {
-		return usageError{fmt.Errorf("scenario %s, for a model of kind %s: %w", path, f.options.Kind, err)}
+	given := f.t
+	if t.base != nil {
+		goOn(&given, t.base, true)
 	}
-	if f.options.Features && f.options.Kind != models.KindLAE {
-		return usagef("--features: is for models of kind %s", models.KindLAE)
+	if err := spec.checkKind(f.options.Kind, given); err != nil {
+		return usageError{fmt.Errorf("scenario %s, for a model of kind %s: %w", path, f.options.Kind, err)}
 	}
 	f.lambda, f.kappa = "auto", "auto"
 	f.halfLife = models.DefaultSignal().HalfLife
@@ -102,6 +103,10 @@ func (a *app) finetune(cmd *cobra.Command, f trainFlags, path, from string, shar
 	f.options.Also = []streams.Stream{streams.Catalog}
 	if f.t.Epochs == 0 {
 		f.t.Epochs = map[string]int{models.KindLAE: 40, models.KindEncoder: 25}[f.options.Kind]
+	}
+	f.options.Profile = spec.Head > 0 || f.t.Encoder.Head.Hidden > 0
+	if x, ok := t.base.(*models.Encoder); ok && x.Table().Tower != nil {
+		f.options.Features = true
 	}
 	if spec.Exposures > 0 {
 		t.exposures = train.NewExposures()

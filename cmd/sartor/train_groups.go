@@ -34,6 +34,9 @@ func startFrom(o *train.Options, m models.Model) error {
 		p, e := m.Params(), &o.Encoder
 		o.Dim, o.Kappa, o.Signal = p.Dim, p.Kappa, p.Signal
 		e.Hidden, e.Inner, e.Blocks, e.Clock, e.Recall, e.Unit = p.Hidden, p.Inner, p.Blocks, p.Clock, p.Recall, p.Unit
+		if h := m.Table().Head; h != nil {
+			e.Head.Hidden = h.Hidden
+		}
 	default:
 		return fmt.Errorf("version %s is of kind %q: only %s can be tuned; train one with --model", m.Meta().Version, m.Meta().Kind, strings.Join(tunable(), " and "))
 	}
@@ -44,13 +47,16 @@ func startFrom(o *train.Options, m models.Model) error {
 // pretraining.
 func (s scenarioSpec) checkKind(kind string, o train.Options) error {
 	if kind == models.KindEncoder {
-		groups := train.EncoderGroups(o)
+		groups := train.EncoderGroups(s.tune(o, nil))
 		if err := errors.Join(s.checkGroups(groups), s.checkEncoder(o.Signal)); err != nil {
 			return err
 		}
 		return s.tune(o, nil).ValidateEncoder()
 	}
 	err := s.checkGroups([]string{groupIn, groupOut, groupTower})
+	if s.Head != 0 {
+		err = errors.Join(err, fmt.Errorf("head: is for models of kind %s: leave it out", models.KindEncoder))
+	}
 	if s.Again && s.Order == 0 {
 		err = errors.Join(err, errors.New("again: needs order above 0: only ordered examples can foresee what was had before"))
 	}
@@ -126,6 +132,9 @@ func (s scenarioSpec) tune(o train.Options, wants func(string) bool) train.Optio
 	o.LAE.FreezeIn, o.LAE.FreezeOut = slices.Contains(s.Freeze, groupIn), slices.Contains(s.Freeze, groupOut)
 	o.LAE.Tower.Freeze = slices.Contains(s.Freeze, groupTower)
 	o.LAE.RateIn, o.LAE.RateOut, o.LAE.RateTower = s.Rates[groupIn], s.Rates[groupOut], s.Rates[groupTower]
+	if s.Head != 0 {
+		o.Encoder.Head.Hidden = s.Head
+	}
 	o.LAE.Order, o.LAE.Ahead, o.LAE.Again = s.Order, s.Ahead, s.Again
 	o.LAE.ExposureWeight, o.Encoder.ExposureWeight = s.Exposures, s.Exposures
 	o.Encoder.Rates = map[string]float64{}
@@ -170,6 +179,7 @@ func early(o *train.Options, patience, every int, kappa float64, look func(model
 
 // learn trains a model of the kind that is tuned, which has the weights of the best epoch if the options judge.
 func (t *tuner) learn(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
+	o.Encoder.Tower.Catalog = t.catalog
 	m, report, err := modelKinds()[t.o.Kind].fit(ctx, l, o)
 	if t.o.Kind == models.KindEncoder {
 		report.Best = report.BestEpoch

@@ -45,6 +45,9 @@ type scenarioSpec struct {
 	// Exposures is how often an item counts as a negative that the user was shown in this scenario and left;
 	// 0 = exposures do not count.
 	Exposures float64 `yaml:"exposures"`
+	// Head adds to an encoder a residual network of so many units on the user's vector, of what is known of
+	// the user and of his visit; 0 = as pretrained. It learns as the group head.
+	Head int `yaml:"head"`
 	// Tune chooses half-life and weights of event types on the scenario's validation window.
 	Tune bool `yaml:"tune_signal"`
 	// TuneRates chooses the learning rate and the parts of it by group on the validation window.
