@@ -149,7 +149,7 @@ func (r *run) boost(i int, ru *rule, a *action) {
 	}
 	n := len(r.cands)
 	r.mul, r.add = grow(r.mul, n), grow(r.add, n)
-	err = r.sweep(ru, a.name, func(j int) (err error) {
+	err = r.sweep(ru, a.name, nil, func(j int) (err error) {
 		if hits[j] && r.marks[j].in(stageScore) {
 			r.mul[j], r.add[j], err = r.effect(a, j)
 		}
@@ -355,7 +355,7 @@ func (r *run) dedupe(i int, ru *rule, a *action) {
 	removed := 0
 	for _, j := range r.order {
 		c := &r.cands[j]
-		key := a.limit.by.key(c.row)
+		key := a.limit.by.key(c.values())
 		if key == "" {
 			continue
 		}

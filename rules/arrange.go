@@ -53,34 +53,49 @@ func (r *run) arrange() []Ranked {
 		}
 		a.put(j, pos)
 		c := &r.cands[j]
-		items = append(items, Ranked{Candidate: c.Candidate, Score: c.score, Position: pos})
+		items = append(items, Ranked{Candidate: *c.Candidate, Score: c.score, Position: pos})
 	}
 	a.finish()
 	return items
 }
 
+// orderKey is what decides about a candidate's place before limits.
+type orderKey struct {
+	score, base float64
+	last        int32 // fillers after all others, and of each kind those at the bottom last
+	at          int32
+}
+
 // sortByScore orders the items that are left: by final score, base score and id, those at the
 // bottom last, fillers after all others.
 func (r *run) sortByScore() {
-	r.order = r.order[:0]
+	r.sorted = r.sorted[:0]
 	for j := range r.cands { // by id already
-		if r.cands[j].removed == "" {
-			r.order = append(r.order, j)
+		c := &r.cands[j]
+		if c.removed != "" {
+			continue
 		}
+		last := int32(2 * c.fill)
+		if c.bottom {
+			last++
+		}
+		r.sorted = append(r.sorted, orderKey{score: c.score, base: c.Base, last: last, at: int32(j)})
 	}
-	slices.SortFunc(r.order, func(x, y int) int {
-		p, q := &r.cands[x], &r.cands[y]
+	slices.SortFunc(r.sorted, func(p, q orderKey) int {
 		switch {
-		case p.fill != q.fill:
-			return p.fill - q.fill
-		case p.bottom != q.bottom:
-			if p.bottom {
-				return 1
-			}
-			return -1
+		case p.last != q.last:
+			return int(p.last - q.last)
+		case p.score != q.score:
+			return cmp.Compare(q.score, p.score)
+		case p.base != q.base:
+			return cmp.Compare(q.base, p.base)
 		}
-		return cmp.Or(cmp.Compare(q.score, p.score), cmp.Compare(q.Base, p.Base), x-y)
+		return int(p.at - q.at)
 	})
+	r.order = r.order[:0]
+	for i := range r.sorted {
+		r.order = append(r.order, int(r.sorted[i].at))
+	}
 }
 
 // pin reserves positions for the best matching items, or for the named ones.
@@ -241,7 +256,7 @@ func (a *arrangement) count1(j, pos, n int) {
 		if pos > a.window(l) || !l.hits[j] {
 			continue
 		}
-		a.keys = l.spec.by.keys(a.cands[j].row, a.keys)
+		a.keys = l.spec.by.keys(a.cands[j].values(), a.keys)
 		for _, k := range a.keys {
 			l.counts[k] += n
 		}

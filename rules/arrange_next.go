@@ -163,7 +163,7 @@ func (a *arrangement) oversteps(l *activeLimit, j, pos int) bool {
 	if pos > a.window(l) || !l.hits[j] {
 		return false
 	}
-	a.keys = l.spec.by.keys(a.cands[j].row, a.keys)
+	a.keys = l.spec.by.keys(a.cands[j].values(), a.keys)
 	return slices.ContainsFunc(a.keys, func(k string) bool { return l.counts[k] >= l.spec.max })
 }
 
@@ -210,7 +210,7 @@ func (a *arrangement) finish() {
 					break
 				}
 				if a.explain {
-					detail = "left out: " + l.spec.by.name + " " + plainValue(c.row[l.spec.by.ref.at]) + " is there often enough"
+					detail = "left out: " + l.spec.by.name + " " + plainValue(c.values()[l.spec.by.ref.at]) + " is there often enough"
 				}
 				a.leaveOut(j, l.rule.id, "cap", detail)
 				break

@@ -34,7 +34,7 @@ func (c *cand) value(r ref) any {
 	case atSimilarity:
 		return c.similarity
 	}
-	return c.row[r.at]
+	return c.values()[r.at]
 }
 
 // plainValue prints a value as an author would write it.

@@ -7,14 +7,20 @@ import "github.com/sartorhq/sartor/features"
 // beside the item and hand it back with each candidate, so that such rules cost a request one bit
 // each. It belongs to one set and one item, is immutable, and is safe for concurrent use.
 type Facts struct {
+	// The first cache line is all that most requests look at.
 	set  *Set
 	item *features.Item
+	bits uint64           // bit k: condition k of the set holds, of the first 64
+	bad  *factErrors      // nil = nothing failed
+	hash [maxTexts]uint64 // of the texts that are looked for in lists of the request
+
 	row  []any
-	yes  []uint64      // bit k: condition k of the set holds
-	errs map[int]error // of the conditions that failed
-	nums []float64     // outcome of formula k
-	bad  map[int]error // of the formulas that failed
+	more []uint64  // the other bits
+	nums []float64 // outcome of formula k
 }
+
+// factErrors are the errors of conditions and formulas, by number.
+type factErrors struct{ bits, nums map[int]error }
 
 // Of tells whether the facts are about this item and from this set; nil is about nothing.
 func (f *Facts) Of(s *Set, it *features.Item) bool { return f != nil && f.set == s && f.item == it }
@@ -23,17 +29,20 @@ func (f *Facts) Of(s *Set, it *features.Item) bool { return f != nil && f.set ==
 func (s *Set) Facts(it *features.Item) *Facts {
 	f := s.itemFrame(it)
 	defer s.statics.Put(f)
-	out := &Facts{set: s, item: it, row: append(make([]any, 0, len(f.row)), f.row...), yes: make([]uint64, (len(s.bits)+63)/64)}
+	out := &Facts{set: s, item: it, row: append(make([]any, 0, len(f.row)), f.row...)}
+	if n := (len(s.bits) + 63) / 64; n > 1 {
+		out.more = make([]uint64, n-1)
+	}
 	for k, p := range s.bits {
 		ok, err := p.test(f.frame)
-		if ok {
-			out.yes[k/64] |= 1 << (k % 64)
+		switch {
+		case ok && k < 64:
+			out.bits |= 1 << k
+		case ok:
+			out.more[k/64-1] |= 1 << (k % 64)
 		}
 		if err != nil {
-			if out.errs == nil {
-				out.errs = map[int]error{}
-			}
-			out.errs[k] = err
+			out.errors().bits[k] = err
 		}
 	}
 	if len(s.nums) > 0 {
@@ -42,14 +51,30 @@ func (s *Set) Facts(it *features.Item) *Facts {
 	for k, p := range s.nums {
 		v, err := p.value(f.frame)
 		if err != nil {
-			if out.bad == nil {
-				out.bad = map[int]error{}
-			}
-			out.bad[k] = err
+			out.errors().nums[k] = err
 		}
 		out.nums[k] = v
 	}
+	for k, at := range s.texts {
+		text, _ := f.row[at].(string)
+		out.hash[k] = textHash(text)
+	}
 	return out
+}
+
+func (f *Facts) errors() *factErrors {
+	if f.bad == nil {
+		f.bad = &factErrors{bits: map[int]error{}, nums: map[int]error{}}
+	}
+	return f.bad
+}
+
+// failed is the error of condition k, nil for none.
+func (f *Facts) failed(k int) error {
+	if f.bad == nil {
+		return nil
+	}
+	return f.bad.bits[k]
 }
 
 // split tells how the rule's condition is evaluated for a candidate with facts: one bit answers
@@ -59,7 +84,8 @@ type split struct {
 	bit   int // index of the item-only part among the set's bits, -1 = none
 	ahead boolFn
 	rest  boolFn
-	whole bool // not split: the condition is evaluated as it stands
+	probe *probe // a part of rest that mostly fails, and quickly; nil = none
+	whole bool   // not split: the condition is evaluated as it stands
 }
 
 // divide sorts the parts of a conjunction by what they look at. Only conditions that cannot fail
@@ -82,7 +108,7 @@ func (s *Set) divide(p *program) split {
 			mixed = append(mixed, part)
 		}
 	}
-	out := split{bit: -1, ahead: allOf(request), rest: allOf(mixed)}
+	out := split{bit: -1, ahead: allOf(request), rest: allOf(mixed), probe: s.probeOf(mixed)}
 	if len(item) > 0 {
 		out.bit = s.addBit(&program{src: p.src, kind: kindBool, deps: depItem, yes: allOf(item)})
 	}

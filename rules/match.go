@@ -1,5 +1,7 @@
 package rules
 
+import "slices"
+
 // matched evaluates a rule's `match` for all candidates that are still there, once. The only error
 // is errDeadline.
 func (r *run) matched(i int) ([]bool, error) {
@@ -34,7 +36,7 @@ func (r *run) evaluate(i int, ru *rule, hits []bool) error {
 			return err
 		}
 	}
-	return r.sweep(ru, "match", func(j int) error {
+	return r.sweep(ru, "match", nil, func(j int) error {
 		if closed(j) {
 			return nil
 		}
@@ -54,39 +56,69 @@ func (r *run) quick(ru *rule, hits []bool, closed func(int) bool) error {
 	if s.ahead != nil && !s.ahead(r.frame) {
 		return nil
 	}
-	if s.bit >= 0 && s.rest == nil && !r.flawed && !(r.grouped && ru.group != "") {
-		at, width, bit := s.bit/64, r.width, s.bit%64
-		for j := range r.marks {
-			hits[j] = r.facts[j*width+at]>>bit&1 == 1 && r.marks[j]&gone == 0
+	failed := func(j int) { hits[j] = ru.hard }
+	if r.flawed || r.grouped && ru.group != "" {
+		return r.sweep(ru, "match", nil, func(j int) error {
+			switch {
+			case s.bit >= 0 && !r.bit(j, s.bit):
+				if r.flawed && !closed(j) {
+					return r.cands[j].Facts.failed(s.bit)
+				}
+			case closed(j):
+			case s.rest != nil:
+				r.look(j)
+				hits[j] = s.rest(r.frame)
+			default:
+				hits[j] = true
+			}
+			return nil
+		}, failed)
+	}
+	r.likely(s)
+	if s.rest == nil {
+		for _, j := range r.among {
+			hits[j] = true
 		}
 		return nil
 	}
-	return r.sweep(ru, "match", func(j int) error {
-		if s.bit >= 0 && r.facts[j*r.width+s.bit/64]>>(s.bit%64)&1 == 0 {
-			if r.flawed && !closed(j) {
-				return r.cands[j].Facts.errs[s.bit]
-			}
-			return nil
-		}
-		if closed(j) {
-			return nil
-		}
-		if s.rest != nil {
-			r.look(j)
-			hits[j] = s.rest(r.frame)
-			return nil
-		}
-		hits[j] = true
+	return r.sweep(ru, "match", r.among, func(j int) error {
+		r.look(j)
+		hits[j] = s.rest(r.frame)
 		return nil
-	}, func(j int) { hits[j] = ru.hard })
+	}, failed)
 }
 
-// sweep does something for every candidate. Errors and panics of one candidate count as failures
+// bit tells whether condition k holds for a candidate with facts.
+func (r *run) bit(j, k int) bool { return r.facts[j*r.width+k/64]>>(k%64)&1 == 1 }
+
+// likely lists in among the candidates that are still there and that bit and probe let through.
+func (r *run) likely(s *split) {
+	among := slices.Grow(r.among[:0], len(r.marks))
+	text, step := -1, len(r.set.texts)
+	if s.probe != nil {
+		list, _ := r.frame.req[s.probe.list].([]string)
+		r.sieve.fill(list)
+		text = s.probe.text
+	}
+	for j, m := range r.marks {
+		if m&gone != 0 || s.bit >= 0 && !r.bit(j, s.bit) || text >= 0 && !r.sieve.may(r.hashes[j*step+text]) {
+			continue
+		}
+		among = append(among, int32(j))
+	}
+	r.among = among
+}
+
+// sweep does something for every candidate, or for those among. Errors and panics of one candidate count as failures
 // of the rule's action and spare the others; only errDeadline ends the sweep.
-func (r *run) sweep(ru *rule, action string, do func(j int) error, failed func(j int)) error {
+func (r *run) sweep(ru *rule, action string, among []int32, do func(j int) error, failed func(j int)) error {
+	n := len(r.cands)
+	if among != nil {
+		n = len(among)
+	}
 	failures, first := 0, error(nil)
-	for from := 0; from < len(r.cands); {
-		at, err := r.sweepFrom(from, do)
+	for from := 0; from < n; {
+		at, err := r.sweepFrom(from, n, among, do)
 		if err == errDeadline {
 			return err
 		}
@@ -94,8 +126,12 @@ func (r *run) sweep(ru *rule, action string, do func(j int) error, failed func(j
 			if failures++; first == nil {
 				first = err
 			}
-			failed(at)
-			r.failure(&r.cands[at], ru, action, err)
+			j := at
+			if among != nil {
+				j = int(among[at])
+			}
+			failed(j)
+			r.failure(&r.cands[j], ru, action, err)
 		}
 		from = at + 1
 	}
@@ -106,11 +142,15 @@ func (r *run) sweep(ru *rule, action string, do func(j int) error, failed func(j
 }
 
 // sweepFrom goes on to the first error and tells where it happened.
-func (r *run) sweepFrom(from int, do func(j int) error) (at int, err error) {
+func (r *run) sweepFrom(from, n int, among []int32, do func(j int) error) (at int, err error) {
 	at = from
 	defer caught(&err)
-	for ; at < len(r.cands); at++ {
-		if err := do(at); err != nil {
+	for ; at < n; at++ {
+		j := at
+		if among != nil {
+			j = int(among[at])
+		}
+		if err := do(j); err != nil {
 			return at, err
 		}
 	}
@@ -135,7 +175,7 @@ func (r *run) number(p *program, j int) (float64, error) {
 	if p.fact > 0 && r.known {
 		facts := r.cands[j].Facts
 		if facts.bad != nil {
-			if err := facts.bad[p.fact-1]; err != nil {
+			if err := facts.bad.nums[p.fact-1]; err != nil {
 				return 0, err
 			}
 		}

@@ -23,13 +23,18 @@ type run struct {
 	product []float64 // of multipliers, per candidate
 	sum     []float64 // of what is added, per candidate
 	rows    []any
-	input   []int32
-	known   bool // every candidate comes with facts
-	flawed  bool // some condition failed for an item
+	input   []inputKey
+	own     []Candidate // copies, where what came in is changed
+	known   bool        // every candidate comes with facts
+	flawed  bool        // some condition failed for an item
 	facts   []uint64
-	width   int          // words of facts per candidate
+	width   int      // words of facts per candidate
+	hashes  []uint64 // of the set's texts, per candidate with facts
+	among   []int32  // candidates that may match
+	sieve   sieve
 	matches []matchState // per active rule
 	hits    []bool       // of all match states
+	sorted  []orderKey
 	losers  []Fired
 	grouped bool
 	order   []int // indexes into cands, best first
@@ -44,19 +49,19 @@ type run struct {
 
 // cand is one candidate on its way.
 type cand struct {
-	Candidate
-	row     []any
-	bottom  bool
-	score   float64
-	fill    int // 0 = ordinary, else 1 + index of the fill strategy
-	model   bool
-	removed string
-	capped  string
-	pin     int // reserved position
-	pinRule string
-	place   int
-	waited  bool // for its share of the list
-	effects []Effect
+	*Candidate // as it came in, or a copy: not to be changed
+	row        []any
+	score      float64
+	bottom     bool
+	model      bool
+	waited     bool // for its share of the list
+	fill       int  // 0 = ordinary, else 1 + index of the fill strategy
+	pin        int  // reserved position
+	place      int
+	removed    string
+	capped     string
+	pinRule    string
+	effects    []Effect
 }
 
 // mark holds a candidate's stages that a `stop` rule has ended, and whether it is gone. It stands
@@ -102,7 +107,8 @@ func (s *Set) end(r *run) {
 	clear(r.cands)
 	clear(r.rows)
 	clear(r.fired)
-	r.cands, r.rows, r.fired, r.errors, r.matches = r.cands[:0], r.rows[:0], r.fired[:0], r.errors[:0], r.matches[:0]
+	clear(r.own)
+	r.own, r.cands, r.rows, r.fired, r.errors, r.matches = r.own[:0], r.cands[:0], r.rows[:0], r.fired[:0], r.errors[:0], r.matches[:0]
 	r.env, r.plan, r.state, r.losers, r.removed = nil, nil, nil, nil, nil
 	r.grouped, r.tired = false, false
 	s.runs.Put(r)
@@ -111,24 +117,23 @@ func (s *Set) end(r *run) {
 // take merges the candidates by item and loads what rules read of them. The outcome does not
 // depend on the order in which they come.
 func (r *run) take(in []Candidate) {
-	r.input = r.input[:0]
-	for i := range in {
-		if in[i].Item != nil && !in[i].Item.Deleted {
-			r.input = append(r.input, int32(i))
-		}
-	}
-	slices.SortFunc(r.input, func(i, j int32) int {
-		return cmp.Or(strings.Compare(in[i].Item.ID, in[j].Item.ID), cmp.Compare(i, j))
-	})
+	r.sortInput(in)
 	r.cands = slices.Grow(r.cands, len(r.input))
+	if r.set.layout.vectors {
+		r.own = slices.Grow(r.own, len(r.input)) // never moves: candidates are pointed to
+	}
 	r.known = true
-	for _, i := range r.input {
-		c := &in[i]
+	for i := range r.input {
+		c := &in[r.input[i].at]
 		if n := len(r.cands); n > 0 && r.cands[n-1].Item.ID == c.Item.ID {
 			r.merge(&r.cands[n-1], c)
 			continue
 		}
-		r.cands = append(r.cands, cand{Candidate: *c})
+		if r.set.layout.vectors { // their likeness is noted in them
+			r.own = append(r.own, *c)
+			c = &r.own[len(r.own)-1]
+		}
+		r.cands = append(r.cands, cand{Candidate: c})
 		r.known = r.known && c.Facts.Of(r.set, c.Item)
 	}
 	n := len(r.cands)
@@ -136,7 +141,7 @@ func (r *run) take(in []Candidate) {
 	for j := range r.cands {
 		c := &r.cands[j]
 		if !finite(c.Base) {
-			c.Base = 0
+			c.copied().Base = 0
 		}
 		c.fill, c.model = r.role(c.Sources)
 		r.marks[j], r.product[j], r.sum[j] = 0, 1, 0
@@ -147,38 +152,103 @@ func (r *run) take(in []Candidate) {
 	r.load()
 }
 
+// copied makes the candidate one of our own, which may be changed.
+func (c *cand) copied() *Candidate {
+	own := *c.Candidate
+	c.Candidate = &own
+	return c.Candidate
+}
+
+// inputKey sorts candidates by the id of their item. Most ids of a shop begin alike, so that the eight
+// bytes behind what all share nearly always decide.
+type inputKey struct {
+	key uint64
+	at  int32
+}
+
+// sortInput orders the candidates by item id, and those of one item as they came.
+func (r *run) sortInput(in []Candidate) {
+	r.input = r.input[:0]
+	first, shared := "", 0
+	for i := range in {
+		it := in[i].Item
+		if it == nil || it.Deleted {
+			continue
+		}
+		if len(r.input) == 0 {
+			first, shared = it.ID, len(it.ID)
+		}
+		n := 0
+		for n < shared && n < len(it.ID) && it.ID[n] == first[n] {
+			n++
+		}
+		shared = n
+		r.input = append(r.input, inputKey{at: int32(i)})
+	}
+	for k := range r.input {
+		id := in[r.input[k].at].Item.ID[shared:]
+		for n := range min(len(id), 8) {
+			r.input[k].key |= uint64(id[n]) << (56 - 8*n)
+		}
+	}
+	slices.SortFunc(r.input, func(a, b inputKey) int {
+		switch {
+		case a.key < b.key:
+			return -1
+		case a.key > b.key:
+			return 1
+		}
+		return cmp.Or(strings.Compare(in[a.at].Item.ID, in[b.at].Item.ID), cmp.Compare(a.at, b.at))
+	})
+}
+
 // load gives each candidate the values that rules read: those of its facts, or its own.
 func (r *run) load() {
 	width := len(r.set.layout.item)
-	r.facts, r.flawed = r.facts[:0], false
-	if r.width = (len(r.set.bits) + 63) / 64; !r.known {
-		r.rows = slices.Grow(r.rows, width*len(r.cands))
+	r.facts, r.hashes, r.flawed = r.facts[:0], r.hashes[:0], false
+	r.width = max((len(r.set.bits)+63)/64, 1)
+	if r.known {
+		texts := len(r.set.texts)
+		for j := range r.cands {
+			f := r.cands[j].Facts
+			r.facts = append(append(r.facts, f.bits), f.more...)
+			r.hashes = append(r.hashes, f.hash[:texts]...)
+			r.flawed = r.flawed || f.bad != nil
+		}
+		return
 	}
+	r.rows = slices.Grow(r.rows, width*len(r.cands)+1) // a row without values is not nil
 	for j := range r.cands {
 		c := &r.cands[j]
-		if r.known {
-			c.row = c.Facts.row
-			r.facts = append(r.facts, c.Facts.yes...)
-			r.flawed = r.flawed || c.Facts.errs != nil
-			continue
-		}
 		from := len(r.rows)
 		r.rows = r.set.layout.load(c.Item, r.rows)
 		c.row = r.rows[from : from+width : from+width]
 	}
 }
 
+// values is what rules read of the candidate's item.
+func (c *cand) values() []any {
+	if c.row != nil {
+		return c.row
+	}
+	return c.Facts.row
+}
+
 // look points the frame at a candidate.
-func (r *run) look(j int) { r.frame.row, r.frame.cand = r.cands[j].row, &r.cands[j].Candidate }
+func (r *run) look(j int) {
+	c := &r.cands[j]
+	r.frame.row, r.frame.cand = c.values(), c.Candidate
+}
 
 // merge keeps the higher base score and the better rank, and lists both origins.
-func (r *run) merge(into *cand, c *Candidate) {
-	into.Base = math.Max(into.Base, c.Base)
-	if c.Rank > 0 && (c.Rank < into.Rank || into.Rank == 0) {
-		into.Rank = c.Rank
+func (r *run) merge(c *cand, other *Candidate) {
+	into := c.copied()
+	into.Base = math.Max(into.Base, other.Base)
+	if other.Rank > 0 && (other.Rank < into.Rank || into.Rank == 0) {
+		into.Rank = other.Rank
 	}
 	merged := append([]Source(nil), into.Sources...)
-	for _, s := range c.Sources {
+	for _, s := range other.Sources {
 		if !hasSource(merged, s) {
 			merged = append(merged, s)
 		}

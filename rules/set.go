@@ -24,6 +24,7 @@ type Set struct {
 	static  []*rule
 	bits    []*program // conditions that Facts evaluates
 	nums    []*program // formulas that Facts evaluates
+	texts   []int      // places of the item texts whose hashes Facts holds
 	vectors bool       // a rule compares vectors
 	runs    sync.Pool  // of *run
 	statics sync.Pool  // of *filterFrame

@@ -107,7 +107,7 @@ func (v *variety) placed(cands []cand, j int) {
 // lists agree by the part of their values that they share, vectors by the cosine of their angle, which
 // counts as nothing below zero.
 func (v *variety) likeness(cands []cand, j, k int) float64 {
-	a, b, sum, parts := cands[j].row, cands[k].row, 0.0, len(v.by)
+	a, b, sum, parts := cands[j].values(), cands[k].values(), 0.0, len(v.by)
 	if v.vectors {
 		parts++
 		sum += max(0, cosine(cands[j].Vector, cands[k].Vector, v.length[j]*v.length[k]))
