@@ -53,7 +53,10 @@ func TestDocumentedRequests(t *testing.T) {
 	s := newServing(wired, servingParts{store: w.parts.store, producer: w.parts.producer})
 	ln := listenHere(t)
 	background(t, func(ctx context.Context) error { return s.run(ctx, ln) })
-	eventually(t, "the catalogue to be seen", func() bool { st := s.rec.Status(); return st.Items > 0 && st.Versions.Model != "" })
+	eventually(t, "the catalogue to be seen", func() bool {
+		st := s.rec.Status()
+		return st.Catalogue == "live" && st.Items == len(goodsKinds)*itemsOfKind && st.Versions.Model != ""
+	})
 	sent := 0
 	for name, text := range documents(t) {
 		for _, block := range blocks(text, "console") {

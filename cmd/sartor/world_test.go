@@ -82,8 +82,9 @@ func newWorld(t testing.TB, params map[string]map[string]any) *world {
 		}
 		return runIngest(ctx, w.wiring, w.parts.store, applied.note)
 	})
-	w.train()
+	// Before there is a model, which would bring the items, too, though without what is known of them.
 	eventually(t, "the catalogue to be seen", func() bool { return w.serving.rec.Status().Items == len(goodsKinds)*itemsOfKind })
+	w.train()
 	return w
 }
 
