@@ -15,7 +15,8 @@ func newOpenAPICommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "openapi",
 		Short: "Print the OpenAPI document of the HTTP API",
-		Long: `Prints what GET /openapi.json of a running server answers, without adapters: it is what clients are
+		Long: `Prints what GET /openapi.json of a running server answers, without adapters, and with it what the
+listener of operators (http.admin_addr) answers there of the archive of rules: it is what clients are
 generated from ('make clients').`,
 		Example: `  sartor serve openapi > openapi.json
   sartor serve openapi --version 3.0      for generators that do not know 3.1`,

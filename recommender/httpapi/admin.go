@@ -20,33 +20,35 @@ type People interface {
 	Verify(ctx context.Context, token string) (identity.Person, error)
 }
 
-// adminRoute is one route of operators and the least role that a person needs for it. A key needs the
-// scope admin for all of them.
-type adminRoute struct {
-	pattern string
-	role    identity.Role
-	handler http.HandlerFunc
-}
-
-func (s *Server) adminRoutes() []adminRoute {
+func (s *Server) adminRoutes(d *document) []adminRoute {
 	figures := promhttp.HandlerFor(s.gatherer(), promhttp.HandlerOpts{})
 	return []adminRoute{
-		{"GET /metrics", identity.Viewer, figures.ServeHTTP},
-		{"GET /v1/status", identity.Viewer, func(w http.ResponseWriter, _ *http.Request) { s.adminJSON(w, http.StatusOK, s.statusBody()) }},
-		{"GET /debug/pprof/", identity.Admin, pprof.Index},
-		{"GET /debug/pprof/profile", identity.Admin, pprof.Profile},
-		{"GET /debug/pprof/symbol", identity.Admin, pprof.Symbol},
-		{"GET /debug/pprof/trace", identity.Admin, pprof.Trace},
+		{"GET /metrics", identity.Viewer, figures.ServeHTTP,
+			d.metricsOperation()},
+		{"GET /v1/status", identity.Viewer, func(w http.ResponseWriter, _ *http.Request) { s.adminJSON(w, http.StatusOK, s.statusBody()) },
+			d.statusOperation()},
+		{"GET /openapi.json", identity.Viewer, s.openAPIOfAdmin(d), openAPIOperation()},
+		{"GET /debug/pprof/", identity.Admin, pprof.Index, nil},
+		{"GET /debug/pprof/profile", identity.Admin, pprof.Profile, nil},
+		{"GET /debug/pprof/symbol", identity.Admin, pprof.Symbol, nil},
+		{"GET /debug/pprof/trace", identity.Admin, pprof.Trace, nil},
 	}
 }
 
-// AdminHandler returns what operators see, for a listener of its own: /metrics, /v1/status, /livez and
-// Go's profiles under /debug/pprof/, and the rule archive under /v1/rules/ where there is one. With keys it asks for one of the scope admin, with Options.People also
-// for a person's token: viewers see figures and status, admins profiles. Set Options.Admin so that the
-// public listener does not show the same.
+// AdminHandler returns what operators see, for a listener of its own: /metrics, /v1/status, /livez, Go's
+// profiles under /debug/pprof/, the rule archive under /v1/rules/ where there is one, and /openapi.json, which
+// describes all but the profiles. With keys it asks for one of the scope admin, with Options.People also for a
+// person's token: viewers see figures and status, admins profiles. Set Options.Admin so that the public
+// listener does not show the same.
 func (s *Server) AdminHandler() http.Handler {
-	mux := http.NewServeMux()
-	for _, rt := range append(s.adminRoutes(), s.ruleRoutes()...) {
+	mux, d := http.NewServeMux(), newDocument()
+	routes := s.adminRoutes(&d)
+	if s.opts.RuleArchive != nil {
+		routes = append(routes, s.ruleRoutes(&d)...)
+	}
+	d.addAdmin(routes)
+	d.freeze()
+	for _, rt := range routes {
 		mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) {
 			who, err := s.admit(r, rt.role)
 			if err != nil {

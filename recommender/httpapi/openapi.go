@@ -51,13 +51,13 @@ func newDocument() document {
 }
 
 // schemaName names a component after its Go type: recommendBody is RecommendBody, rules.Trace is
-// RulesTrace.
+// RulesTrace, rulestore.Check is RulesCheck.
 func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
 	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	if strings.HasSuffix(t.PkgPath(), "/rules") {
+	if strings.HasSuffix(t.PkgPath(), "/rules") || strings.HasSuffix(t.PkgPath(), "/rulestore") {
 		return "Rules" + name
 	}
 	if name == "" {
@@ -113,12 +113,13 @@ func withCloudEvents(body *huma.RequestBody) *huma.RequestBody {
 	return body
 }
 
-// OpenAPI returns the document that a server without adapters serves.
-func OpenAPI() []byte { return New(Options{}).document.json }
+// OpenAPI returns the document that a server without adapters serves, together with that of its listener of
+// operators.
+func OpenAPI() []byte { return whole().json }
 
 // OpenAPI30 returns the same in OpenAPI 3.0, for generators that do not know 3.1.
 func OpenAPI30() ([]byte, error) {
-	data, err := New(Options{}).document.api.Downgrade()
+	data, err := whole().api.Downgrade()
 	if err != nil {
 		return nil, fmt.Errorf("write the document as OpenAPI 3.0: %w", err)
 	}

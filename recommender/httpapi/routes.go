@@ -117,15 +117,29 @@ func (s *Server) operatorRoutes() []route {
 	readyz.handler = s.readyz
 	version := get("/version", "version", "What runs here?", d.answers(http.StatusOK, "Version of the binary.", versionBody{}))
 	version.handler = s.version
-	status := get("/v1/status", "status", "What are answers made from?", d.answers(http.StatusOK, "Model, rules, catalogue and their state.", statusBody{}))
-	status.handler = s.status
-	figures := get("/metrics", "metrics", "Figures for Prometheus", textAnswer("text/plain", "Metrics.", &huma.Schema{Type: huma.TypeString}))
-	figures.handler = s.metricsHandler()
-	doc := get("/openapi.json", "openapi", "This document", textAnswer("application/openapi+json", "OpenAPI 3.1.", &huma.Schema{Type: huma.TypeObject}))
-	doc.handler = s.openAPI
+	status := route{method: http.MethodGet, path: "/v1/status", operation: d.statusOperation(), handler: s.status}
+	figures := route{method: http.MethodGet, path: "/metrics", operation: d.metricsOperation(), handler: s.metricsHandler()}
+	doc := route{method: http.MethodGet, path: "/openapi.json", operation: openAPIOperation(), handler: s.openAPI}
 	out := []route{livez, readyz, version, doc}
 	if s.opts.Admin {
 		return out // the admin listener has the rest
 	}
 	return append(out, scoped(ScopeAdmin, status, figures)...)
+}
+
+// What both listeners can answer is described once.
+
+func (d *document) statusOperation() *huma.Operation {
+	return &huma.Operation{OperationID: "status", Tags: []string{"operation"}, Summary: "What are answers made from?",
+		Responses: d.answers(http.StatusOK, "Model, rules, catalogue and their state.", statusBody{})}
+}
+
+func (d *document) metricsOperation() *huma.Operation {
+	return &huma.Operation{OperationID: "metrics", Tags: []string{"operation"}, Summary: "Figures for Prometheus",
+		Responses: textAnswer("text/plain", "Metrics.", &huma.Schema{Type: huma.TypeString})}
+}
+
+func openAPIOperation() *huma.Operation {
+	return &huma.Operation{OperationID: "openapi", Tags: []string{"operation"}, Summary: "This document",
+		Responses: textAnswer("application/openapi+json", "OpenAPI 3.1.", &huma.Schema{Type: huma.TypeObject})}
 }

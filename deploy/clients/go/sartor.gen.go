@@ -92,6 +92,24 @@ func (e SnapshotBodyCatalogue) Valid() bool {
 	}
 }
 
+// ApproveBody defines model for ApproveBody.
+type ApproveBody struct {
+	// Comment For the history
+	Comment *string `json:"comment,omitempty"`
+}
+
+// AuditBody defines model for AuditBody.
+type AuditBody struct {
+	// Entries Who did what, the oldest first
+	Entries []RulesEntry `json:"entries"`
+
+	// Problem Where they are not
+	Problem *string `json:"problem,omitempty"`
+
+	// Verified The chain of hashes and the files of all revisions are whole
+	Verified bool `json:"verified"`
+}
+
 // BatchAnswer defines model for BatchAnswer.
 type BatchAnswer struct {
 	// Results One per request, in their order
@@ -126,6 +144,34 @@ type Check struct {
 	Detail *string `json:"detail,omitempty"`
 	Name   string  `json:"name"`
 	Ok     bool    `json:"ok"`
+}
+
+// CheckBody defines model for CheckBody.
+type CheckBody struct {
+	// Cases Test cases that ran
+	Cases int64 `json:"cases"`
+
+	// Failed Test cases that failed
+	Failed int64 `json:"failed"`
+
+	// Problems What is wrong or doubtful in the files
+	Problems []RulesProblem `json:"problems"`
+	Revision RulesRevision  `json:"revision"`
+
+	// Tests What failed, for people
+	Tests *string `json:"tests,omitempty"`
+}
+
+// DraftBody defines model for DraftBody.
+type DraftBody struct {
+	// Base The revision that was edited; refused when another is live by now
+	Base *string `json:"base,omitempty"`
+
+	// Files Texts of all files of the set by name, not only of what has changed
+	Files map[string]string `json:"files"`
+
+	// Message What is new, for the history
+	Message string `json:"message"`
 }
 
 // EventsAnswer defines model for EventsAnswer.
@@ -191,6 +237,12 @@ type ItemStory struct {
 	Story    []string `json:"story"`
 }
 
+// JudgeBody defines model for JudgeBody.
+type JudgeBody struct {
+	// AllowWarnings Pass although the check finds something doubtful
+	AllowWarnings *bool `json:"allow_warnings,omitempty"`
+}
+
 // ModelBody defines model for ModelBody.
 type ModelBody struct {
 	CreatedAt time.Time `json:"created_at"`
@@ -205,6 +257,21 @@ type ModelBody struct {
 	Recall         float64   `json:"recall"`
 	TrainedThrough time.Time `json:"trained_through"`
 	Version        string    `json:"version"`
+}
+
+// PolicyAnswer defines model for PolicyAnswer.
+type PolicyAnswer struct {
+	// Approvals As it is from now on
+	Approvals int64 `json:"approvals"`
+}
+
+// PolicyBody defines model for PolicyBody.
+type PolicyBody struct {
+	// Approvals How many others than the author must agree, 0 to 9
+	Approvals int64 `json:"approvals"`
+
+	// Message Why, for the history
+	Message *string `json:"message,omitempty"`
 }
 
 // Problem defines model for Problem.
@@ -396,6 +463,106 @@ type Recommended struct {
 	Source string `json:"source"`
 }
 
+// RefusalBody defines model for RefusalBody.
+type RefusalBody struct {
+	// Accepted Events that were accepted all the same
+	Accepted *int64 `json:"accepted,omitempty"`
+
+	// Detail What happened this time
+	Detail *string `json:"detail,omitempty"`
+
+	// Errors Everything that is wrong, by field
+	Errors *[]FieldError `json:"errors,omitempty"`
+
+	// NotAccepted Indexes of the events that were not accepted and may be sent again
+	NotAccepted *[]int64  `json:"not_accepted,omitempty"`
+	Report      CheckBody `json:"report"`
+
+	// RequestId To find the request in the log
+	RequestId *string `json:"request_id,omitempty"`
+
+	// Status HTTP status
+	//
+	// Example: 422
+	Status int64 `json:"status"`
+
+	// Title The kind of problem in words
+	//
+	// Example: Invalid request
+	Title string `json:"title"`
+
+	// Type Kind of problem, stable
+	//
+	// Example: urn:sartor:problem:invalid-request
+	Type string `json:"type"`
+}
+
+// ReplicaList defines model for ReplicaList.
+type ReplicaList struct {
+	// Current The revision that is live
+	Current string `json:"current"`
+
+	// OnCurrent How many replicas serve it
+	OnCurrent int64         `json:"on_current"`
+	Replicas  []RuleReplica `json:"replicas"`
+}
+
+// RevisionBody defines model for RevisionBody.
+type RevisionBody struct {
+	Approvals *[]RulesApproval `json:"approvals,omitempty"`
+	Author    string           `json:"author"`
+	Base      *string          `json:"base,omitempty"`
+	Checks    *[]RulesCheck    `json:"checks,omitempty"`
+	CreatedAt time.Time        `json:"created_at"`
+	Diff      *string          `json:"diff,omitempty"`
+
+	// Files Texts of all files by name
+	Files      map[string]string `json:"files"`
+	Id         string            `json:"id"`
+	Message    string            `json:"message"`
+	Number     int64             `json:"number"`
+	RollbackOf *string           `json:"rollback_of,omitempty"`
+	Sha256     string            `json:"sha256"`
+	State      string            `json:"state"`
+	Tree       string            `json:"tree"`
+}
+
+// RevisionList defines model for RevisionList.
+type RevisionList struct {
+	// Approvals How many others than the author must agree
+	Approvals int64 `json:"approvals"`
+
+	// Current The revision that is live, empty before the first
+	Current string `json:"current"`
+
+	// Revisions The newest first, without their differences
+	Revisions []RulesRevision `json:"revisions"`
+}
+
+// RollbackBody defines model for RollbackBody.
+type RollbackBody struct {
+	// Message Why, for the history
+	Message string `json:"message"`
+}
+
+// RuleReplica defines model for RuleReplica.
+type RuleReplica struct {
+	At time.Time `json:"at"`
+
+	// Name Of the replica
+	Name     string `json:"name"`
+	Ok       bool   `json:"ok"`
+	Revision string `json:"revision"`
+	Sha256   string `json:"sha256"`
+}
+
+// RulesApproval defines model for RulesApproval.
+type RulesApproval struct {
+	At      time.Time `json:"at"`
+	By      string    `json:"by"`
+	Comment *string   `json:"comment,omitempty"`
+}
+
 // RulesBody defines model for RulesBody.
 type RulesBody struct {
 	LastAttempt *time.Time `json:"last_attempt,omitempty"`
@@ -407,6 +574,13 @@ type RulesBody struct {
 	Revision string         `json:"revision"`
 }
 
+// RulesCheck defines model for RulesCheck.
+type RulesCheck struct {
+	Detail *string `json:"detail,omitempty"`
+	Name   string  `json:"name"`
+	Ok     bool    `json:"ok"`
+}
+
 // RulesEffect defines model for RulesEffect.
 type RulesEffect struct {
 	Action   string   `json:"action"`
@@ -415,6 +589,21 @@ type RulesEffect struct {
 	Error    *string  `json:"error,omitempty"`
 	Multiply *float64 `json:"multiply,omitempty"`
 	Rule     string   `json:"rule"`
+}
+
+// RulesEntry defines model for RulesEntry.
+type RulesEntry struct {
+	Action    string    `json:"action"`
+	Approvals *int64    `json:"approvals,omitempty"`
+	Author    *string   `json:"author,omitempty"`
+	Hash      string    `json:"hash"`
+	Message   *string   `json:"message,omitempty"`
+	Prev      string    `json:"prev"`
+	Revision  string    `json:"revision"`
+	Seq       int64     `json:"seq"`
+	Sha256    string    `json:"sha256"`
+	Time      time.Time `json:"time"`
+	Tree      string    `json:"tree"`
 }
 
 // RulesFired defines model for RulesFired.
@@ -450,6 +639,23 @@ type RulesProblem struct {
 	Rule     *string `json:"rule,omitempty"`
 	Severity string  `json:"severity"`
 	Snippet  *string `json:"snippet,omitempty"`
+}
+
+// RulesRevision defines model for RulesRevision.
+type RulesRevision struct {
+	Approvals  *[]RulesApproval `json:"approvals,omitempty"`
+	Author     string           `json:"author"`
+	Base       *string          `json:"base,omitempty"`
+	Checks     *[]RulesCheck    `json:"checks,omitempty"`
+	CreatedAt  time.Time        `json:"created_at"`
+	Diff       *string          `json:"diff,omitempty"`
+	Id         string           `json:"id"`
+	Message    string           `json:"message"`
+	Number     int64            `json:"number"`
+	RollbackOf *string          `json:"rollback_of,omitempty"`
+	Sha256     string           `json:"sha256"`
+	State      string           `json:"state"`
+	Tree       string           `json:"tree"`
 }
 
 // RulesTrace defines model for RulesTrace.
@@ -587,6 +793,24 @@ type RecommendJSONRequestBody = RecommendBody
 
 // RecommendBatchJSONRequestBody defines body for RecommendBatch for application/json ContentType.
 type RecommendBatchJSONRequestBody = BatchBody
+
+// SetPolicyJSONRequestBody defines body for SetPolicy for application/json ContentType.
+type SetPolicyJSONRequestBody = PolicyBody
+
+// SubmitRevisionJSONRequestBody defines body for SubmitRevision for application/json ContentType.
+type SubmitRevisionJSONRequestBody = DraftBody
+
+// ApproveRevisionJSONRequestBody defines body for ApproveRevision for application/json ContentType.
+type ApproveRevisionJSONRequestBody = ApproveBody
+
+// CheckRevisionJSONRequestBody defines body for CheckRevision for application/json ContentType.
+type CheckRevisionJSONRequestBody = JudgeBody
+
+// PublishRevisionJSONRequestBody defines body for PublishRevision for application/json ContentType.
+type PublishRevisionJSONRequestBody = JudgeBody
+
+// RollbackRevisionJSONRequestBody defines body for RollbackRevision for application/json ContentType.
+type RollbackRevisionJSONRequestBody = RollbackBody
 
 // PutUserJSONRequestBody defines body for PutUser for application/json ContentType.
 type PutUserJSONRequestBody PutUserJSONBody
@@ -806,6 +1030,142 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
 	RecommendBatch(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ShowAudit Who did what, verified by its chain of hashes
+	//
+	// A person needs the role viewer.
+	//
+	// Corresponds with GET /v1/rules/audit (the `ShowAudit` operationId).
+	ShowAudit(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetPolicyWithBody Say how many others must agree to a revision
+	//
+	// A person needs the role admin.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with PUT /v1/rules/policy (the `SetPolicy` operationId).
+	SetPolicyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SetPolicy Say how many others must agree to a revision
+	//
+	// A person needs the role admin.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with PUT /v1/rules/policy (the `SetPolicy` operationId).
+	SetPolicy(ctx context.Context, body SetPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ShowReplicas Which revision each replica serves
+	//
+	// A person needs the role viewer.
+	//
+	// Corresponds with GET /v1/rules/replicas (the `ShowReplicas` operationId).
+	ShowReplicas(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListRevisions The revisions of the rules
+	//
+	// A person needs the role viewer.
+	//
+	// Corresponds with GET /v1/rules/revisions (the `ListRevisions` operationId).
+	ListRevisions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitRevisionWithBody Hand in a draft of all rule files
+	//
+	// A person needs the role editor.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/rules/revisions (the `SubmitRevision` operationId).
+	SubmitRevisionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// SubmitRevision Hand in a draft of all rule files
+	//
+	// A person needs the role editor.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/rules/revisions (the `SubmitRevision` operationId).
+	SubmitRevision(ctx context.Context, body SubmitRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ShowRevision One revision with its files
+	//
+	// A person needs the role viewer.
+	//
+	// Corresponds with GET /v1/rules/revisions/{id} (the `ShowRevision` operationId).
+	ShowRevision(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApproveRevisionWithBody Agree to a revision
+	//
+	// Needed as often as the policy says, by others than the author. A person needs the role publisher.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/approve (the `ApproveRevision` operationId).
+	ApproveRevisionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ApproveRevision Agree to a revision
+	//
+	// Needed as often as the policy says, by others than the author. A person needs the role publisher.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/approve (the `ApproveRevision` operationId).
+	ApproveRevision(ctx context.Context, id string, body ApproveRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckRevisionWithBody Check a revision and run its tests
+	//
+	// Nobody is served anything else by it. A person needs the role editor.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/check (the `CheckRevision` operationId).
+	CheckRevisionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CheckRevision Check a revision and run its tests
+	//
+	// Nobody is served anything else by it. A person needs the role editor.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/check (the `CheckRevision` operationId).
+	CheckRevision(ctx context.Context, id string, body CheckRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishRevisionWithBody Make a revision the one that is served
+	//
+	// It is checked again; one that does not pass changes nothing. A person needs the role publisher.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/publish (the `PublishRevision` operationId).
+	PublishRevisionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PublishRevision Make a revision the one that is served
+	//
+	// It is checked again; one that does not pass changes nothing. A person needs the role publisher.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/publish (the `PublishRevision` operationId).
+	PublishRevision(ctx context.Context, id string, body PublishRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RollbackRevisionWithBody Serve a revision again that was live before
+	//
+	// As a new revision. A person needs the role publisher.
+	//
+	// Takes any type of body and a specified content type.
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/rollback (the `RollbackRevision` operationId).
+	RollbackRevisionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// RollbackRevision Serve a revision again that was live before
+	//
+	// As a new revision. A person needs the role publisher.
+	//
+	// Takes a body of the `application/json` content type.
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/rollback (the `RollbackRevision` operationId).
+	RollbackRevision(ctx context.Context, id string, body RollbackRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// Status What are answers made from?
 	//
@@ -1155,6 +1515,302 @@ func (c *Client) RecommendBatchWithBody(ctx context.Context, contentType string,
 // Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
 func (c *Client) RecommendBatch(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRecommendBatchRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ShowAudit Who did what, verified by its chain of hashes
+//
+// A person needs the role viewer.
+//
+// Corresponds with GET /v1/rules/audit (the `ShowAudit` operationId).
+func (c *Client) ShowAudit(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewShowAuditRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetPolicyWithBody Say how many others must agree to a revision
+//
+// A person needs the role admin.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with PUT /v1/rules/policy (the `SetPolicy` operationId).
+func (c *Client) SetPolicyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetPolicyRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SetPolicy Say how many others must agree to a revision
+//
+// A person needs the role admin.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with PUT /v1/rules/policy (the `SetPolicy` operationId).
+func (c *Client) SetPolicy(ctx context.Context, body SetPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSetPolicyRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ShowReplicas Which revision each replica serves
+//
+// A person needs the role viewer.
+//
+// Corresponds with GET /v1/rules/replicas (the `ShowReplicas` operationId).
+func (c *Client) ShowReplicas(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewShowReplicasRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListRevisions The revisions of the rules
+//
+// A person needs the role viewer.
+//
+// Corresponds with GET /v1/rules/revisions (the `ListRevisions` operationId).
+func (c *Client) ListRevisions(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRevisionsRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitRevisionWithBody Hand in a draft of all rule files
+//
+// A person needs the role editor.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/rules/revisions (the `SubmitRevision` operationId).
+func (c *Client) SubmitRevisionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitRevisionRequestWithBody(c.Server, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// SubmitRevision Hand in a draft of all rule files
+//
+// A person needs the role editor.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/rules/revisions (the `SubmitRevision` operationId).
+func (c *Client) SubmitRevision(ctx context.Context, body SubmitRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewSubmitRevisionRequest(c.Server, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ShowRevision One revision with its files
+//
+// A person needs the role viewer.
+//
+// Corresponds with GET /v1/rules/revisions/{id} (the `ShowRevision` operationId).
+func (c *Client) ShowRevision(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewShowRevisionRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApproveRevisionWithBody Agree to a revision
+//
+// Needed as often as the policy says, by others than the author. A person needs the role publisher.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/rules/revisions/{id}/approve (the `ApproveRevision` operationId).
+func (c *Client) ApproveRevisionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveRevisionRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ApproveRevision Agree to a revision
+//
+// Needed as often as the policy says, by others than the author. A person needs the role publisher.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/rules/revisions/{id}/approve (the `ApproveRevision` operationId).
+func (c *Client) ApproveRevision(ctx context.Context, id string, body ApproveRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewApproveRevisionRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckRevisionWithBody Check a revision and run its tests
+//
+// Nobody is served anything else by it. A person needs the role editor.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/rules/revisions/{id}/check (the `CheckRevision` operationId).
+func (c *Client) CheckRevisionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckRevisionRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CheckRevision Check a revision and run its tests
+//
+// Nobody is served anything else by it. A person needs the role editor.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/rules/revisions/{id}/check (the `CheckRevision` operationId).
+func (c *Client) CheckRevision(ctx context.Context, id string, body CheckRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCheckRevisionRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishRevisionWithBody Make a revision the one that is served
+//
+// It is checked again; one that does not pass changes nothing. A person needs the role publisher.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/rules/revisions/{id}/publish (the `PublishRevision` operationId).
+func (c *Client) PublishRevisionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishRevisionRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PublishRevision Make a revision the one that is served
+//
+// It is checked again; one that does not pass changes nothing. A person needs the role publisher.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/rules/revisions/{id}/publish (the `PublishRevision` operationId).
+func (c *Client) PublishRevision(ctx context.Context, id string, body PublishRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPublishRevisionRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RollbackRevisionWithBody Serve a revision again that was live before
+//
+// As a new revision. A person needs the role publisher.
+//
+// Takes any type of body and a specified content type.
+//
+// Corresponds with POST /v1/rules/revisions/{id}/rollback (the `RollbackRevision` operationId).
+func (c *Client) RollbackRevisionWithBody(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRollbackRevisionRequestWithBody(c.Server, id, contentType, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// RollbackRevision Serve a revision again that was live before
+//
+// As a new revision. A person needs the role publisher.
+//
+// Takes a body of the `application/json` content type.
+//
+// Corresponds with POST /v1/rules/revisions/{id}/rollback (the `RollbackRevision` operationId).
+func (c *Client) RollbackRevision(ctx context.Context, id string, body RollbackRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewRollbackRevisionRequest(c.Server, id, body)
 	if err != nil {
 		return nil, err
 	}
@@ -1769,6 +2425,389 @@ func NewRecommendBatchRequestWithBody(server string, contentType string, body io
 	return req, nil
 }
 
+// NewShowAuditRequest constructs an http.Request for the ShowAudit method
+func NewShowAuditRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules/audit")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSetPolicyRequest calls the generic SetPolicy builder with application/json body
+func NewSetPolicyRequest(server string, body SetPolicyJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSetPolicyRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSetPolicyRequestWithBody constructs an http.Request for the SetPolicy method, with any body, and a specified content type
+func NewSetPolicyRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules/policy")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPut, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewShowReplicasRequest constructs an http.Request for the ShowReplicas method
+func NewShowReplicasRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules/replicas")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewListRevisionsRequest constructs an http.Request for the ListRevisions method
+func NewListRevisionsRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules/revisions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewSubmitRevisionRequest calls the generic SubmitRevision builder with application/json body
+func NewSubmitRevisionRequest(server string, body SubmitRevisionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewSubmitRevisionRequestWithBody(server, "application/json", bodyReader)
+}
+
+// NewSubmitRevisionRequestWithBody constructs an http.Request for the SubmitRevision method, with any body, and a specified content type
+func NewSubmitRevisionRequestWithBody(server string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules/revisions")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewShowRevisionRequest constructs an http.Request for the ShowRevision method
+func NewShowRevisionRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules/revisions/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewApproveRevisionRequest calls the generic ApproveRevision builder with application/json body
+func NewApproveRevisionRequest(server string, id string, body ApproveRevisionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewApproveRevisionRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewApproveRevisionRequestWithBody constructs an http.Request for the ApproveRevision method, with any body, and a specified content type
+func NewApproveRevisionRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules/revisions/%s/approve", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewCheckRevisionRequest calls the generic CheckRevision builder with application/json body
+func NewCheckRevisionRequest(server string, id string, body CheckRevisionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewCheckRevisionRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewCheckRevisionRequestWithBody constructs an http.Request for the CheckRevision method, with any body, and a specified content type
+func NewCheckRevisionRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules/revisions/%s/check", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewPublishRevisionRequest calls the generic PublishRevision builder with application/json body
+func NewPublishRevisionRequest(server string, id string, body PublishRevisionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewPublishRevisionRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewPublishRevisionRequestWithBody constructs an http.Request for the PublishRevision method, with any body, and a specified content type
+func NewPublishRevisionRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules/revisions/%s/publish", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewRollbackRevisionRequest calls the generic RollbackRevision builder with application/json body
+func NewRollbackRevisionRequest(server string, id string, body RollbackRevisionJSONRequestBody) (*http.Request, error) {
+	var bodyReader io.Reader
+	buf, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	bodyReader = bytes.NewReader(buf)
+	return NewRollbackRevisionRequestWithBody(server, id, "application/json", bodyReader)
+}
+
+// NewRollbackRevisionRequestWithBody constructs an http.Request for the RollbackRevision method, with any body, and a specified content type
+func NewRollbackRevisionRequestWithBody(server string, id string, contentType string, body io.Reader) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/rules/revisions/%s/rollback", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), body)
+	if err != nil {
+		return nil, err
+	}
+
+	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
 // NewStatusRequest constructs an http.Request for the Status method
 func NewStatusRequest(server string) (*http.Request, error) {
 	var err error
@@ -2101,6 +3140,150 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/recommend:batch (the `RecommendBatch` operationId).
 	RecommendBatchWithResponse(ctx context.Context, body RecommendBatchJSONRequestBody, reqEditors ...RequestEditorFn) (*RecommendBatchResponse, error)
+
+	// ShowAuditWithResponse Who did what, verified by its chain of hashes
+	//
+	// A person needs the role viewer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/rules/audit (the `ShowAudit` operationId).
+	ShowAuditWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ShowAuditResponse, error)
+
+	// SetPolicyWithBodyWithResponse Say how many others must agree to a revision
+	//
+	// A person needs the role admin.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/rules/policy (the `SetPolicy` operationId).
+	SetPolicyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetPolicyResponse, error)
+
+	// SetPolicyWithResponse Say how many others must agree to a revision
+	//
+	// A person needs the role admin.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with PUT /v1/rules/policy (the `SetPolicy` operationId).
+	SetPolicyWithResponse(ctx context.Context, body SetPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetPolicyResponse, error)
+
+	// ShowReplicasWithResponse Which revision each replica serves
+	//
+	// A person needs the role viewer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/rules/replicas (the `ShowReplicas` operationId).
+	ShowReplicasWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ShowReplicasResponse, error)
+
+	// ListRevisionsWithResponse The revisions of the rules
+	//
+	// A person needs the role viewer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/rules/revisions (the `ListRevisions` operationId).
+	ListRevisionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRevisionsResponse, error)
+
+	// SubmitRevisionWithBodyWithResponse Hand in a draft of all rule files
+	//
+	// A person needs the role editor.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rules/revisions (the `SubmitRevision` operationId).
+	SubmitRevisionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitRevisionResponse, error)
+
+	// SubmitRevisionWithResponse Hand in a draft of all rule files
+	//
+	// A person needs the role editor.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rules/revisions (the `SubmitRevision` operationId).
+	SubmitRevisionWithResponse(ctx context.Context, body SubmitRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitRevisionResponse, error)
+
+	// ShowRevisionWithResponse One revision with its files
+	//
+	// A person needs the role viewer.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/rules/revisions/{id} (the `ShowRevision` operationId).
+	ShowRevisionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*ShowRevisionResponse, error)
+
+	// ApproveRevisionWithBodyWithResponse Agree to a revision
+	//
+	// Needed as often as the policy says, by others than the author. A person needs the role publisher.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/approve (the `ApproveRevision` operationId).
+	ApproveRevisionWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApproveRevisionResponse, error)
+
+	// ApproveRevisionWithResponse Agree to a revision
+	//
+	// Needed as often as the policy says, by others than the author. A person needs the role publisher.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/approve (the `ApproveRevision` operationId).
+	ApproveRevisionWithResponse(ctx context.Context, id string, body ApproveRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*ApproveRevisionResponse, error)
+
+	// CheckRevisionWithBodyWithResponse Check a revision and run its tests
+	//
+	// Nobody is served anything else by it. A person needs the role editor.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/check (the `CheckRevision` operationId).
+	CheckRevisionWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckRevisionResponse, error)
+
+	// CheckRevisionWithResponse Check a revision and run its tests
+	//
+	// Nobody is served anything else by it. A person needs the role editor.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/check (the `CheckRevision` operationId).
+	CheckRevisionWithResponse(ctx context.Context, id string, body CheckRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckRevisionResponse, error)
+
+	// PublishRevisionWithBodyWithResponse Make a revision the one that is served
+	//
+	// It is checked again; one that does not pass changes nothing. A person needs the role publisher.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/publish (the `PublishRevision` operationId).
+	PublishRevisionWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishRevisionResponse, error)
+
+	// PublishRevisionWithResponse Make a revision the one that is served
+	//
+	// It is checked again; one that does not pass changes nothing. A person needs the role publisher.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/publish (the `PublishRevision` operationId).
+	PublishRevisionWithResponse(ctx context.Context, id string, body PublishRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishRevisionResponse, error)
+
+	// RollbackRevisionWithBodyWithResponse Serve a revision again that was live before
+	//
+	// As a new revision. A person needs the role publisher.
+	//
+	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/rollback (the `RollbackRevision` operationId).
+	RollbackRevisionWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RollbackRevisionResponse, error)
+
+	// RollbackRevisionWithResponse Serve a revision again that was live before
+	//
+	// As a new revision. A person needs the role publisher.
+	//
+	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/rules/revisions/{id}/rollback (the `RollbackRevision` operationId).
+	RollbackRevisionWithResponse(ctx context.Context, id string, body RollbackRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*RollbackRevisionResponse, error)
 
 	// StatusWithResponse What are answers made from?
 	//
@@ -2672,6 +3855,500 @@ func (r RecommendBatchResponse) ContentType() string {
 	return ""
 }
 
+type ShowAuditResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *AuditBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ShowAuditResponse) GetJSON200() *AuditBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ShowAuditResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ShowAuditResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ShowAuditResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ShowAuditResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ShowAuditResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SetPolicyResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PolicyAnswer
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r SetPolicyResponse) GetJSON200() *PolicyAnswer {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SetPolicyResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SetPolicyResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SetPolicyResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SetPolicyResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SetPolicyResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ShowReplicasResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ReplicaList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ShowReplicasResponse) GetJSON200() *ReplicaList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ShowReplicasResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ShowReplicasResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ShowReplicasResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ShowReplicasResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ShowReplicasResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListRevisionsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RevisionList
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRevisionsResponse) GetJSON200() *RevisionList {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ListRevisionsResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRevisionsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRevisionsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRevisionsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRevisionsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type SubmitRevisionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON201 the response for an HTTP 201 `application/json` response
+	JSON201 *RulesRevision
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON201 returns the response for an HTTP 201 `application/json` response
+func (r SubmitRevisionResponse) GetJSON201() *RulesRevision {
+	return r.JSON201
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r SubmitRevisionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r SubmitRevisionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r SubmitRevisionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r SubmitRevisionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r SubmitRevisionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ShowRevisionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RevisionBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ShowRevisionResponse) GetJSON200() *RevisionBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ShowRevisionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ShowRevisionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ShowRevisionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ShowRevisionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ShowRevisionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ApproveRevisionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *RulesRevision
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ApproveRevisionResponse) GetJSON200() *RulesRevision {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r ApproveRevisionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ApproveRevisionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ApproveRevisionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ApproveRevisionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ApproveRevisionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type CheckRevisionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CheckBody
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *RefusalBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CheckRevisionResponse) GetJSON200() *CheckBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r CheckRevisionResponse) GetApplicationproblemJSON422() *RefusalBody {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r CheckRevisionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CheckRevisionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CheckRevisionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CheckRevisionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CheckRevisionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PublishRevisionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CheckBody
+	// ApplicationproblemJSON422 the response for an HTTP 422 `application/problem+json` response
+	ApplicationproblemJSON422 *RefusalBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PublishRevisionResponse) GetJSON200() *CheckBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSON422 returns the response for an HTTP 422 `application/problem+json` response
+func (r PublishRevisionResponse) GetApplicationproblemJSON422() *RefusalBody {
+	return r.ApplicationproblemJSON422
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r PublishRevisionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PublishRevisionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PublishRevisionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PublishRevisionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PublishRevisionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type RollbackRevisionResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CheckBody
+	// ApplicationproblemJSONDefault the response for an HTTP default `application/problem+json` response
+	ApplicationproblemJSONDefault *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r RollbackRevisionResponse) GetJSON200() *CheckBody {
+	return r.JSON200
+}
+
+// GetApplicationproblemJSONDefault returns the response for an HTTP default `application/problem+json` response
+func (r RollbackRevisionResponse) GetApplicationproblemJSONDefault() *Problem {
+	return r.ApplicationproblemJSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r RollbackRevisionResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r RollbackRevisionResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r RollbackRevisionResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r RollbackRevisionResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type StatusResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -3126,6 +4803,246 @@ func (c *ClientWithResponses) RecommendBatchWithResponse(ctx context.Context, bo
 	return ParseRecommendBatchResponse(rsp)
 }
 
+// ShowAuditWithResponse Who did what, verified by its chain of hashes
+//
+// A person needs the role viewer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/rules/audit (the `ShowAudit` operationId).
+func (c *ClientWithResponses) ShowAuditWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ShowAuditResponse, error) {
+	rsp, err := c.ShowAudit(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseShowAuditResponse(rsp)
+}
+
+// SetPolicyWithBodyWithResponse Say how many others must agree to a revision
+//
+// A person needs the role admin.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/rules/policy (the `SetPolicy` operationId).
+func (c *ClientWithResponses) SetPolicyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SetPolicyResponse, error) {
+	rsp, err := c.SetPolicyWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetPolicyResponse(rsp)
+}
+
+// SetPolicyWithResponse Say how many others must agree to a revision
+//
+// A person needs the role admin.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with PUT /v1/rules/policy (the `SetPolicy` operationId).
+func (c *ClientWithResponses) SetPolicyWithResponse(ctx context.Context, body SetPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*SetPolicyResponse, error) {
+	rsp, err := c.SetPolicy(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSetPolicyResponse(rsp)
+}
+
+// ShowReplicasWithResponse Which revision each replica serves
+//
+// A person needs the role viewer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/rules/replicas (the `ShowReplicas` operationId).
+func (c *ClientWithResponses) ShowReplicasWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ShowReplicasResponse, error) {
+	rsp, err := c.ShowReplicas(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseShowReplicasResponse(rsp)
+}
+
+// ListRevisionsWithResponse The revisions of the rules
+//
+// A person needs the role viewer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/rules/revisions (the `ListRevisions` operationId).
+func (c *ClientWithResponses) ListRevisionsWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*ListRevisionsResponse, error) {
+	rsp, err := c.ListRevisions(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRevisionsResponse(rsp)
+}
+
+// SubmitRevisionWithBodyWithResponse Hand in a draft of all rule files
+//
+// A person needs the role editor.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rules/revisions (the `SubmitRevision` operationId).
+func (c *ClientWithResponses) SubmitRevisionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SubmitRevisionResponse, error) {
+	rsp, err := c.SubmitRevisionWithBody(ctx, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitRevisionResponse(rsp)
+}
+
+// SubmitRevisionWithResponse Hand in a draft of all rule files
+//
+// A person needs the role editor.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rules/revisions (the `SubmitRevision` operationId).
+func (c *ClientWithResponses) SubmitRevisionWithResponse(ctx context.Context, body SubmitRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*SubmitRevisionResponse, error) {
+	rsp, err := c.SubmitRevision(ctx, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseSubmitRevisionResponse(rsp)
+}
+
+// ShowRevisionWithResponse One revision with its files
+//
+// A person needs the role viewer.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/rules/revisions/{id} (the `ShowRevision` operationId).
+func (c *ClientWithResponses) ShowRevisionWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*ShowRevisionResponse, error) {
+	rsp, err := c.ShowRevision(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseShowRevisionResponse(rsp)
+}
+
+// ApproveRevisionWithBodyWithResponse Agree to a revision
+//
+// Needed as often as the policy says, by others than the author. A person needs the role publisher.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rules/revisions/{id}/approve (the `ApproveRevision` operationId).
+func (c *ClientWithResponses) ApproveRevisionWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ApproveRevisionResponse, error) {
+	rsp, err := c.ApproveRevisionWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApproveRevisionResponse(rsp)
+}
+
+// ApproveRevisionWithResponse Agree to a revision
+//
+// Needed as often as the policy says, by others than the author. A person needs the role publisher.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rules/revisions/{id}/approve (the `ApproveRevision` operationId).
+func (c *ClientWithResponses) ApproveRevisionWithResponse(ctx context.Context, id string, body ApproveRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*ApproveRevisionResponse, error) {
+	rsp, err := c.ApproveRevision(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseApproveRevisionResponse(rsp)
+}
+
+// CheckRevisionWithBodyWithResponse Check a revision and run its tests
+//
+// Nobody is served anything else by it. A person needs the role editor.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rules/revisions/{id}/check (the `CheckRevision` operationId).
+func (c *ClientWithResponses) CheckRevisionWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckRevisionResponse, error) {
+	rsp, err := c.CheckRevisionWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckRevisionResponse(rsp)
+}
+
+// CheckRevisionWithResponse Check a revision and run its tests
+//
+// Nobody is served anything else by it. A person needs the role editor.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rules/revisions/{id}/check (the `CheckRevision` operationId).
+func (c *ClientWithResponses) CheckRevisionWithResponse(ctx context.Context, id string, body CheckRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckRevisionResponse, error) {
+	rsp, err := c.CheckRevision(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCheckRevisionResponse(rsp)
+}
+
+// PublishRevisionWithBodyWithResponse Make a revision the one that is served
+//
+// It is checked again; one that does not pass changes nothing. A person needs the role publisher.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rules/revisions/{id}/publish (the `PublishRevision` operationId).
+func (c *ClientWithResponses) PublishRevisionWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PublishRevisionResponse, error) {
+	rsp, err := c.PublishRevisionWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishRevisionResponse(rsp)
+}
+
+// PublishRevisionWithResponse Make a revision the one that is served
+//
+// It is checked again; one that does not pass changes nothing. A person needs the role publisher.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rules/revisions/{id}/publish (the `PublishRevision` operationId).
+func (c *ClientWithResponses) PublishRevisionWithResponse(ctx context.Context, id string, body PublishRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*PublishRevisionResponse, error) {
+	rsp, err := c.PublishRevision(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePublishRevisionResponse(rsp)
+}
+
+// RollbackRevisionWithBodyWithResponse Serve a revision again that was live before
+//
+// As a new revision. A person needs the role publisher.
+//
+// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rules/revisions/{id}/rollback (the `RollbackRevision` operationId).
+func (c *ClientWithResponses) RollbackRevisionWithBodyWithResponse(ctx context.Context, id string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RollbackRevisionResponse, error) {
+	rsp, err := c.RollbackRevisionWithBody(ctx, id, contentType, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRollbackRevisionResponse(rsp)
+}
+
+// RollbackRevisionWithResponse Serve a revision again that was live before
+//
+// As a new revision. A person needs the role publisher.
+//
+// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/rules/revisions/{id}/rollback (the `RollbackRevision` operationId).
+func (c *ClientWithResponses) RollbackRevisionWithResponse(ctx context.Context, id string, body RollbackRevisionJSONRequestBody, reqEditors ...RequestEditorFn) (*RollbackRevisionResponse, error) {
+	rsp, err := c.RollbackRevision(ctx, id, body, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseRollbackRevisionResponse(rsp)
+}
+
 // StatusWithResponse What are answers made from?
 //
 // Returns a wrapper object for the known response body format(s).
@@ -3543,6 +5460,350 @@ func ParseRecommendBatchResponse(rsp *http.Response) (*RecommendBatchResponse, e
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest BatchAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseShowAuditResponse parses an HTTP response from a ShowAuditWithResponse call
+func ParseShowAuditResponse(rsp *http.Response) (*ShowAuditResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ShowAuditResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest AuditBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSetPolicyResponse parses an HTTP response from a SetPolicyWithResponse call
+func ParseSetPolicyResponse(rsp *http.Response) (*SetPolicyResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SetPolicyResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PolicyAnswer
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseShowReplicasResponse parses an HTTP response from a ShowReplicasWithResponse call
+func ParseShowReplicasResponse(rsp *http.Response) (*ShowReplicasResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ShowReplicasResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ReplicaList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListRevisionsResponse parses an HTTP response from a ListRevisionsWithResponse call
+func ParseListRevisionsResponse(rsp *http.Response) (*ListRevisionsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRevisionsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RevisionList
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseSubmitRevisionResponse parses an HTTP response from a SubmitRevisionWithResponse call
+func ParseSubmitRevisionResponse(rsp *http.Response) (*SubmitRevisionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &SubmitRevisionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 201:
+		var dest RulesRevision
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseShowRevisionResponse parses an HTTP response from a ShowRevisionWithResponse call
+func ParseShowRevisionResponse(rsp *http.Response) (*ShowRevisionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ShowRevisionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RevisionBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseApproveRevisionResponse parses an HTTP response from a ApproveRevisionWithResponse call
+func ParseApproveRevisionResponse(rsp *http.Response) (*ApproveRevisionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ApproveRevisionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest RulesRevision
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCheckRevisionResponse parses an HTTP response from a CheckRevisionWithResponse call
+func ParseCheckRevisionResponse(rsp *http.Response) (*CheckRevisionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CheckRevisionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CheckBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest RefusalBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePublishRevisionResponse parses an HTTP response from a PublishRevisionWithResponse call
+func ParsePublishRevisionResponse(rsp *http.Response) (*PublishRevisionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PublishRevisionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CheckBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 422:
+		var dest RefusalBody
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSON422 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationproblemJSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseRollbackRevisionResponse parses an HTTP response from a RollbackRevisionWithResponse call
+func ParseRollbackRevisionResponse(rsp *http.Response) (*RollbackRevisionResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &RollbackRevisionResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CheckBody
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

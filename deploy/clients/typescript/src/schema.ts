@@ -196,6 +196,190 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/rules/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who did what, verified by its chain of hashes
+         * @description A person needs the role viewer.
+         */
+        get: operations["showAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rules/policy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Say how many others must agree to a revision
+         * @description A person needs the role admin.
+         */
+        put: operations["setPolicy"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rules/replicas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which revision each replica serves
+         * @description A person needs the role viewer.
+         */
+        get: operations["showReplicas"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rules/revisions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The revisions of the rules
+         * @description A person needs the role viewer.
+         */
+        get: operations["listRevisions"];
+        put?: never;
+        /**
+         * Hand in a draft of all rule files
+         * @description A person needs the role editor.
+         */
+        post: operations["submitRevision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rules/revisions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One revision with its files
+         * @description A person needs the role viewer.
+         */
+        get: operations["showRevision"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rules/revisions/{id}/approve": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Agree to a revision
+         * @description Needed as often as the policy says, by others than the author. A person needs the role publisher.
+         */
+        post: operations["approveRevision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rules/revisions/{id}/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check a revision and run its tests
+         * @description Nobody is served anything else by it. A person needs the role editor.
+         */
+        post: operations["checkRevision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rules/revisions/{id}/publish": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a revision the one that is served
+         * @description It is checked again; one that does not pass changes nothing. A person needs the role publisher.
+         */
+        post: operations["publishRevision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/rules/revisions/{id}/rollback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Serve a revision again that was live before
+         * @description As a new revision. A person needs the role publisher.
+         */
+        post: operations["rollbackRevision"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/status": {
         parameters: {
             query?: never;
@@ -258,6 +442,18 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        ApproveBody: {
+            /** @description For the history */
+            comment?: string;
+        };
+        AuditBody: {
+            /** @description Who did what, the oldest first */
+            entries: components["schemas"]["RulesEntry"][];
+            /** @description Where they are not */
+            problem?: string;
+            /** @description The chain of hashes and the files of all revisions are whole */
+            verified: boolean;
+        };
         BatchAnswer: {
             /** @description One per request, in their order */
             results: components["schemas"]["BatchResult"][];
@@ -284,6 +480,33 @@ export interface components {
             detail?: string;
             name: string;
             ok: boolean;
+        };
+        CheckBody: {
+            /**
+             * Format: int64
+             * @description Test cases that ran
+             */
+            cases: number;
+            /**
+             * Format: int64
+             * @description Test cases that failed
+             */
+            failed: number;
+            /** @description What is wrong or doubtful in the files */
+            problems: components["schemas"]["RulesProblem"][];
+            revision: components["schemas"]["RulesRevision"];
+            /** @description What failed, for people */
+            tests?: string;
+        };
+        DraftBody: {
+            /** @description The revision that was edited; refused when another is live by now */
+            base?: string;
+            /** @description Texts of all files of the set by name, not only of what has changed */
+            files: {
+                [key: string]: string;
+            };
+            /** @description What is new, for the history */
+            message: string;
         };
         EventsAnswer: {
             /**
@@ -348,6 +571,10 @@ export interface components {
             position: number;
             story: string[];
         };
+        JudgeBody: {
+            /** @description Pass although the check finds something doubtful */
+            allow_warnings?: boolean;
+        };
         ModelBody: {
             /** Format: date-time */
             created_at: string;
@@ -367,6 +594,22 @@ export interface components {
             /** Format: date-time */
             trained_through: string;
             version: string;
+        };
+        PolicyAnswer: {
+            /**
+             * Format: int64
+             * @description As it is from now on
+             */
+            approvals: number;
+        };
+        PolicyBody: {
+            /**
+             * Format: int64
+             * @description How many others than the author must agree, 0 to 9
+             */
+            approvals: number;
+            /** @description Why, for the history */
+            message?: string;
         };
         Problem: {
             /**
@@ -545,6 +788,100 @@ export interface components {
              */
             source: string;
         };
+        RefusalBody: {
+            /**
+             * Format: int64
+             * @description Events that were accepted all the same
+             */
+            accepted?: number;
+            /** @description What happened this time */
+            detail?: string;
+            /** @description Everything that is wrong, by field */
+            errors?: components["schemas"]["FieldError"][] | null;
+            /** @description Indexes of the events that were not accepted and may be sent again */
+            not_accepted?: number[] | null;
+            /** @description What is wrong in the rule files */
+            report: components["schemas"]["CheckBody"];
+            /** @description To find the request in the log */
+            request_id?: string;
+            /**
+             * Format: int64
+             * @description HTTP status
+             * @example 422
+             */
+            status: number;
+            /**
+             * @description The kind of problem in words
+             * @example Invalid request
+             */
+            title: string;
+            /**
+             * @description Kind of problem, stable
+             * @example urn:sartor:problem:invalid-request
+             */
+            type: string;
+        };
+        ReplicaList: {
+            /** @description The revision that is live */
+            current: string;
+            /**
+             * Format: int64
+             * @description How many replicas serve it
+             */
+            on_current: number;
+            replicas: components["schemas"]["RuleReplica"][];
+        };
+        RevisionBody: {
+            approvals?: components["schemas"]["RulesApproval"][] | null;
+            author: string;
+            base?: string;
+            checks?: components["schemas"]["RulesCheck"][] | null;
+            /** Format: date-time */
+            created_at: string;
+            diff?: string;
+            /** @description Texts of all files by name */
+            files: {
+                [key: string]: string;
+            };
+            id: string;
+            message: string;
+            /** Format: int64 */
+            number: number;
+            rollback_of?: string;
+            sha256: string;
+            state: string;
+            tree: string;
+        };
+        RevisionList: {
+            /**
+             * Format: int64
+             * @description How many others than the author must agree
+             */
+            approvals: number;
+            /** @description The revision that is live, empty before the first */
+            current: string;
+            /** @description The newest first, without their differences */
+            revisions: components["schemas"]["RulesRevision"][];
+        };
+        RollbackBody: {
+            /** @description Why, for the history */
+            message: string;
+        };
+        RuleReplica: {
+            /** Format: date-time */
+            at: string;
+            /** @description Of the replica */
+            name: string;
+            ok: boolean;
+            revision: string;
+            sha256: string;
+        };
+        RulesApproval: {
+            /** Format: date-time */
+            at: string;
+            by: string;
+            comment?: string;
+        };
         RulesBody: {
             /** Format: date-time */
             last_attempt?: string;
@@ -555,6 +892,11 @@ export interface components {
             problems: components["schemas"]["RulesProblem"][];
             revision: string;
         };
+        RulesCheck: {
+            detail?: string;
+            name: string;
+            ok: boolean;
+        };
         RulesEffect: {
             action: string;
             /** Format: double */
@@ -564,6 +906,22 @@ export interface components {
             /** Format: double */
             multiply?: number;
             rule: string;
+        };
+        RulesEntry: {
+            action: string;
+            /** Format: int64 */
+            approvals?: number;
+            author?: string;
+            hash: string;
+            message?: string;
+            prev: string;
+            revision: string;
+            /** Format: int64 */
+            seq: number;
+            sha256: string;
+            /** Format: date-time */
+            time: string;
+            tree: string;
         };
         RulesFired: {
             action: string;
@@ -601,6 +959,23 @@ export interface components {
             rule?: string;
             severity: string;
             snippet?: string;
+        };
+        RulesRevision: {
+            approvals?: components["schemas"]["RulesApproval"][] | null;
+            author: string;
+            base?: string;
+            checks?: components["schemas"]["RulesCheck"][] | null;
+            /** Format: date-time */
+            created_at: string;
+            diff?: string;
+            id: string;
+            message: string;
+            /** Format: int64 */
+            number: number;
+            rollback_of?: string;
+            sha256: string;
+            state: string;
+            tree: string;
         };
         RulesTrace: {
             errors?: components["schemas"]["RulesEffect"][] | null;
@@ -1158,6 +1533,402 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["BatchAnswer"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    showAudit: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AuditBody"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    setPolicy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "approvals": 1,
+                 *       "message": "Four eyes"
+                 *     }
+                 */
+                "application/json": components["schemas"]["PolicyBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyAnswer"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    showReplicas: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReplicaList"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listRevisions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevisionList"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    submitRevision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "files": {
+                 *         "home.yaml": "apiVersion: rules/v1\nkind: RuleSet\nname: home\ndescription: What is sold out is not shown\nowner: shop team\nscope: {scenarios: [home]}\nrules:\n  - id: sold-out\n    match: item.stock == 0\n    then: [exclude: {reason: none left}]\n"
+                 *       },
+                 *       "message": "Hide what is sold out"
+                 *     }
+                 */
+                "application/json": components["schemas"]["DraftBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesRevision"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    showRevision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Number or id of a revision; to show one, also current.
+                 * @example 7
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RevisionBody"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    approveRevision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Number or id of a revision; to show one, also current.
+                 * @example 7
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "comment": "Prices checked"
+                 *     }
+                 */
+                "application/json": components["schemas"]["ApproveBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RulesRevision"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    checkRevision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Number or id of a revision; to show one, also current.
+                 * @example 7
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "allow_warnings": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["JudgeBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckBody"];
+                };
+            };
+            /** @description The revision did not pass its checks: the report says why, and nothing has changed. Or the request cannot be used. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["RefusalBody"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    publishRevision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Number or id of a revision; to show one, also current.
+                 * @example 7
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                /**
+                 * @example {
+                 *       "allow_warnings": false
+                 *     }
+                 */
+                "application/json": components["schemas"]["JudgeBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckBody"];
+                };
+            };
+            /** @description The revision did not pass its checks: the report says why, and nothing has changed. Or the request cannot be used. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["RefusalBody"];
+                };
+            };
+            /** @description An error. */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    rollbackRevision: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /**
+                 * @description Number or id of a revision; to show one, also current.
+                 * @example 7
+                 */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "message": "Sales fell"
+                 *     }
+                 */
+                "application/json": components["schemas"]["RollbackBody"];
+            };
+        };
+        responses: {
+            /** @description Done. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["CheckBody"];
                 };
             };
             /** @description An error. */
