@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/models/kernel"
 )
@@ -151,7 +152,7 @@ func (t *tower) read(l *Log, ids []string, o TowerOptions, from *models.Tower, k
 	for _, id := range ids {
 		of := had[id]
 		if o.Catalog != nil {
-			if it := o.Catalog.Item(id, at); it != nil {
+			if it := (&features.Item{}); o.Catalog.read(it, id, at) {
 				of = t.spec.Of(it)
 			}
 		}

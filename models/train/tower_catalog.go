@@ -16,6 +16,7 @@ import (
 // the versions of a document the first and the newest are kept. Adding is for one goroutine.
 type Catalog struct {
 	schema *features.Schema
+	reader *features.ItemReader // of what a tower reads
 	items  map[string]*versions
 	order  []string // ids as they first came
 }
@@ -27,7 +28,11 @@ type versions struct {
 
 // NewCatalog returns an empty catalogue under the schema.
 func NewCatalog(s *features.Schema) *Catalog {
-	return &Catalog{schema: s, items: map[string]*versions{}}
+	var names []string
+	for _, f := range models.TowerFields(s) {
+		names = append(names, f.Name)
+	}
+	return &Catalog{schema: s, reader: s.ItemReader(names), items: map[string]*versions{}}
 }
 
 // Add keeps the document of an item upsert; other events are passed over.
@@ -62,15 +67,32 @@ func (c *Catalog) IDs() []string { return c.order }
 // Item returns what the item's document says at the moment: the newest version, unless that is of later;
 // then the first one, with which the item came into the shop. nil when there is no document.
 func (c *Catalog) Item(id string, at time.Time) *features.Item {
-	v := c.items[id]
-	if v == nil {
+	st := c.state(id, at)
+	if st == nil {
 		return nil
 	}
-	st := &v.last
-	if st.DocTime > at.UnixMilli() {
-		st = &v.first
-	}
 	return c.schema.Item(id, st, at)
+}
+
+// read makes it what Item returns, with no other fields than a tower reads; false when there is no document.
+func (c *Catalog) read(it *features.Item, id string, at time.Time) bool {
+	st := c.state(id, at)
+	if st != nil {
+		c.reader.Read(it, id, st, at)
+	}
+	return st != nil
+}
+
+// state is the document that counts at the moment; nil when there is none.
+func (c *Catalog) state(id string, at time.Time) *features.State {
+	v := c.items[id]
+	switch {
+	case v == nil:
+		return nil
+	case v.last.DocTime > at.UnixMilli():
+		return &v.first
+	}
+	return &v.last
 }
 
 // The bounds of a tower's vocabulary.
@@ -92,10 +114,10 @@ func (c *Catalog) towerSpec(ids []string, at time.Time) (*models.TowerSpec, erro
 	if err != nil {
 		return nil, err
 	}
-	count := map[string]int{}
+	count, it, seen := map[string]int{}, &features.Item{}, map[string]bool{}
 	for _, id := range ids {
-		if it := c.Item(id, at); it != nil {
-			seen := map[string]bool{}
+		if c.read(it, id, at) {
+			clear(seen)
 			spec.Texts(it, func(_ int, text string) {
 				if !seen[text] {
 					seen[text] = true
@@ -112,9 +134,9 @@ func (c *Catalog) towerSpec(ids []string, at time.Time) (*models.TowerSpec, erro
 // edges returns the quantiles of a number over the items.
 func (c *Catalog) edges(field string, ids []string, at time.Time) []float64 {
 	var values []float64
+	it := &features.Item{}
 	for _, id := range ids {
-		it := c.Item(id, at)
-		if it == nil || !it.Known[field] {
+		if !c.read(it, id, at) || !it.Known[field] {
 			continue
 		}
 		if v, ok := it.Env[field].(float64); ok && v > 0 && !math.IsInf(v, 0) {
