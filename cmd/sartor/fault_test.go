@@ -186,6 +186,7 @@ func TestFaults(t *testing.T) {
 	a.config.Redis.Addrs, a.config.Models.Dir = []string{proxy.ln.Addr().String()}, models
 	a.config.Kafka.Brokers = []string{deadAddr} // Kafka is gone all the time
 	a.config.Models.Poll = 20 * time.Millisecond
+	a.config.HTTP.MaxInFlight = -1 // refusals for want of processors are another test's
 	url, _ := serveHere(t, a)
 	whole := func() bool {
 		_, body := get(t, "POST", url+"/v1/recommend", `{"user_id":"u1"}`)
