@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -15,16 +16,17 @@ import (
 type ItemReader struct {
 	schema         *Schema
 	plain, derived []*field
-	keys           []string // of the document that the fields read; nil with whole
-	document       bool     // some field reads the document
-	whole          bool     // one of them reads all of it
+	keys           []string   // of the document that the fields read; nil with whole
+	document       bool       // some field reads the document
+	whole          bool       // one of them reads all of it
+	rooms          *sync.Pool // of map[string]any, for the keys of one document
 }
 
 // ItemReader returns a reader of the named item fields and what they are made of. Names that the schema
 // does not have are left out.
 func (s *Schema) ItemReader(names []string) *ItemReader {
 	n := s.needs(s.item, names)
-	return &ItemReader{schema: s, plain: n.plain, derived: n.derived, keys: n.keys, document: n.document, whole: n.whole}
+	return &ItemReader{schema: s, plain: n.plain, derived: n.derived, keys: n.keys, document: n.document, whole: n.whole, rooms: new(sync.Pool)}
 }
 
 // Read makes it the item with the reader's fields, as Schema.Item would compute them; all other fields
@@ -38,10 +40,17 @@ func (r *ItemReader) Read(it *Item, id string, st *State, now time.Time) {
 	*it = Item{ID: id, Env: it.Env, Known: it.Known}
 	v := view{schema: r.schema, fields: r.schema.item, st: st, now: now, env: it.Env, known: it.Known}
 	v.env["id"], v.known["id"] = id, true
+	var room map[string]any
 	if st != nil && r.document {
-		v.doc = decodeKeys(st.Doc, r.keys, r.whole)
+		if room, _ = r.rooms.Get().(map[string]any); room == nil {
+			room = make(map[string]any, len(r.keys))
+		}
+		v.doc = decodeKeys(st.Doc, r.keys, r.whole, room)
 	}
 	v.compute(r.plain, r.derived)
+	if room != nil {
+		r.rooms.Put(room)
+	}
 	if st != nil {
 		st.totals(it, now)
 	}
@@ -49,13 +58,14 @@ func (r *ItemReader) Read(it *Item, id string, st *State, now time.Time) {
 
 // pickKeys reads the values of some keys of a JSON object, as encoding/json would, without looking
 // closely at the others. It is false for what it does not understand: nesting, escapes, other text than
-// JSON.
-func pickKeys(doc string, keys []string) (out map[string]any, ok bool) {
+// JSON. It puts them into room, which it clears and returns.
+func pickKeys(doc string, keys []string, room map[string]any) (out map[string]any, ok bool) {
 	p := picker{text: doc}
 	if !utf8.ValidString(doc) || !p.next('{') {
 		return nil, false
 	}
-	out = make(map[string]any, len(keys))
+	out = room
+	clear(out)
 	if p.next('}') {
 		return out, p.ended()
 	}

@@ -69,7 +69,7 @@ func FuzzPickKeys(f *testing.F) {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		got, ok := pickKeys(text, []string{"a", "b"})
+		got, ok := pickKeys(text, []string{"a", "b"}, map[string]any{"of": "before"})
 		if !ok {
 			return
 		}

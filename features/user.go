@@ -52,7 +52,7 @@ func (r *UserReader) Read(id string, st *State, items ItemLookup, now time.Time)
 		env: make(map[string]any, n), known: make(map[string]bool, n)}
 	v.env["id"], v.known["id"] = id, true
 	if st != nil && r.document {
-		v.doc = decodeKeys(st.Doc, r.keys, r.whole)
+		v.doc = decodeKeys(st.Doc, r.keys, r.whole, map[string]any{})
 	}
 	v.compute(r.plain, r.derived)
 	u := &User{ID: id, Seen: v.stored(), Env: v.env, Known: v.known, Now: now}
@@ -106,10 +106,10 @@ func (s *Schema) needs(fields []*field, names []string) needs {
 	return n
 }
 
-// decodeKeys returns the keys of a document that are needed, or more.
-func decodeKeys(doc string, keys []string, whole bool) map[string]any {
+// decodeKeys returns the keys of a document that are needed, or more, perhaps in room.
+func decodeKeys(doc string, keys []string, whole bool, room map[string]any) map[string]any {
 	if !whole {
-		if picked, ok := pickKeys(doc, keys); ok {
+		if picked, ok := pickKeys(doc, keys, room); ok {
 			return picked
 		}
 	}

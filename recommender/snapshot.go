@@ -75,6 +75,11 @@ func (m *mask) again() *mask { return &mask{test: m.test, fields: m.fields, key:
 // fill computes the mask over the catalogue once. Of an item that was never asked for it computes the
 // fields that the test looks at, and keeps none.
 func (m *mask) fill(c *catalog) *mask {
+	return m.fillFrom(c, func(*row) bool { return false })
+}
+
+// fillFrom is fill for a mask of which some rows are known to pass.
+func (m *mask) fillFrom(c *catalog, passes func(*row) bool) *mask {
 	m.once.Do(func() {
 		m.bits = index.NewBitmap(len(c.rows))
 		m.removed = make(map[string]int)
@@ -82,8 +87,10 @@ func (m *mask) fill(c *catalog) *mask {
 		inParts(len(c.rows), func(from, to int) {
 			removed, judge := make(map[string]int), m.judge(c)
 			for i := from; i < to; i++ {
-				if by, ok := judge(c.rows[i]); ok {
+				if passes(c.rows[i]) {
 					m.bits.Set(i) // parts share no word
+				} else if by, ok := judge(c.rows[i]); ok {
+					m.bits.Set(i)
 				} else {
 					removed[by]++
 				}
@@ -112,6 +119,16 @@ func (m *mask) judge(c *catalog) func(*row) (by string, ok bool) {
 		}
 		return m.test(it)
 	}
+}
+
+// renumbered returns the mask of a catalog that has rows of old in another order: what passed the test then
+// passes it now, and most did.
+func (m *mask) renumbered(old, next *catalog) *mask {
+	m.fill(old)
+	return m.again().fillFrom(next, func(r *row) bool {
+		i, ok := old.find(r.id)
+		return ok && old.rows[i] == r && m.bits.Has(int(i))
+	})
 }
 
 // carry returns the mask of the next catalog, given the rows that changed since old: the cost is
@@ -277,11 +294,11 @@ func (s *snapshot) withModel(v *modelView, schema *features.Schema, now time.Tim
 	}
 	next.special = s.special.renumbered(next.cat)
 	next.rank(now)
-	next.masks = newMaskCache()
+	next.masks = s.masks.carried(func(m *mask) *mask { return m.renumbered(s.cat, next.cat) })
 	next.warm(s.masks.all())
 	next.filters = newLRU[string, *mask](s.filters.max)
 	for _, e := range slices.Backward(s.filters.all()) {
-		next.filters.put(e.key, e.value.again().fill(next.cat))
+		next.filters.put(e.key, e.value.renumbered(s.cat, next.cat))
 	}
 	next.seeks = newLRU[string, *sought](maxSeeks)
 	return &next

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/recommender"
 )
@@ -57,19 +59,26 @@ func (b *benchServeRun) starts(ctx context.Context, p *benchPath) error {
 		return err
 	}
 	begin, spent := time.Now(), processTime()
-	if err := rec.LoadCatalogue(file); err != nil {
+	var loaded, read, swapped time.Duration
+	var both errgroup.Group // as 'sartor serve' does it
+	both.Go(func() error {
+		err := rec.LoadCatalogue(file)
+		loaded = time.Since(begin)
+		return err
+	})
+	both.Go(func() error {
+		m, err := models.Load(folder)
+		if read = time.Since(begin); err != nil {
+			return err
+		}
+		err = rec.SetModel(m)
+		swapped = time.Since(begin)
+		return err
+	})
+	if err := both.Wait(); err != nil {
 		return err
 	}
-	loaded := time.Since(begin)
-	m, err := models.Load(folder)
-	if err != nil {
-		return err
-	}
-	read := time.Since(begin)
-	if err := rec.SetModel(m); err != nil {
-		return err
-	}
-	swapped := time.Since(begin)
+	whole := time.Since(begin)
 	if _, err := rec.Recommend(ctx, recommender.Request{UserID: benchUser(1), Scenario: "home"}); err != nil {
 		return err
 	}
@@ -77,9 +86,9 @@ func (b *benchServeRun) starts(ctx context.Context, p *benchPath) error {
 	if err := stop(); err != nil {
 		return err
 	}
-	b.printf("  %-46s %9s   CPU %s: catalogue %s, model read %s, indexed %s, first answer %s\n", "start to ready from local files", ready.Round(time.Millisecond),
-		(processTime() - spent).Round(time.Millisecond), loaded.Round(time.Millisecond), (read - loaded).Round(time.Millisecond),
-		(swapped - read).Round(time.Millisecond), (ready - swapped).Round(time.Millisecond))
+	b.printf("  %-46s %9s   CPU %s: catalogue after %s, model read after %s and indexed after %s, first answer in %s\n", "start to ready from local files", ready.Round(time.Millisecond),
+		(processTime() - spent).Round(time.Millisecond), loaded.Round(time.Millisecond), read.Round(time.Millisecond),
+		swapped.Round(time.Millisecond), (ready - whole).Round(time.Millisecond))
 	b.verdict(fmt.Sprintf("ready in %v", goalStart), ready <= goalStart, "%s", ready.Round(time.Millisecond))
 	return ctx.Err()
 }

@@ -24,7 +24,7 @@ func TestBenchServe(t *testing.T) {
 		`goal scan at 90 % of the bandwidth +(reached|MISSED): \d+ %\n`,
 		`0.5 % +[\d.]+ms +[\d.]+ms +\d+\n`,
 		`goal no filter slower than none by more than 20 % +(reached|MISSED): `,
-		`start to ready from local files +[\d.]+m?s +CPU [\d.]+m?s: catalogue `,
+		`start to ready from local files +[\d.]+m?s +CPU [\d.]+m?s: catalogue after [\d.]+m?s, model read after [\d.]+m?s and indexed after [\d.]+m?s, first answer in `,
 		`3 times the capacity: answered +[\d,]+ /s`,
 		`refused with 503 +\d+, p50 [\d.]+ms, p99 [\d.]+ms\n`,
 		`sent after they were due, by +\d+, p50 [\d.]+ms, p99 [\d.]+ms\n`,
