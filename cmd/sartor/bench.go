@@ -62,7 +62,7 @@ machine, so the figures are lower bounds.`,
 	flags.IntVar(&opts.connections, "connections", 32, "connections of the load generator")
 	flags.IntVar(&opts.newcomers, "newcomers", 200, "users whose first event is followed into their next answer")
 	flags.BoolVar(&opts.noRedis, "in-process-redis", false, "do not use redis-server although it is on PATH")
-	cmd.AddCommand(newBenchIngestCommand(a), newBenchServeCommand(a), newBenchFreshnessCommand(a), newBenchGrowthCommand(a), newBenchLoadCommand(a))
+	cmd.AddCommand(newBenchIngestCommand(a), newBenchServeCommand(a), newBenchFreshnessCommand(a), newBenchGrowthCommand(a), newBenchLoadCommand(a), newBenchTrainCommand(a))
 	return cmd
 }
 

@@ -66,7 +66,11 @@ func (t *tensorboard) scalars(l line) {
 	if l.Step > 0 {
 		step, group = l.Step, l.What+"/step/"
 	}
-	values := map[string]float64{"loss": l.Loss, "rate": l.Rate, "users_per_second": l.PerSecond, "events_per_second": l.Events, "gradient_norm": l.Norm}
+	values := map[string]float64{"loss": l.Loss, "rate": l.Rate, "users_per_second": l.PerSecond, "events_per_second": l.Events, "gradient_norm": l.Norm,
+		"processor_seconds": l.Processor, "peak_memory_bytes": float64(l.Memory)}
+	if l.What == "cost" {
+		group = l.What + "/" + l.Phase + "/"
+	}
 	if l.Metrics != nil {
 		values, group = l.Metrics, l.What+"/"+l.Model+"/"
 	}

@@ -150,7 +150,7 @@ func TestTrainEncoderPublishesWithCurves(t *testing.T) {
 	for _, c := range curves(t, files[0]) {
 		seen[c.tag]++
 	}
-	for _, tag := range []string{"evaluate/step/loss", "train/step/rate", "train/step/gradient_norm", "train/epoch/loss", "look/encoder/ndcg@20", "figures/Encoder/ndcg@20"} {
+	for _, tag := range []string{"evaluate/step/loss", "train/step/rate", "train/step/gradient_norm", "train/epoch/loss", "look/encoder/ndcg@20", "figures/Encoder/ndcg@20", "cost/train/processor_seconds"} {
 		if seen[tag] == 0 {
 			t.Errorf("no curve %s in %v", tag, seen)
 		}

@@ -23,7 +23,7 @@ type history struct {
 // line is one line. Which fields are set depends on what it tells.
 type line struct {
 	At        time.Time          `json:"at"`
-	What      string             `json:"what"` // choose, evaluate, train, look or figures
+	What      string             `json:"what"` // choose, evaluate, train, look, figures or cost
 	Model     string             `json:"model,omitempty"`
 	Step      int                `json:"step,omitempty"`
 	Epoch     int                `json:"epoch,omitempty"`
@@ -34,6 +34,9 @@ type line struct {
 	Events    float64            `json:"events_per_second,omitempty"`
 	Norm      float64            `json:"gradient_norm,omitempty"`
 	Seconds   float64            `json:"seconds,omitempty"`
+	Phase     string             `json:"phase,omitempty"`             // of a cost: choose, evaluate or train
+	Processor float64            `json:"processor_seconds,omitempty"` // of all threads
+	Memory    int64              `json:"peak_memory_bytes,omitempty"` // of the process, while it trained
 	Metrics   map[string]float64 `json:"metrics,omitempty"`
 }
 

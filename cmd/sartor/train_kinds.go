@@ -101,8 +101,23 @@ func asModel[M models.Model](m M, r train.Report, err error) (models.Model, trai
 	return m, r, nil
 }
 
-// fit trains once and shows the progress.
+// fit trains once, shows the progress, and measures what it took. That is told and recorded, but is no part
+// of a manifest, whose hash is the model's version: the same data and seed give the same version.
 func (t *trainer) fit(ctx context.Context, l *train.Log, what string) (models.Model, train.Report, error) {
+	meter := newMeter()
+	m, report, err := t.fitShown(ctx, l, what)
+	if err != nil {
+		return m, report, err
+	}
+	used := meter.cost()
+	report.Processor, report.Memory = used.Processor, used.Memory
+	t.o.History.add(line{What: "cost", Model: t.o.Kind, Phase: what, Epochs: report.Epochs, Seconds: report.Elapsed.Seconds(),
+		Processor: used.Processor.Seconds(), Memory: used.Memory})
+	return m, report, nil
+}
+
+// fitShown trains once and shows the progress.
+func (t *trainer) fitShown(ctx context.Context, l *train.Log, what string) (models.Model, train.Report, error) {
 	k, o := modelKinds()[t.o.Kind], t.o.Train
 	if t.o.Budget > 0 {
 		o.Budget = t.o.Budget / time.Duration(t.trainings)

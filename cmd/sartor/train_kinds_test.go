@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -43,12 +44,15 @@ func TestTrainLAEPublishesWithHistory(t *testing.T) {
 		if err := json.Unmarshal(s.Bytes(), &l); err != nil {
 			t.Fatalf("%q: %v", s.Text(), err)
 		}
-		counts[l.What]++
+		counts[l.What+l.Phase]++
+		if l.What == "cost" && (l.Processor < 0 || l.Seconds <= 0 || runtime.GOOS == "linux" && l.Memory <= 0) {
+			t.Errorf("cost %+v", l)
+		}
 		if l.What == "figures" && l.Metrics["recall@20"] != m.Meta().Metrics["recall@20"] {
 			t.Errorf("figures %+v", l)
 		}
 	}
-	if want := map[string]int{"choose": 12, "evaluate": 12, "train": 12, "figures": 1}; fmt.Sprint(counts) != fmt.Sprint(want) {
+	if want := map[string]int{"choose": 12, "evaluate": 12, "train": 12, "figures": 1, "costchoose": 1, "costevaluate": 1, "costtrain": 1}; fmt.Sprint(counts) != fmt.Sprint(want) {
 		t.Errorf("lines %v, want %v", counts, want)
 	}
 }

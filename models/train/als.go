@@ -91,6 +91,10 @@ type Report struct {
 	BestEpoch           int   // whose weights were kept, where epochs are judged
 	Loss                []float64
 	Elapsed             time.Duration
+	// Processor is the processor time of all threads, Memory the largest resident size of the process meanwhile
+	// in bytes, where the caller has measured them: training asks no system for anything. 0 = not measured.
+	Processor time.Duration
+	Memory    int64
 }
 
 // String says in one line what training did.
@@ -99,6 +103,9 @@ func (r Report) String() string {
 		r.Epochs, r.Elapsed.Seconds())
 	if r.Stopped {
 		s += " (stopped by the time budget)"
+	}
+	if r.Memory > 0 {
+		s += fmt.Sprintf(", %.1f processor seconds, peak memory %.0f MiB", r.Processor.Seconds(), float64(r.Memory)/(1<<20))
 	}
 	return s
 }
