@@ -2,6 +2,7 @@ package recommender
 
 import (
 	"context"
+	"slices"
 
 	"github.com/sartorhq/sartor/models/index"
 	"github.com/sartorhq/sartor/rules"
@@ -61,17 +62,23 @@ func (g *gate) late(row int32) bool {
 	return ok && err == nil
 }
 
-// search returns the best k open rows by <query, vector>. Rows that only late can refuse are
-// searched for again with a larger k, until the list is full or everything was seen.
-func (g *gate) search(x *index.Extended, query []float32, k int) []index.Hit {
+// maxRoomHits is how many hits a room keeps the memory of: more than any usual request asks for.
+const maxRoomHits = 1024
+
+// search returns the best k open rows by <query, vector>, in room if that has the capacity. Rows that only
+// late can refuse are searched for again with a larger k, until the list is full or everything was seen.
+func (g *gate) search(x *index.Extended, query []float32, k int, room []index.Hit) []index.Hit {
 	vectors, bits := x.Len(), g.bits
 	if g.model != nil {
 		bits = g.model.searchable(bits)
 	}
 	for ask := k + len(g.exclude) + len(g.shown); ; ask *= 8 {
 		ask = min(ask, vectors)
-		hits := x.Search(query, ask, bits)
-		kept := make([]index.Hit, 0, min(k, len(hits)))
+		hits := x.AppendSearch(slices.Grow(room[:0], min(ask, maxRoomHits)), query, ask, bits)
+		if len(g.exclude) == 0 && len(g.shown) == 0 && g.mixed == nil {
+			return hits // nothing is refused late, and ask is k
+		}
+		found, kept := len(hits), hits[:0]
 		for _, h := range hits {
 			if len(kept) == k {
 				break
@@ -80,7 +87,7 @@ func (g *gate) search(x *index.Extended, query []float32, k int) []index.Hit {
 				kept = append(kept, h)
 			}
 		}
-		if len(kept) == k || len(hits) < ask || ask >= vectors || g.overBudget {
+		if len(kept) == k || found < ask || ask >= vectors || g.overBudget {
 			return kept
 		}
 	}

@@ -23,8 +23,6 @@ type pool struct {
 	set  *rules.Set
 	at   rowMap // row -> index in list
 	list []rules.Candidate
-	// alone holds one list per source, shared by all candidates that have no other.
-	alone map[rules.Source][]rules.Source
 	// model has the items' vectors, nil unless a rule compares them.
 	model *modelView
 	room  *poolRoom
@@ -32,8 +30,19 @@ type pool struct {
 
 // poolRoom is the memory of a pool, which requests use one after the other: most of what one takes.
 type poolRoom struct {
-	at           rowMap
-	list, ranked []rules.Candidate
+	at    rowMap
+	list  []rules.Candidate
+	order []baseKey
+	hits  []index.Hit
+	bases []float64
+	// alone holds one list per source, shared by all candidates that have no other. They outlive the request.
+	alone [][]rules.Source
+}
+
+// baseKey is what decides about a candidate's place before rules.
+type baseKey struct {
+	base float64
+	at   int32
 }
 
 // newPool returns an empty pool with room for size candidates; release gives its memory back.
@@ -44,7 +53,7 @@ func (w *work) newPool(size int) *pool {
 		room = &poolRoom{}
 	}
 	room.at.reset(size)
-	p := &pool{cat: s.cat, set: s.rules, room: room, at: room.at, list: slices.Grow(room.list[:0], size), alone: make(map[rules.Source][]rules.Source, 4)}
+	p := &pool{cat: s.cat, set: s.rules, room: room, at: room.at, list: slices.Grow(room.list[:0], size)}
 	if w.m != nil && s.rules.Vectors() {
 		p.model = w.m
 	}
@@ -85,12 +94,20 @@ func (p *pool) vector(row int32) []float32 {
 	return tasteOf(p.model.items, vec)
 }
 
+// maxAlone bounds the lists that a room keeps: sources of rules have names of their own.
+const maxAlone = 16
+
 func (p *pool) only(src rules.Source) []rules.Source {
-	list, ok := p.alone[src]
-	if !ok {
-		list = []rules.Source{src}
-		p.alone[src] = list
+	for _, list := range p.room.alone {
+		if list[0] == src {
+			return list
+		}
 	}
+	list := []rules.Source{src}
+	if len(p.room.alone) == maxAlone {
+		p.room.alone = nil
+	}
+	p.room.alone = append(p.room.alone, list)
 	return list
 }
 
@@ -99,24 +116,27 @@ func (p *pool) has(row int32) bool {
 	return ok
 }
 
-// ranked returns the candidates in the order before rules, numbered from 1: by base score, ties by
-// item id.
+// ranked numbers the candidates from 1 in the order before rules, by base score, ties by item id, and
+// returns them as they stand.
 func (p *pool) ranked() []rules.Candidate {
-	out := append(p.room.ranked[:0], p.list...)
-	p.room.ranked = out
-	slices.SortFunc(out, func(a, b rules.Candidate) int {
+	order := p.room.order[:0]
+	for i := range p.list {
+		order = append(order, baseKey{base: p.list[i].Base, at: int32(i)})
+	}
+	slices.SortFunc(order, func(a, b baseKey) int {
 		switch {
-		case a.Base > b.Base:
+		case a.base > b.base:
 			return -1
-		case a.Base < b.Base:
+		case a.base < b.base:
 			return 1
 		}
-		return strings.Compare(a.Item.ID, b.Item.ID)
+		return strings.Compare(p.list[a.at].Item.ID, p.list[b.at].Item.ID)
 	})
-	for i := range out {
-		out[i].Rank = i + 1
+	for i, k := range order {
+		p.list[k.at].Rank = i + 1
 	}
-	return out
+	p.room.order = order
+	return p.list
 }
 
 // release ends the work: its place among the workers and its pool, whose outcome holds copies.
@@ -130,7 +150,6 @@ func (w *work) release() {
 	room := w.pool.room
 	room.at, room.list = w.pool.at, w.pool.list
 	clear(room.list)
-	clear(room.ranked)
 	w.pool = nil
 	w.r.rooms.Put(room)
 }
@@ -194,7 +213,7 @@ func (w *work) fromModel(depth int) modelScores {
 	return out
 }
 
-// retrieve searches for the model's best open items.
+// retrieve searches for the model's best open items. What it returns lies in the pool's room.
 func (w *work) retrieve(depth int) (hits []index.Hit, out modelScores) {
 	if w.m == nil || w.m.index.Len() == 0 {
 		return nil, out
@@ -205,12 +224,17 @@ func (w *work) retrieve(depth int) (hits []index.Hit, out modelScores) {
 		return nil, out
 	}
 	retrieving := w.begin()
-	hits = w.gate.search(w.m.index, vec, depth)
+	room := w.pool.room
+	hits = w.gate.search(w.m.index, vec, depth, room.hits)
+	if cap(hits) <= 2*maxRoomHits {
+		room.hits = hits
+	}
 	w.span("retrieve", retrieving)
 	if len(hits) == 0 {
 		return nil, out
 	}
-	out = modelScores{vec: vec, bases: scale(hits, w.scaling())}
+	room.bases = scale(hits, w.scaling(), room.bases)
+	out = modelScores{vec: vec, bases: room.bases}
 	out.top, out.bottom = float64(hits[0].Score), float64(hits[len(hits)-1].Score)
 	w.modelled = len(hits)
 	w.trail.model(w)

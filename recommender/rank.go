@@ -129,7 +129,7 @@ func (w *work) offerGiven(scored []index.Hit, rest []int32) ServedBy {
 	ceiling, by := 1.0, ServedByGiven
 	if len(scored) > 0 {
 		index.Sort(scored)
-		for i, base := range scale(scored, w.scaling()) {
+		for i, base := range scale(scored, w.scaling(), nil) {
 			w.pool.add(int32(scored[i].Row), base, rules.SourceModel)
 		}
 		ceiling, by = floorBase/2, ServedByModel

@@ -16,9 +16,9 @@ import (
 const floorBase = 0.01
 
 // scale turns the raw scores of a request's candidates, best first, into base scores in
-// [floorBase, 1]. It keeps their order.
-func scale(hits []index.Hit, how models.Scaling) []float64 {
-	out := make([]float64, len(hits))
+// [floorBase, 1]. It keeps their order, and takes room if that has the capacity.
+func scale(hits []index.Hit, how models.Scaling, room []float64) []float64 {
+	out := slices.Grow(room[:0], len(hits))[:len(hits)]
 	if len(hits) == 0 {
 		return out
 	}

@@ -137,7 +137,7 @@ func (w *work) near(row int32, n int) ([]sourced, bool) {
 	}
 	vec := make([]float32, w.m.items.Dim)
 	copy(vec, taste)
-	hits := w.gate.search(w.m.cosine, vec, n)
+	hits := w.gate.search(w.m.cosine, vec, n, nil)
 	out := make([]sourced, len(hits))
 	for i, h := range hits {
 		cosine := float64(h.Score) / length(vec)
