@@ -21,7 +21,7 @@ func (s *Server) recommend(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return reply(c, http.StatusOK, toRecommendation(resp))
+	return replyRecommendation(c, resp)
 }
 
 // rank answers POST /v1/rank.
@@ -34,7 +34,7 @@ func (s *Server) rank(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return reply(c, http.StatusOK, toRecommendation(resp))
+	return replyRecommendation(c, resp)
 }
 
 // maxBatch is how many requests one batch may hold.
@@ -78,7 +78,7 @@ func (s *Server) similar(c *fiber.Ctx) error {
 	if err != nil {
 		return err
 	}
-	return reply(c, http.StatusOK, toRecommendation(resp))
+	return replyRecommendation(c, resp)
 }
 
 // similarQuery reads the query string, naming everything that is wrong with it.

@@ -1,9 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
-	"fmt"
-	"math"
 	"time"
 
 	"github.com/sartorhq/sartor/recommender"
@@ -155,7 +152,7 @@ func toRecommendation(r *recommender.Response) *recommendation {
 	for i := range r.Items {
 		it := &r.Items[i]
 		out.Items[i] = recommended{
-			ItemID: it.ItemID, Score: math.Round(it.Score*1e6) / 1e6, Source: it.Source,
+			ItemID: it.ItemID, Score: shownScore(it.Score), Source: it.Source,
 			Reasons: list(it.Reasons), Badges: it.Badges, Notes: it.Notes, Fields: it.Fields,
 		}
 	}
@@ -265,13 +262,4 @@ func instant(t time.Time) *time.Time {
 	}
 	t = t.UTC()
 	return &t
-}
-
-// MarshalRecommendation writes an answer as POST /v1/recommend does, for whoever answers in other ways.
-func MarshalRecommendation(r *recommender.Response) ([]byte, error) {
-	data, err := json.Marshal(toRecommendation(r))
-	if err != nil {
-		return nil, fmt.Errorf("encode a recommendation: %w", err)
-	}
-	return data, nil
 }
