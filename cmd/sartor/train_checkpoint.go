@@ -49,7 +49,7 @@ func newCheckpoint(path, kind string, l *train.Log, o train.Options) *checkpoint
 			text += "only" + wanted(l, wants)
 		}
 	}
-	text += fmt.Sprint(e.Head, e.Tower.Hidden, e.Tower.IDDropout, e.Tower.FeatureDropout, l.Profiled(), e.Tower.Catalog != nil)
+	text += fmt.Sprint(e.Augment, e.Head, e.Tower.Hidden, e.Tower.IDDropout, e.Tower.FeatureDropout, l.Profiled(), e.Tower.Catalog != nil)
 	if x.Tower.Catalog != nil {
 		text += fmt.Sprint("catalog", x.Tower.Catalog.Len())
 	}

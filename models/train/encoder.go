@@ -43,6 +43,7 @@ type EncoderOptions struct {
 	// softmax of his targets; 0 = not.
 	Exposures      *Exposures
 	ExposureWeight float64
+	Augment        AugmentOptions
 	// Tower, with a catalogue, adds to the vectors of items what their documents say; default 64 units, and
 	// IDDropout 0.1. Head adds to the vectors of users what is known of them and of their visit.
 	Tower TowerOptions
@@ -140,6 +141,9 @@ func (o Options) ValidateEncoder() error {
 		return fmt.Errorf("train: a share of %v is dropped: need less than 1", e.Dropout)
 	case !(e.WeightDecay <= 10) || !(e.Clip <= 1e9):
 		return fmt.Errorf("train: weight decay %v and clipping at %v: need at most 10 and 1e9", e.WeightDecay, e.Clip)
+	}
+	if m := e.Augment.Mask; !(m >= 0 && m < 1) {
+		return fmt.Errorf("train: a share of %v of the items is hidden: need at least 0 and less than 1", m)
 	}
 	if h := e.Head.Hidden; h != 0 && (h < 8 || h > models.MaxHead || h%8 != 0) {
 		return fmt.Errorf("train: a head of %d units: need a multiple of 8 from 8 to %d", h, models.MaxHead)

@@ -17,6 +17,7 @@ type shard struct {
 	gaps   []uint8
 	ticks  []float32 // nil without a clock
 	first  []bool    // begins a piece
+	masked []bool    // its item is hidden; empty = none is
 	goals  []goal
 	pieces []piece
 }
@@ -93,19 +94,21 @@ func (a *encoderTraining) gather(rng *rand.Rand, pieces []piece) {
 	for i := range g.shards {
 		sh := &g.shards[i]
 		sh.items, sh.kinds, sh.gaps, sh.ticks = sh.items[:0], sh.kinds[:0], sh.gaps[:0], sh.ticks[:0]
-		sh.first, sh.goals = sh.first[:0], sh.goals[:0]
+		sh.first, sh.goals, sh.masked = sh.first[:0], sh.goals[:0], sh.masked[:0]
 		for _, p := range sh.pieces {
-			left := a.leftPlaces(p)
+			left, places := a.leftPlaces(p), a.shuffle(rng, p)
 			for t := p.from; t < p.to; t++ {
 				first, gap := t == p.from, s.gaps[t]
 				if first {
 					gap = 0
 				}
-				if w := s.goals[t+1]; w > 0 {
-					sh.goals = append(sh.goals, goal{at: int32(len(sh.items)), item: g.place[s.items[t+1]], row: s.row(t + 1), weight: w, left: left})
+				now, next := places[t-p.from], places[t-p.from+1]
+				if w := s.goals[next]; w > 0 {
+					sh.goals = append(sh.goals, goal{at: int32(len(sh.items)), item: g.place[s.items[next]], row: s.row(next), weight: w, left: left})
 					g.weight += float64(w)
 				}
-				sh.items, sh.kinds = append(sh.items, g.place[s.items[t]]), append(sh.kinds, s.kinds[t])
+				a.mask(rng, sh)
+				sh.items, sh.kinds = append(sh.items, g.place[s.items[now]]), append(sh.kinds, s.kinds[now])
 				sh.gaps, sh.first = append(sh.gaps, gap), append(sh.first, first)
 				if s.ticks != nil {
 					sh.ticks = append(sh.ticks, s.ticks[t])

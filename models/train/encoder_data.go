@@ -22,6 +22,7 @@ type sequences struct {
 	gaps        []uint8   // rows of the gap embedding
 	ticks       []float32 // nil without a clock
 	goals       []float32 // weight of the event as a target; 0 = none
+	same        []bool    // of one type and moment with the event before; nil when that does not matter
 	rows        []int32   // of the profile, by event; nil without one
 	events      int64
 }
@@ -58,6 +59,9 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 			last = x.time()
 			s.items, s.kinds = append(s.items, row), append(s.kinds, kinds[string(l.types[x.kind()])])
 			s.gaps = append(s.gaps, uint8(models.GapRow(since)))
+			if o.Encoder.Augment.Reorder { // since is 0 for a user's first event, too, of which there is none before
+				s.same = append(s.same, len(s.items)-1 > s.starts[len(s.starts)-1] && since == 0 && s.kinds[len(s.kinds)-1] == s.kinds[len(s.kinds)-2])
+			}
 			if l.profile != nil {
 				s.rows = append(s.rows, l.rows[i])
 			}

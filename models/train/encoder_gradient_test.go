@@ -88,7 +88,12 @@ func (f *definition) run(sh *shard, rows []int32, keys []uint32, drop float64) [
 		item := int(rows[sh.items[t]])
 		sum := make([]float64, d)
 		for i := range sum {
-			sum[i] = f.item(item)[i] + f.values["input.type"][int(sh.kinds[t])*d+i] + f.values["input.gap"][int(sh.gaps[t])*d+i]
+			sum[i] = f.values["input.type"][int(sh.kinds[t])*d+i] + f.values["input.gap"][int(sh.gaps[t])*d+i]
+		}
+		if !sh.hidden(t) {
+			for i, v := range f.item(item) {
+				sum[i] += v
+			}
 		}
 		x[t] = layerNorm(product64(sum, mask[t]), f.values["input.scale"], f.values["input.shift"])
 		input[t] = x[t]
@@ -262,6 +267,7 @@ func TestEncoderGradientsAgainstTheDefinition(t *testing.T) {
 		{"both", EncoderOptions{Dropout: -1, Unit: true, Recall: 8}},
 		{"tower", EncoderOptions{Dropout: 0.3, Tower: TowerOptions{Catalog: colours(7), Hidden: 8, IDDropout: 0.4}}},
 		{"tower sampled unit", EncoderOptions{Dropout: -1, Full: -1, Negatives: 1, Unit: true, Recall: 3, Tower: TowerOptions{Catalog: colours(6), Hidden: 8, IDDropout: 0.4}}},
+		{"masked", EncoderOptions{Dropout: -1, Augment: AugmentOptions{Mask: 0.4, Reorder: true}}},
 		{"head", EncoderOptions{Dropout: 0.3, Head: HeadOptions{Hidden: 16, FeatureDropout: 0.3}}},
 		{"head tower recall", EncoderOptions{Dropout: 0.2, Recall: 3, Clock: time.Hour, Head: HeadOptions{Hidden: 8}, Tower: TowerOptions{Catalog: colours(7), Hidden: 8}}},
 		{"left", EncoderOptions{Dropout: -1, Full: -1, Negatives: 1, Exposures: tinyExposures(), ExposureWeight: 5}},

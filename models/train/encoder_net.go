@@ -118,7 +118,11 @@ func (w *net) forward(sh *shard, t *models.EncoderTable, table []float32, layers
 	w.sum, w.x, w.inverse = resized(w.sum, w.n*d), resized(w.x, w.n*d), resized(w.inverse, w.n)
 	for i := range w.n {
 		row := w.sum[i*d : (i+1)*d]
-		copy(row, table[int(sh.items[i])*d:])
+		if sh.hidden(i) {
+			clear(row)
+		} else {
+			copy(row, table[int(sh.items[i])*d:])
+		}
 		kernel.Axpy(1, t.Type[int(sh.kinds[i])*d:][:d], row)
 		kernel.Axpy(1, t.Gap[int(sh.gaps[i])*d:][:d], row)
 	}

@@ -38,6 +38,7 @@ type encoderTraining struct {
 	nets     []*net    // by worker
 	parts    [shards]gradient
 	blocks   []float64 // sums of squares
+	places   []int32   // of the events of a piece
 }
 
 // gradient is the part of one shard.
@@ -269,6 +270,9 @@ func (a *encoderTraining) learn(w *net, i int, step uint64) {
 		return
 	}
 	for t, item := range sh.items {
+		if sh.hidden(t) {
+			continue
+		}
 		kernel.Axpy(1, w.d[t*d:(t+1)*d], g.item[int(item)*d:int(item+1)*d])
 	}
 }

@@ -1,0 +1,47 @@
+package train
+
+import "math/rand/v2"
+
+// AugmentOptions change the histories of a step at random, so that what is learned does not hang on what
+// is arbitrary in them. The zero value changes nothing.
+type AugmentOptions struct {
+	// Mask is the share of the events whose item is hidden from the encoder's blocks; their type and time
+	// are read, and they are foreseen like others.
+	Mask float64
+	// Reorder shuffles events of one type and moment, such as the lines of an order, which have no order of
+	// their own.
+	Reorder bool
+}
+
+// shuffle returns the places of the events of a piece, from p.from to p.to: as they are, but those of one
+// basket in random order. The first, which is no target, stays.
+func (a *encoderTraining) shuffle(rng *rand.Rand, p piece) []int32 {
+	s := a.data
+	a.places = a.places[:0]
+	for t := p.from; t <= p.to; t++ {
+		a.places = append(a.places, t)
+	}
+	if s.same == nil {
+		return a.places
+	}
+	for from := p.from + 1; from <= p.to; {
+		to := from + 1
+		for to <= p.to && s.same[to] {
+			to++
+		}
+		basket := a.places[from-p.from : to-p.from]
+		rng.Shuffle(len(basket), func(i, j int) { basket[i], basket[j] = basket[j], basket[i] })
+		from = to
+	}
+	return a.places
+}
+
+// mask notes in the shard whether the item of its next event is hidden.
+func (a *encoderTraining) mask(rng *rand.Rand, sh *shard) {
+	if share := a.o.Encoder.Augment.Mask; share > 0 {
+		sh.masked = append(sh.masked, rng.Float64() < share)
+	}
+}
+
+// hidden tells whether the item of event i is hidden from the blocks.
+func (sh *shard) hidden(i int) bool { return len(sh.masked) > 0 && sh.masked[i] }
