@@ -28,6 +28,7 @@ type mailing struct {
 	fields         []string
 	workers        int
 	acceptDegraded bool
+	resume         bool
 }
 
 func newRecommendCommand(a *app) *cobra.Command {
@@ -41,12 +42,15 @@ would answer, one user a line, or to FILE.parquet one row for each item. It read
 
 A line is a user id, or a JSON object: {"user_id": "u1", "context": {"country": "DE"}, "exclude": ["sku-9"]}.
 The output appears under its name only when it is whole: a run that fails or is interrupted leaves nothing
-behind and can be started again. A list that lacks something, because Redis does not answer or no model is
-there, ends the run unless --accept-degraded is given.
+behind and can be started again. With --resume it leaves FILE.ndjson.part, and the same command goes on behind
+the last complete line of it; the users must be the same, model and rules are those of the moment. A list that
+lacks something, because Redis does not answer or no model is there, ends the run unless --accept-degraded is
+given.
 
 Nothing is recorded as shown: report an exposure with the recommendation_id when a mail goes out.`,
 		Example: `  sartor recommend --users users.txt --out lists.ndjson --scenario email --count 6 --config sartor.yaml
   sartor recommend --users users.ndjson --out lists.parquet --filter 'item.stock > 0' --fields title,price
+  sartor recommend --users users.txt --out lists.ndjson --resume      again, after an interruption: from there on
   zcat users.gz | sartor recommend --users - --out - | head`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.recommend(cmd.Context(), m) },
@@ -61,6 +65,7 @@ Nothing is recorded as shown: report an exposure with the recommendation_id when
 	flags.StringSliceVar(&m.fields, "fields", nil, "item fields to write with each item")
 	flags.IntVar(&m.workers, "workers", 4*runtime.GOMAXPROCS(0), "users asked for at the same time")
 	flags.BoolVar(&m.acceptDegraded, "accept-degraded", false, "go on with lists that lack something")
+	flags.BoolVar(&m.resume, "resume", false, "keep what is done when the run ends early, and go on from there; NDJSON only")
 	a.bind(flags, "rules", "rules.dir", "folder of rule files")
 	a.bind(flags, "models", "models.dir", "registry folder")
 	return cmd
@@ -83,8 +88,7 @@ func (m *mailing) check() error {
 	case m.workers < 1:
 		return usagef("--workers must be greater than zero")
 	}
-	_, err := formatOf(m.out)
-	return err
+	return m.checkResume()
 }
 
 // recommend makes the lists.
@@ -105,11 +109,15 @@ func (a *app) recommend(ctx context.Context, m mailing) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.close()) }()
-	out, err := createLists(m.out, a.stdout)
+	out, done, err := openLists(m, in, a.stdout)
 	if err != nil {
 		return err
 	}
 	run := &mailingRun{mailing: m, rec: rec, out: out, told: map[string]int{}, bar: newStep(a.stderr, "recommend", "users", in.total)}
+	if done > 0 {
+		run.told["by the run before"] = done
+		run.bar.add(done)
+	}
 	if err := run.all(ctx, in); err != nil {
 		return errors.Join(err, out.abandon())
 	}

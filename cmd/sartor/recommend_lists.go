@@ -68,6 +68,17 @@ type listFile struct {
 	buffer  *bufio.Writer
 	parquet *parquet.GenericWriter[listRow] // nil for NDJSON
 	rows    int
+	keep    bool // what is written when it is given up
+}
+
+// openLists opens the output of a mailing. Done is the number of users who have their list from an earlier run;
+// they are taken from in.
+func openLists(m mailing, in *userFile, stdout io.Writer) (l *listFile, done int, err error) {
+	if m.resume {
+		return resumeLists(m.out, m.scenario, in)
+	}
+	l, err = createLists(m.out, stdout)
+	return l, 0, err
 }
 
 func createLists(name string, stdout io.Writer) (*listFile, error) {
@@ -156,10 +167,16 @@ func (l *listFile) failed(err error) error {
 	return errors.Join(fmt.Errorf("write %s: %w", l.name, err), l.abandon())
 }
 
-// abandon leaves nothing behind. To standard output it can only stop.
+// abandon leaves nothing behind, or what --resume goes on from. To standard output it can only stop.
 func (l *listFile) abandon() error {
 	if l.file == nil {
 		return nil
+	}
+	if l.keep {
+		if err := errors.Join(l.buffer.Flush(), l.file.Close()); err != nil {
+			return fmt.Errorf("keep %s: %w", l.file.Name(), err)
+		}
+		return fmt.Errorf("what is done is kept in %s: the same command goes on from there", l.file.Name())
 	}
 	if err := l.file.Close(); err != nil && !errors.Is(err, os.ErrClosed) {
 		return err

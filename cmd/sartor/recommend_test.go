@@ -99,6 +99,7 @@ func TestMailing(t *testing.T) {
 	left(t, dir, "lists.ndjson", "lists.parquet", "users.txt")
 
 	t.Run("fails-whole", func(t *testing.T) { failsWhole(t, w) })
+	t.Run("resumes", func(t *testing.T) { resumes(t, w) })
 }
 
 // failsWhole: a run that cannot be whole leaves what was there before, and says where the fault is.
