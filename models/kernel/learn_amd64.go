@@ -16,16 +16,43 @@ func tileShape() (height, width int) {
 	return 6, 16
 }
 
-func mulTile(a []float32, row, step int, b []float32, ldb int, c []float32, ldc, k int, add bool) {
-	height, width := tileShape()
+// tileHeight returns the height of the lowest tile for n rows, of which tileShape has the most.
+func tileHeight(n int) int {
+	if wide {
+		return (n + 3) &^ 3
+	}
+	return 6
+}
+
+// packsLeft tells whether a transposed left side is worth packing.
+func packsLeft() bool { return wide }
+
+func packLeft(to, from []float32, step, k, n int) {
+	height, _ := tileShape()
+	if !wide {
+		packLeftGeneric(to, from, step, k, n, height)
+		return
+	}
+	tiles := (n + height - 1) / height
+	_, _ = to[tiles*height*k-1], from[(k-1)*step+n-1]
+	packLeftAVX512(&to[0], &from[0], step, k, tiles, 1<<(n-(tiles-1)*height)-1)
+}
+
+// mulTile multiplies a tile of a height that tileHeight returns.
+func mulTile(height int, a []float32, row, step int, b []float32, ldb int, c []float32, ldc, k int, add bool) {
+	_, width := tileShape()
 	_, _, _ = a[(height-1)*row+(k-1)*step], b[(k-1)*ldb+width-1], c[(height-1)*ldc+width-1] // panic here, never read past the end in assembly
 	plus := 0
 	if add {
 		plus = 1
 	}
 	switch {
+	case wide && height == 12:
+		mulTile12AVX512(&a[0], row, step, &b[0], ldb, &c[0], ldc, k, plus)
+	case wide && height == 8:
+		mulTile8AVX512(&a[0], row, step, &b[0], ldb, &c[0], ldc, k, plus)
 	case wide:
-		mulTileAVX512(&a[0], row, step, &b[0], ldb, &c[0], ldc, k, plus)
+		mulTile4AVX512(&a[0], row, step, &b[0], ldb, &c[0], ldc, k, plus)
 	case accelerated:
 		mulTileAVX2(&a[0], row, step, &b[0], ldb, &c[0], ldc, k, plus)
 	default:

@@ -115,9 +115,9 @@ mulTileAVX2Store:
 	VZEROUPPER
 	RET
 
-// func mulTileAVX512(a *float32, row int, step int, b *float32, ldb int, c *float32, ldc int, k int, add int)
+// func mulTile12AVX512(a *float32, row int, step int, b *float32, ldb int, c *float32, ldc int, k int, add int)
 // Requires: AVX, AVX512F, MMX+
-TEXT ·mulTileAVX512(SB), NOSPLIT, $0-72
+TEXT ·mulTile12AVX512(SB), NOSPLIT, $0-72
 	MOVQ       a+0(FP), AX
 	MOVQ       row+8(FP), CX
 	MOVQ       step+16(FP), DX
@@ -195,7 +195,7 @@ TEXT ·mulTileAVX512(SB), NOSPLIT, $0-72
 	VPXORD     Z22, Z22, Z22
 	VPXORD     Z23, Z23, Z23
 
-mulTileAVX512Loop:
+mulTile12AVX512Loop:
 	VMOVUPS      (BX), Z24
 	VMOVUPS      64(BX), Z25
 	VBROADCASTSS (AX), Z26
@@ -240,10 +240,10 @@ mulTileAVX512Loop:
 	ADDQ         DX, R10
 	ADDQ         SI, BX
 	DECQ         R9
-	JNZ          mulTileAVX512Loop
+	JNZ          mulTile12AVX512Loop
 	MOVQ         add+64(FP), AX
 	TESTQ        AX, AX
-	JZ           mulTileAVX512Store
+	JZ           mulTile12AVX512Store
 	MOVQ         DI, R13
 	VADDPS       (R13), Z0, Z0
 	VADDPS       64(R13), Z1, Z1
@@ -281,7 +281,7 @@ mulTileAVX512Loop:
 	VADDPS       (R13), Z22, Z22
 	VADDPS       64(R13), Z23, Z23
 
-mulTileAVX512Store:
+mulTile12AVX512Store:
 	VMOVUPS Z0, (DI)
 	VMOVUPS Z1, 64(DI)
 	ADDQ    R8, DI
@@ -317,6 +317,283 @@ mulTileAVX512Store:
 	ADDQ    R8, DI
 	VMOVUPS Z22, (DI)
 	VMOVUPS Z23, 64(DI)
+	VZEROUPPER
+	RET
+
+// func mulTile8AVX512(a *float32, row int, step int, b *float32, ldb int, c *float32, ldc int, k int, add int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·mulTile8AVX512(SB), NOSPLIT, $0-72
+	MOVQ       a+0(FP), AX
+	MOVQ       row+8(FP), CX
+	MOVQ       step+16(FP), DX
+	MOVQ       b+24(FP), BX
+	MOVQ       ldb+32(FP), SI
+	MOVQ       c+40(FP), DI
+	MOVQ       ldc+48(FP), R8
+	MOVQ       k+56(FP), R9
+	SHLQ       $0x02, CX
+	SHLQ       $0x02, DX
+	SHLQ       $0x02, SI
+	SHLQ       $0x02, R8
+	LEAQ       (CX)(CX*2), R10
+	LEAQ       (AX)(R10*1), R11
+	LEAQ       (R11)(R10*1), R10
+	MOVQ       DI, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	ADDQ       R8, R12
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+
+mulTile8AVX512Loop:
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VBROADCASTSS (AX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (AX)(CX*1), Z27
+	VFMADD231PS  Z24, Z27, Z2
+	VFMADD231PS  Z25, Z27, Z3
+	VBROADCASTSS (AX)(CX*2), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VBROADCASTSS (R11), Z29
+	VFMADD231PS  Z24, Z29, Z6
+	VFMADD231PS  Z25, Z29, Z7
+	VBROADCASTSS (R11)(CX*1), Z26
+	VFMADD231PS  Z24, Z26, Z8
+	VFMADD231PS  Z25, Z26, Z9
+	VBROADCASTSS (R11)(CX*2), Z27
+	VFMADD231PS  Z24, Z27, Z10
+	VFMADD231PS  Z25, Z27, Z11
+	VBROADCASTSS (R10), Z28
+	VFMADD231PS  Z24, Z28, Z12
+	VFMADD231PS  Z25, Z28, Z13
+	VBROADCASTSS (R10)(CX*1), Z29
+	VFMADD231PS  Z24, Z29, Z14
+	VFMADD231PS  Z25, Z29, Z15
+	ADDQ         DX, AX
+	ADDQ         DX, R11
+	ADDQ         DX, R10
+	ADDQ         SI, BX
+	DECQ         R9
+	JNZ          mulTile8AVX512Loop
+	MOVQ         add+64(FP), AX
+	TESTQ        AX, AX
+	JZ           mulTile8AVX512Store
+	MOVQ         DI, R12
+	VADDPS       (R12), Z0, Z0
+	VADDPS       64(R12), Z1, Z1
+	ADDQ         R8, R12
+	VADDPS       (R12), Z2, Z2
+	VADDPS       64(R12), Z3, Z3
+	ADDQ         R8, R12
+	VADDPS       (R12), Z4, Z4
+	VADDPS       64(R12), Z5, Z5
+	ADDQ         R8, R12
+	VADDPS       (R12), Z6, Z6
+	VADDPS       64(R12), Z7, Z7
+	ADDQ         R8, R12
+	VADDPS       (R12), Z8, Z8
+	VADDPS       64(R12), Z9, Z9
+	ADDQ         R8, R12
+	VADDPS       (R12), Z10, Z10
+	VADDPS       64(R12), Z11, Z11
+	ADDQ         R8, R12
+	VADDPS       (R12), Z12, Z12
+	VADDPS       64(R12), Z13, Z13
+	ADDQ         R8, R12
+	VADDPS       (R12), Z14, Z14
+	VADDPS       64(R12), Z15, Z15
+
+mulTile8AVX512Store:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z8, (DI)
+	VMOVUPS Z9, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z10, (DI)
+	VMOVUPS Z11, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z12, (DI)
+	VMOVUPS Z13, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z14, (DI)
+	VMOVUPS Z15, 64(DI)
+	VZEROUPPER
+	RET
+
+// func mulTile4AVX512(a *float32, row int, step int, b *float32, ldb int, c *float32, ldc int, k int, add int)
+// Requires: AVX, AVX512F, MMX+
+TEXT ·mulTile4AVX512(SB), NOSPLIT, $0-72
+	MOVQ       a+0(FP), AX
+	MOVQ       row+8(FP), CX
+	MOVQ       step+16(FP), DX
+	MOVQ       b+24(FP), BX
+	MOVQ       ldb+32(FP), SI
+	MOVQ       c+40(FP), DI
+	MOVQ       ldc+48(FP), R8
+	MOVQ       k+56(FP), R9
+	SHLQ       $0x02, CX
+	SHLQ       $0x02, DX
+	SHLQ       $0x02, SI
+	SHLQ       $0x02, R8
+	LEAQ       (CX)(CX*2), R10
+	LEAQ       (AX)(R10*1), R10
+	MOVQ       DI, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	ADDQ       R8, R11
+	PREFETCHT0 (R11)
+	PREFETCHT0 64(R11)
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+
+mulTile4AVX512Loop:
+	VMOVUPS      (BX), Z24
+	VMOVUPS      64(BX), Z25
+	VBROADCASTSS (AX), Z26
+	VFMADD231PS  Z24, Z26, Z0
+	VFMADD231PS  Z25, Z26, Z1
+	VBROADCASTSS (AX)(CX*1), Z27
+	VFMADD231PS  Z24, Z27, Z2
+	VFMADD231PS  Z25, Z27, Z3
+	VBROADCASTSS (AX)(CX*2), Z28
+	VFMADD231PS  Z24, Z28, Z4
+	VFMADD231PS  Z25, Z28, Z5
+	VBROADCASTSS (R10), Z29
+	VFMADD231PS  Z24, Z29, Z6
+	VFMADD231PS  Z25, Z29, Z7
+	ADDQ         DX, AX
+	ADDQ         DX, R10
+	ADDQ         SI, BX
+	DECQ         R9
+	JNZ          mulTile4AVX512Loop
+	MOVQ         add+64(FP), AX
+	TESTQ        AX, AX
+	JZ           mulTile4AVX512Store
+	MOVQ         DI, R11
+	VADDPS       (R11), Z0, Z0
+	VADDPS       64(R11), Z1, Z1
+	ADDQ         R8, R11
+	VADDPS       (R11), Z2, Z2
+	VADDPS       64(R11), Z3, Z3
+	ADDQ         R8, R11
+	VADDPS       (R11), Z4, Z4
+	VADDPS       64(R11), Z5, Z5
+	ADDQ         R8, R11
+	VADDPS       (R11), Z6, Z6
+	VADDPS       64(R11), Z7, Z7
+
+mulTile4AVX512Store:
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z2, (DI)
+	VMOVUPS Z3, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z4, (DI)
+	VMOVUPS Z5, 64(DI)
+	ADDQ    R8, DI
+	VMOVUPS Z6, (DI)
+	VMOVUPS Z7, 64(DI)
+	VZEROUPPER
+	RET
+
+// func packLeftAVX512(to *float32, from *float32, step int, k int, tiles int, last int)
+// Requires: AVX, AVX512F
+TEXT ·packLeftAVX512(SB), NOSPLIT, $0-48
+	MOVQ   to+0(FP), AX
+	MOVQ   from+8(FP), CX
+	MOVQ   step+16(FP), DX
+	MOVQ   k+24(FP), BX
+	MOVQ   tiles+32(FP), SI
+	MOVQ   last+40(FP), DI
+	SHLQ   $0x02, DX
+	IMUL3Q $0x30, BX, R8
+	DECQ   SI
+	MOVQ   $0x00000fff, R9
+	KMOVW  R9, K1
+	KMOVW  DI, K2
+
+packLeftRow:
+	MOVQ  CX, DI
+	MOVQ  AX, R9
+	MOVQ  SI, R10
+	TESTQ R10, R10
+	JZ    packLeftLast
+
+packLeftTile:
+	VMOVUPS.Z (DI), K1, Z0
+	VMOVUPS   Z0, K1, (R9)
+	ADDQ      $0x30, DI
+	ADDQ      R8, R9
+	DECQ      R10
+	JNZ       packLeftTile
+
+packLeftLast:
+	VMOVUPS.Z (DI), K2, Z0
+	VMOVUPS   Z0, K1, (R9)
+	ADDQ      DX, CX
+	ADDQ      $0x30, AX
+	DECQ      BX
+	JNZ       packLeftRow
 	VZEROUPPER
 	RET
 

@@ -9,10 +9,25 @@ package kernel
 //go:noescape
 func mulTileAVX2(a *float32, row int, step int, b *float32, ldb int, c *float32, ldc int, k int, add int)
 
-// mulTileAVX512 sets the 12 x 32 tile c, or adds to it unless add is 0, to the product of a, whose row r at i stands at r*row + i*step, and b, whose rows are ldb apart; k is at least 1.
+// mulTile12AVX512 sets the 12 x 32 tile c, or adds to it unless add is 0, to the product of a, whose row r at i stands at r*row + i*step, and b, whose rows are ldb apart; k is at least 1.
 //
 //go:noescape
-func mulTileAVX512(a *float32, row int, step int, b *float32, ldb int, c *float32, ldc int, k int, add int)
+func mulTile12AVX512(a *float32, row int, step int, b *float32, ldb int, c *float32, ldc int, k int, add int)
+
+// mulTile8AVX512 sets the 8 x 32 tile c, or adds to it unless add is 0, to the product of a, whose row r at i stands at r*row + i*step, and b, whose rows are ldb apart; k is at least 1.
+//
+//go:noescape
+func mulTile8AVX512(a *float32, row int, step int, b *float32, ldb int, c *float32, ldc int, k int, add int)
+
+// mulTile4AVX512 sets the 4 x 32 tile c, or adds to it unless add is 0, to the product of a, whose row r at i stands at r*row + i*step, and b, whose rows are ldb apart; k is at least 1.
+//
+//go:noescape
+func mulTile4AVX512(a *float32, row int, step int, b *float32, ldb int, c *float32, ldc int, k int, add int)
+
+// packLeftAVX512 copies k rows of from, which are step apart, to tiles of 12 columns: tile t holds row i at to[(t*k+i)*12]. last is a mask of the columns of the last tile, the others become 0. k and tiles are at least 1.
+//
+//go:noescape
+func packLeftAVX512(to *float32, from *float32, step int, k int, tiles int, last int)
 
 // adamAVX2 makes one step of Adam on n floats, a multiple of 8, at least 8; c holds the constants of adamConstants in their order.
 //

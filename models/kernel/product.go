@@ -104,6 +104,7 @@ func packColumns(d []float32, m Matrix, first, n, from, to, width int) {
 // Work is the space that Multiply needs; each goroutine has its own.
 type Work struct {
 	left []float32 // the last rows of the left side, when they do not fill a tile
+	pack []float32 // a chunk of a transposed left side, tile by tile
 	edge []float32 // a tile that reaches over the edge of the result
 }
 
@@ -136,11 +137,43 @@ func multiply(c Matrix, lo, hi int, a Matrix, transposed bool, b *Packed, w *Wor
 		from, to := b.block(block)
 		for i := lo; i < hi; i += chunk {
 			end := min(i+chunk, hi)
+			t := tiling{c: c, a: a.Data[from*step:], row: row, step: step, first: i, ldb: b.stride, k: to - from, add: add || block > 0}
+			if transposed && turns(a.Stride, b.Panels()) {
+				w.turn(&t, i, end)
+			}
 			for panel := range b.Panels() {
-				t := tiling{c: c, column: panel * width, columns: min(width, b.n-panel*width),
-					a: a.Data[from*step:], row: row, step: step, right: b.panel(block, panel), ldb: b.stride, k: to - from, add: add || block > 0}
+				t.column, t.columns = panel*width, min(width, b.n-panel*width)
+				t.right = b.panel(block, panel)
 				w.tiles(&t, i, end)
 			}
+		}
+	}
+}
+
+// turns tells whether a transposed left side is packed: where it is used often, or where each step of a tile
+// would be in another page of memory.
+func turns(stride, panels int) bool {
+	return packsLeft() && (panels > 2 || panels == 2 && stride >= 1024)
+}
+
+// turn packs the rows lo <= r < hi of a transposed left side.
+func (w *Work) turn(t *tiling, lo, hi int) {
+	height, _ := tileShape()
+	tiles := (hi - lo + height - 1) / height
+	if need := chunk * depth; len(w.pack) < need {
+		w.pack = make([]float32, need)
+	}
+	packLeft(w.pack[:tiles*height*t.k], t.a[lo:], t.step, t.k, hi-lo)
+	t.packed = true
+}
+
+// packLeftGeneric deals n columns of from, whose k rows are step apart, to tiles of height columns, and fills the
+// last tile with zeros.
+func packLeftGeneric(to, from []float32, step, k, n, height int) {
+	clear(to)
+	for i := range k {
+		for j, v := range from[i*step : i*step+n] {
+			to[(j/height*k+i)*height+j%height] = v
 		}
 	}
 }
@@ -151,6 +184,8 @@ type tiling struct {
 	column, columns int
 	a               []float32 // row r at step i stands at r*row + i*step
 	row, step       int
+	packed          bool // the left side is in Work.pack, from row first on
+	first           int
 	right           []float32
 	ldb             int // between the rows of right
 	k               int
@@ -159,19 +194,17 @@ type tiling struct {
 
 // tiles computes the rows lo <= r < hi of the panel's columns.
 func (w *Work) tiles(t *tiling, lo, hi int) {
-	height, width := tileShape()
-	for r := lo; r < hi; r += height {
-		left, row, step := t.a[r*t.row:], t.row, t.step
-		n := min(height, hi-r)
-		if n < height { // the tile reads whole heights
-			left, row, step = w.padded(t, r, n, height), t.k, 1
-		}
+	whole, width := tileShape()
+	for r := lo; r < hi; r += whole {
+		n := min(whole, hi-r)
+		height := tileHeight(n)
+		left, row, step := w.leftRows(t, r, n, height)
 		to := t.c.Data[r*t.c.Stride+t.column:]
 		if n == height && t.columns == width {
-			mulTile(left, row, step, t.right, t.ldb, to, t.c.Stride, t.k, t.add)
+			mulTile(height, left, row, step, t.right, t.ldb, to, t.c.Stride, t.k, t.add)
 			continue
 		}
-		mulTile(left, row, step, t.right, t.ldb, w.edge, width, t.k, false)
+		mulTile(height, left, row, step, t.right, t.ldb, w.edge, width, t.k, false)
 		for i := range n {
 			from, at := w.edge[i*width:i*width+t.columns], to[i*t.c.Stride:i*t.c.Stride+t.columns]
 			if !t.add {
@@ -183,6 +216,18 @@ func (w *Work) tiles(t *tiling, lo, hi int) {
 			}
 		}
 	}
+}
+
+// leftRows returns where a tile of the given height finds n rows of the left side from row r on.
+func (w *Work) leftRows(t *tiling, r, n, height int) (left []float32, row, step int) {
+	switch {
+	case t.packed:
+		whole, _ := tileShape()
+		return w.pack[(r-t.first)*t.k:], 1, whole
+	case n < height: // the tile reads whole heights
+		return w.padded(t, r, n, height), t.k, 1
+	}
+	return t.a[r*t.row:], t.row, t.step
 }
 
 // padded copies n rows of the left side, and zeros in place of the rows that are missing.

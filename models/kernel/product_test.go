@@ -35,7 +35,7 @@ func stored(rng *rand.Rand, rows, cols int) Matrix {
 
 func TestMultiplyAgainstTheDefinition(t *testing.T) {
 	rng := rand.New(rand.NewPCG(4, 4))
-	for _, size := range [][3]int{{1, 1, 1}, {12, 32, 8}, {13, 33, 7}, {100, 70, 40}, {7, 16, 600}, {97, 5, 257}} {
+	for _, size := range [][3]int{{1, 1, 1}, {12, 32, 8}, {13, 33, 7}, {100, 70, 40}, {7, 16, 600}, {97, 5, 257}, {1030, 40, 9}} {
 		for form := range 4 {
 			m, n, k := size[0], size[1], size[2]
 			ta, tb := form&1 != 0, form&2 != 0
@@ -81,22 +81,45 @@ func TestMultiplyDoesNotDependOnHowRowsAreDivided(t *testing.T) {
 
 func TestMulTileAgainstItsTwin(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 4))
-	height, width := tileShape()
-	for _, k := range []int{1, 2, 7, 64, 256} {
-		for form := range 4 {
-			row, step := k+form, 1
-			if form > 1 {
-				row, step = 1, height+form
+	whole, width := tileShape()
+	for n := 1; n <= whole; n++ {
+		height := tileHeight(n)
+		if height < n || height > whole {
+			t.Fatalf("%d rows in a tile of %d", n, height)
+		}
+		for _, k := range []int{1, 2, 7, 64, 256} {
+			for form := range 4 {
+				row, step := k+form, 1
+				if form > 1 {
+					row, step = 1, height+form
+				}
+				ldb, ldc, add := width+form, width+3, form&1 != 0
+				a, b := random(rng, height*row+k*step), random(rng, k*ldb)
+				fast := random(rng, whole*ldc)
+				slow := slices.Clone(fast)
+				mulTile(height, a, row, step, b, ldb, fast, ldc, k, add)
+				mulTileGeneric(a, row, step, b, ldb, slow, ldc, k, add, height, width)
+				for i := range fast {
+					near(t, "mulTile", fast[i], float64(slow[i]), float64(k))
+				}
 			}
-			ldb, ldc, add := width+form, width+3, form&1 != 0
-			a, b := random(rng, height*row+k*step), random(rng, k*ldb)
-			fast := random(rng, height*ldc)
-			slow := slices.Clone(fast)
-			mulTile(a, row, step, b, ldb, fast, ldc, k, add)
-			mulTileGeneric(a, row, step, b, ldb, slow, ldc, k, add, height, width)
-			for i := range fast {
-				near(t, "mulTile", fast[i], float64(slow[i]), float64(k))
-			}
+		}
+	}
+}
+
+func TestPackLeftAgainstItsTwin(t *testing.T) {
+	rng := rand.New(rand.NewPCG(12, 4))
+	height, _ := tileShape()
+	for n := 1; n <= chunk; n += 1 + rng.IntN(3) {
+		k, step := 1+rng.IntN(40), n+rng.IntN(5)
+		from := random(rng, (k-1)*step+n)
+		need := (n + height - 1) / height * height * k
+		fast := random(rng, need+1)
+		slow := slices.Clone(fast)
+		packLeft(fast[:need], from, step, k, n)
+		packLeftGeneric(slow[:need], from, step, k, n, height)
+		if !slices.Equal(fast, slow) {
+			t.Fatalf("%d columns, %d rows: other numbers", n, k)
 		}
 	}
 }
@@ -189,7 +212,7 @@ func BenchmarkLearn(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	height, width := tileShape()
 	a, p, c := random(rng, 128*height), random(rng, 128*width), make([]float32, height*width)
-	limit := best(float64(2*height*width*128), func() { mulTile(a, 1, height, p, width, c, width, 128, true) })
+	limit := best(float64(2*height*width*128), func() { mulTile(height, a, 1, height, p, width, c, width, 128, true) })
 	b.ReportMetric(limit, "GFLOP/s-peak")
 	for _, c := range []struct {
 		m, n, k int

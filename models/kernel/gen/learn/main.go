@@ -14,6 +14,7 @@ func main() {
 	ConstraintExpr("amd64,!purego")
 	tileAVX2()
 	tileAVX512()
+	packLeft()
 	adam()
 	exp()
 	Generate()
@@ -26,10 +27,53 @@ func tileAVX2() {
 	tile("mulTileAVX2", 6, 32, sums, []reg.VecPhysical{reg.Y12, reg.Y13}, []reg.VecPhysical{reg.Y14, reg.Y15}, func(x reg.VecPhysical) { VXORPS(x, x, x) })
 }
 
+// tileAVX512 writes the whole tile and the two lower ones for the last rows, 12, 8 and 4 high: every multiple
+// of 4 is a sum of these, and 4 x 2 multiplications in flight are enough to hide their latency.
 func tileAVX512() {
 	sums := []reg.VecPhysical{reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7, reg.Z8, reg.Z9, reg.Z10, reg.Z11,
 		reg.Z12, reg.Z13, reg.Z14, reg.Z15, reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23}
-	tile("mulTileAVX512", 12, 64, sums, []reg.VecPhysical{reg.Z24, reg.Z25}, []reg.VecPhysical{reg.Z26, reg.Z27, reg.Z28, reg.Z29}, func(x reg.VecPhysical) { VPXORD(x, x, x) })
+	for _, height := range []int{12, 8, 4} {
+		tile(fmt.Sprintf("mulTile%dAVX512", height), height, 64, sums[:2*height], []reg.VecPhysical{reg.Z24, reg.Z25},
+			[]reg.VecPhysical{reg.Z26, reg.Z27, reg.Z28, reg.Z29}, func(x reg.VecPhysical) { VPXORD(x, x, x) })
+	}
+}
+
+// packLeft walks over the rows once and deals them out, so that each page is visited once.
+func packLeft() {
+	TEXT("packLeftAVX512", NOSPLIT, "func(to, from *float32, step, k, tiles, last int)")
+	Doc("packLeftAVX512 copies k rows of from, which are step apart, to tiles of 12 columns: tile t holds row i at to[(t*k+i)*12]. last is a mask of the columns of the last tile, the others become 0. k and tiles are at least 1.")
+	to, from, step, k, tiles, last := load("to"), load("from"), load("step"), load("k"), load("tiles"), load("last")
+	SHLQ(Imm(2), step)
+	apart := GP64()
+	IMUL3Q(Imm(48), k, apart) // between tiles
+	DECQ(tiles)
+	full := GP64()
+	MOVQ(U32(0xfff), full)
+	KMOVW(full.As32(), reg.K1)
+	KMOVW(last.(reg.GP).As32(), reg.K2)
+	p, q, n := GP64(), GP64(), GP64()
+	Label("packLeftRow")
+	MOVQ(from, p)
+	MOVQ(to, q)
+	MOVQ(tiles, n)
+	TESTQ(n, n)
+	JZ(LabelRef("packLeftLast"))
+	Label("packLeftTile")
+	VMOVUPS_Z(Mem{Base: p}, reg.K1, reg.Z0)
+	VMOVUPS(reg.Z0, reg.K1, Mem{Base: q})
+	ADDQ(Imm(48), p)
+	ADDQ(apart, q)
+	DECQ(n)
+	JNZ(LabelRef("packLeftTile"))
+	Label("packLeftLast")
+	VMOVUPS_Z(Mem{Base: p}, reg.K2, reg.Z0)
+	VMOVUPS(reg.Z0, reg.K1, Mem{Base: q})
+	ADDQ(step, from)
+	ADDQ(Imm(48), to)
+	DECQ(k)
+	JNZ(LabelRef("packLeftRow"))
+	VZEROUPPER()
+	RET()
 }
 
 // tile writes a register tile of height x 2 vectors. The left side is read where it lies: row r at step i is
