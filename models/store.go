@@ -189,6 +189,9 @@ func readManifest(root *os.Root) (Meta, error) {
 	if err := dec.Decode(&meta); err != nil {
 		return meta, fmt.Errorf("%s: %w (written by a newer sartor?): %w", ManifestFile, err, ErrDamaged)
 	}
+	if _, err := dec.Token(); err != io.EOF {
+		return meta, fmt.Errorf("%s goes on after its end: %w", ManifestFile, ErrDamaged)
+	}
 	want, err := version(meta)
 	if err != nil {
 		return meta, err

@@ -29,6 +29,7 @@ type Vectors struct {
 // The bounds of what is read.
 const (
 	maxItems = 1 << 26
+	maxDim   = 1 << 16 // of a list in Parquet, whose run lengths can claim any number
 	maxFile  = 8 << 30
 )
 
@@ -190,6 +191,9 @@ func (v *Vectors) row(row parquet.Row, at, list int) error {
 		case x.Column() == list:
 			if x.IsNull() {
 				return errors.New("a number of the vector is missing")
+			}
+			if len(v.Values)-from == maxDim {
+				return fmt.Errorf("more than %d numbers", maxDim)
 			}
 			n, ok := number(x)
 			if !ok {

@@ -170,6 +170,14 @@ func (l *Log) Newest() time.Time {
 func (l *Log) Split(hold []bool) (rest, held *Log) {
 	rest = &Log{users: l.users, items: l.items, types: l.types, profile: l.profile}
 	held = &Log{users: l.users, items: l.items, types: l.types, profile: l.profile}
+	n := 0
+	for _, h := range hold {
+		if h {
+			n++
+		}
+	}
+	// Growing by doubling would for a moment take more than the whole log again.
+	rest.events, held.events = make([]interaction, 0, l.Len()-n), make([]interaction, 0, n)
 	for i, x := range l.events {
 		to := rest
 		if hold[i] {
