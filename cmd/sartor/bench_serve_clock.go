@@ -46,23 +46,25 @@ func (l *clockedListener) Accept() (net.Conn, error) {
 type clockedConn struct {
 	net.Conn
 	clock *serverClock
-	read  time.Time // of the request that is being answered; only the connection's own goroutine reads and writes
+	read  atomic.Int64 // when the request that is being answered was; net/http looks ahead while it writes
 }
 
 func (c *clockedConn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if n > 0 {
-		c.read = time.Now()
+		now := time.Now().UnixNano()
+		c.read.Store(now)
 		if at := sentAt(b[:n]); at > 0 {
-			c.clock.arrived.add(time.Duration(c.read.UnixNano() - at))
+			c.clock.arrived.add(time.Duration(now - at))
 		}
 	}
 	return n, err
 }
 
 func (c *clockedConn) Write(b []byte) (int, error) {
+	read := c.read.Load()
 	n, err := c.Conn.Write(b)
-	if took := time.Since(c.read); bytes.HasPrefix(b, []byte("HTTP/1.1 200")) {
+	if took := time.Duration(time.Now().UnixNano() - read); bytes.HasPrefix(b, []byte("HTTP/1.1 200")) {
 		c.clock.accepted.add(took)
 	} else if bytes.HasPrefix(b, []byte("HTTP/1.1 "+refusedCode)) {
 		c.clock.refused.add(took)
