@@ -24,7 +24,7 @@ func TestSmoke(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	user, scenario, count := "u1", "home", int64(2)
 	list, err := c.RecommendWithResponse(ctx, RecommendBody{UserId: &user, Scenario: &scenario, Count: &count})
