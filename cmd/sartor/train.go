@@ -86,7 +86,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.train(cmd, f) },
 	}
 	flags := cmd.Flags()
-	cmd.AddCommand(newFinetuneCommand(a))
+	cmd.AddCommand(newFinetuneCommand(a), newShowCommand(a))
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
 	a.bind(flags, "models", "models.dir", "registry folder to publish to")
 	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
