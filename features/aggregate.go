@@ -127,7 +127,7 @@ func (v *view) names(f *field, entries []Entry) iter.Seq[string] {
 			}
 			name := e.ItemID
 			if f.Of != distinctItem {
-				name = v.itemText(e.ItemID, f.Of)
+				name = v.itemText(e.ItemID, f)
 			}
 			if name != "" && !yield(name) {
 				return
@@ -137,15 +137,22 @@ func (v *view) names(f *field, entries []Entry) iter.Seq[string] {
 }
 
 // itemText returns a text field of an item, "" when it is not known.
-func (v *view) itemText(id, name string) string {
+func (v *view) itemText(id string, f *field) string {
 	if v.items == nil {
 		return ""
 	}
-	it := v.items(id)
-	if it == nil {
+	return v.textOf(v.items(id), f)
+}
+
+// textOf returns the field of an item that a field of users is made of; "" for no item.
+func (v *view) textOf(it *Item, f *field) string {
+	switch {
+	case it == nil:
 		return ""
+	case it.schema == v.schema && f.join < len(it.joined):
+		return it.joined[f.join]
 	}
-	s, _ := it.Env[name].(string)
+	s, _ := it.Env[f.Of].(string)
 	return s
 }
 

@@ -41,23 +41,22 @@ func (v *view) topValue(f *field) (any, bool) {
 	if v.st == nil || v.items == nil {
 		return nil, false
 	}
-	newest := int64(math.MinInt64)
 	deeds := v.deedsOnItems()
-	for i := range deeds {
-		if f.Weights[deeds[i].Type] > 0 {
-			newest = deeds[i].Time // newest first
-			break
-		}
-	}
 	var space [32]scored
 	scores, halfLife := space[:0], float64(f.Window/time.Millisecond)
+	newest, kind, weight := int64(math.MinInt64), streams.Type(""), 0.0
 	for i := range deeds {
 		d := &deeds[i]
-		weight := f.Weights[d.Type]
-		if weight <= 0 || d.item == nil {
+		if i == 0 || d.Type != kind {
+			kind, weight = d.Type, f.Weights[d.Type]
+		}
+		if weight <= 0 {
 			continue
 		}
-		if name, ok := d.item.Env[f.Of].(string); ok && name != "" {
+		if newest == math.MinInt64 {
+			newest = d.Time // newest first
+		}
+		if name := v.textOf(d.item, f); name != "" {
 			n := slices.IndexFunc(scores, func(s scored) bool { return s.name == name })
 			if n < 0 {
 				n, scores = len(scores), append(scores, scored{name: name})
@@ -94,34 +93,35 @@ func (v *view) deedsOnItems() []itemDeed {
 		return v.deeds
 	}
 	history := v.st.Lists[historyList]
-	entries := make([]Entry, 0, len(history)+16)
+	deeds := make([]itemDeed, 0, len(history)+16)
 	for _, e := range history {
 		if e.ItemID != "" {
-			entries = append(entries, e)
+			deeds = append(deeds, itemDeed{Entry: e})
 		}
 	}
-	known := len(entries)
+	known := len(deeds)
 	for _, l := range v.schema.lists[1:] { // reach further back than the history
 		if len(l.Events) != 1 || l.Events[0] == streams.Exposure {
 			continue
 		}
 		at := 0
 		for _, e := range v.st.Lists[l.Name] { // in the order of the history, where most of them are too
-			for at < known && CompareEntries(entries[at], e) < 0 {
+			for at < known && CompareEntries(deeds[at].Entry, e) < 0 {
 				at++
 			}
-			if e.ItemID != "" && (at == known || entries[at] != e) {
-				entries = append(entries, e)
+			if e.ItemID != "" && (at == known || deeds[at].Entry != e) {
+				deeds = append(deeds, itemDeed{Entry: e})
 			}
 		}
 	}
-	if len(entries) > known || !slices.IsSortedFunc(entries, CompareEntries) {
-		slices.SortFunc(entries, CompareEntries)
+	order := func(a, b itemDeed) int { return CompareEntries(a.Entry, b.Entry) }
+	if len(deeds) > known || !slices.IsSortedFunc(deeds, order) {
+		slices.SortFunc(deeds, order)
 	}
-	entries = slices.Compact(entries)
-	v.deeds = make([]itemDeed, len(entries))
-	for i, e := range entries {
-		v.deeds[i] = itemDeed{e, v.items(e.ItemID)}
+	deeds = slices.CompactFunc(deeds, func(a, b itemDeed) bool { return a.Entry == b.Entry })
+	for i := range deeds {
+		deeds[i].item = v.items(deeds[i].ItemID)
 	}
+	v.deeds = deeds
 	return v.deeds
 }

@@ -64,6 +64,11 @@ type Item struct {
 	SalesByCountry map[string]int64
 	// UnitsTotal and ViewsTotal are counts over all time: popularity when no window has data.
 	UnitsTotal, ViewsTotal int64
+
+	// joined are the texts that fields of users are made of (Schema.joined), kept where a request finds them
+	// at once; only Schema.Item fills them in.
+	joined []string
+	schema *Schema // of joined
 }
 
 // ItemLookup returns the item, or nil when the catalogue does not know it. It must not block.

@@ -84,6 +84,12 @@ func (s *Schema) compile() {
 	}
 	for _, f := range s.user {
 		f.user = true
+		if find(s.item, f.Of) == nil || f.Kind != kindTop && f.Kind != kindTally && f.Kind != kindDistinct {
+			continue
+		}
+		if f.join = slices.Index(s.joined, f.Of); f.join < 0 {
+			f.join, s.joined = len(s.joined), append(s.joined, f.Of)
+		}
 	}
 	s.lists = []List{{Name: historyList, Max: s.history.Max, Events: s.history.Events, log: true}}
 	for _, f := range s.user {

@@ -37,6 +37,7 @@ type Schema struct {
 	itemList []List // of items
 	folds    map[EntityKind]map[streams.Type]foldPlan
 	keep     Retention
+	joined   []string // item fields that fields of users are made of
 }
 
 // history is the stored list that models read.
@@ -111,6 +112,7 @@ type field struct {
 	Remember  int                      `json:"remember,omitempty"`
 	Within    string                   `json:"within,omitempty"` // of together: "" = one event, or a session
 	suffix    string                   // of Where
+	join      int                      // place of Of among Schema.joined
 	user      bool                     // a field of users, for whom an exposure is no deed
 }
 

@@ -117,3 +117,32 @@ func TestDeedsAreWhatTheListsSay(t *testing.T) {
 		}
 	}
 }
+
+// TestItemsCarryTheTextsOfUsers wants the same favourites of items that the schema made, of bare ones, and
+// of ones that another schema made.
+func TestItemsCarryTheTextsOfUsers(t *testing.T) {
+	s, now := Default(), time.Date(2026, 10, 23, 12, 30, 0, 0, time.UTC)
+	other, err := Parse("other.yaml", []byte("apiVersion: features/v1\nhistory: {max: 9, events: [view]}\nuser:\n  liked: {type: \"[]text\", max: 5, default: [], top: {of: brand, half_life: 7d, weights: {view: 1}}, doc: x, example: \"[a]\"}\n"+
+		"item:\n  brand: {type: text, default: \"\", doc: x, example: a}\n  category: {type: text, default: \"\", doc: x, example: a}\ncontext: {}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	st := somebody(s, rand.New(rand.NewPCG(3, 3)), now)
+	doc := func(id string) *State {
+		return &State{DocTime: 1, Doc: fmt.Sprintf(`{"category":"c%d","brand":"b%d"}`, id[1]%3, id[1]%4)}
+	}
+	made := func(by *Schema) ItemLookup { return func(id string) *Item { return by.Item(id, doc(id), now) } }
+	bare := func(id string) *Item { return &Item{ID: id, Env: s.Item(id, doc(id), now).Env} }
+	want := s.User("u", st, bare, now)
+	if len(want.Env["top_brands"].([]string)) < 3 {
+		t.Fatalf("favourites %v", want.Env["top_brands"])
+	}
+	for name, items := range map[string]ItemLookup{"of the schema": made(s), "of another schema": made(other)} {
+		got := s.User("u", st, items, now)
+		for _, f := range []string{"top_categories", "top_brands"} {
+			if !reflect.DeepEqual(got.Env[f], want.Env[f]) {
+				t.Errorf("items %s: %s are %v, want %v", name, f, got.Env[f], want.Env[f])
+			}
+		}
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"time"
+	"unique"
 
 	"github.com/sartorhq/sartor/streams"
 )
@@ -49,7 +50,11 @@ func (s *Schema) shownTo(st *State, now time.Time) []Entry {
 // item of which nothing is stored. An item that is known by its sales only is an item like others.
 func (s *Schema) Item(id string, st *State, now time.Time) *Item {
 	v := s.view(s.item, id, st, nil, now)
-	it := &Item{ID: id, Env: v.env, Known: v.known, SalesByCountry: map[string]int64{}}
+	it := &Item{ID: id, Env: v.env, Known: v.known, SalesByCountry: map[string]int64{}, schema: s}
+	for _, name := range s.joined {
+		text, _ := v.env[name].(string)
+		it.joined = append(it.joined, unique.Make(text).Value()) // one memory for all items of a category
+	}
 	if st == nil {
 		return it
 	}
