@@ -53,9 +53,9 @@ type Options struct {
 	// Spans is told, after each answer, how long its stages took; the context is the request's. It must not
 	// block; nil = nobody listens, at no cost.
 	Spans func(ctx context.Context, spans []Span)
-	// Traceparent tells a request's place in a trace by its context, for the record of the decision; "" and
-	// nil = none.
-	Traceparent func(ctx context.Context) string
+	// TraceContext tells a request's place in a trace by its context, for the record of the decision, as W3C's
+	// two headers have it; "" and nil = none.
+	TraceContext func(ctx context.Context) (traceparent, tracestate string)
 	// Logger and Registerer are nil for discard.
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer

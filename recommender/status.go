@@ -113,8 +113,8 @@ func (w *work) decision(resp *Response, took time.Duration) *decision.Decision {
 		Fired: w.result.Trace.Fired, Tried: w.plan.Tried, Held: w.plan.Held, Took: took,
 		Items: make([]decision.Shown, len(resp.Items)),
 	}
-	if w.r.opts.Traceparent != nil {
-		d.Traceparent = w.r.opts.Traceparent(w.ctx)
+	if w.r.opts.TraceContext != nil {
+		d.Traceparent, d.Tracestate = w.r.opts.TraceContext(w.ctx)
 	}
 	d.Country, _ = w.q.context["country"].(string)
 	for i := range resp.Items {

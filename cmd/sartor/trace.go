@@ -85,7 +85,7 @@ func (t *tracing) wire(rec *recommender.Options, api *httpapi.Options) {
 	if t == nil {
 		return
 	}
-	rec.Spans, rec.Traceparent, api.Trace = t.parts, t.traceparent, t.request
+	rec.Spans, rec.TraceContext, api.Trace = t.parts, t.place, t.request
 	rec.Logger, api.Logger = traced(rec.Logger), traced(api.Logger)
 }
 

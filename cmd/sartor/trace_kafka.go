@@ -27,7 +27,8 @@ func (t *tracing) headers(ctx context.Context, e *streams.Event) []kafka.Header 
 			return nil
 		}
 		parent, _ := e.Attributes[decision.TraceAttribute].(string)
-		if ctx = t.propagator.Extract(ctx, propagation.MapCarrier{"traceparent": parent}); !trace.SpanContextFromContext(ctx).IsValid() {
+		state, _ := e.Attributes[decision.StateAttribute].(string)
+		if ctx = t.propagator.Extract(ctx, propagation.MapCarrier{"traceparent": parent, "tracestate": state}); !trace.SpanContextFromContext(ctx).IsValid() {
 			return nil
 		}
 	}
@@ -42,15 +43,15 @@ func (t *tracing) headers(ctx context.Context, e *streams.Event) []kafka.Header 
 	return out
 }
 
-// traceparent is what the record of a decision keeps of the request's context. A request that is not
-// sampled has no span to which anybody could link.
-func (t *tracing) traceparent(ctx context.Context) string {
+// place is what the record of a decision keeps of the request's context. A request that is not sampled has no
+// span to which anybody could link.
+func (t *tracing) place(ctx context.Context) (traceparent, tracestate string) {
 	if !trace.SpanContextFromContext(ctx).IsSampled() {
-		return ""
+		return "", ""
 	}
 	carrier := propagation.MapCarrier{}
 	t.propagator.Inject(ctx, carrier)
-	return carrier["traceparent"]
+	return carrier["traceparent"], carrier["tracestate"]
 }
 
 // batch begins the span of a batch of messages, by OpenTelemetry's conventions for messaging: it links to

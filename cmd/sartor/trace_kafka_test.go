@@ -145,18 +145,23 @@ func TestSpanOfABatch(t *testing.T) {
 // it has one, comes first; other events have none of their own.
 func TestTraceOfAnExposure(t *testing.T) {
 	tr := tracingTo(sdktrace.WithSyncer(tracetest.NewInMemoryExporter()), 0, "test")
-	sampled, end := tr.request(t.Context(), httpapi.Incoming{Method: "POST", Route: "/v1/recommend", Traceparent: callersTrace})
+	sampled, end := tr.request(t.Context(), httpapi.Incoming{Method: "POST", Route: "/v1/recommend", Traceparent: callersTrace, Tracestate: "shop=7"})
 	defer end(200)
 	unsampled, endToo := tr.request(t.Context(), httpapi.Incoming{Method: "POST", Route: "/v1/recommend"})
 	defer endToo(200)
-	place := tr.traceparent(sampled)
-	if !strings.HasPrefix(place, callersTrace[:36]) || tr.traceparent(unsampled) != "" || tr.traceparent(t.Context()) != "" {
-		t.Errorf("%q, unsampled %q, without a trace %q", place, tr.traceparent(unsampled), tr.traceparent(t.Context()))
+	place, state := tr.place(sampled)
+	if !strings.HasPrefix(place, callersTrace[:36]) || state != "shop=7" {
+		t.Errorf("%q with the state %q", place, state)
 	}
-	d := decision.Decision{UserID: "u", Items: []decision.Shown{{ItemID: "a"}}, Traceparent: place}
+	for name, ctx := range map[string]context.Context{"unsampled": unsampled, "without-a-trace": t.Context()} {
+		if place, state := tr.place(ctx); place != "" || state != "" {
+			t.Errorf("%s: %q with the state %q", name, place, state)
+		}
+	}
+	d := decision.Decision{UserID: "u", Items: []decision.Shown{{ItemID: "a"}}, Traceparent: place, Tracestate: state}
 	exposure, _ := d.Exposure()
-	if h := tr.headers(t.Context(), &exposure); len(h) != 1 || h[0].Key != "traceparent" || string(h[0].Value) != place {
-		t.Errorf("an exposure has the headers %q", h)
+	if h := fmt.Sprintf("%s", tr.headers(t.Context(), &exposure)); h != "[{traceparent "+place+"} {tracestate shop=7}]" {
+		t.Errorf("an exposure has the headers %s", h)
 	}
 	if h := tr.headers(sampled, &streams.Event{Type: streams.Exposure, Attributes: map[string]any{decision.TraceAttribute: many0}}); string(h[0].Value) != place {
 		t.Errorf("the writer's trace does not come first: %q", h)
@@ -169,7 +174,7 @@ func TestTraceOfAnExposure(t *testing.T) {
 		}
 	}
 	d.Traceparent = ""
-	if e, _ := d.Exposure(); e.Attributes[decision.TraceAttribute] != nil {
+	if e, _ := d.Exposure(); e.Attributes[decision.TraceAttribute] != nil || e.Attributes[decision.StateAttribute] != nil {
 		t.Error("a trace of nothing")
 	}
 }

@@ -12,9 +12,13 @@ import (
 // Format is the version of the record's layout. It grows when a field changes its meaning.
 const Format = 1
 
-// TraceAttribute is the attribute of an exposure that holds Decision.Traceparent: the name that the
-// CloudEvents extension for traces has. An exposure that waits in the spill file keeps its trace there.
-const TraceAttribute = "traceparent"
+// TraceAttribute and StateAttribute are the attributes of an exposure that hold Decision.Traceparent and
+// Decision.Tracestate: the names that the CloudEvents extension for traces has. An exposure that waits in the
+// spill file keeps its trace there.
+const (
+	TraceAttribute = "traceparent"
+	StateAttribute = "tracestate"
+)
 
 // Decision is one answer that was given. It is immutable once made.
 type Decision struct {
@@ -37,8 +41,9 @@ type Decision struct {
 	// the two sides of the comparison that tells what a rule is worth.
 	Tried, Held []string
 	Took        time.Duration
-	// Traceparent is the place of the request in a trace, as W3C writes it; "" for none.
-	Traceparent string
+	// Traceparent is the place of the request in a trace and Tracestate what the systems on the way there have
+	// to say of it, as W3C writes them; "" for none.
+	Traceparent, Tracestate string
 }
 
 // Shown is one place of the list.
@@ -103,6 +108,9 @@ func (d *Decision) optional(attributes map[string]any) {
 	}
 	if d.Traceparent != "" {
 		attributes[TraceAttribute] = d.Traceparent
+		if d.Tracestate != "" {
+			attributes[StateAttribute] = d.Tracestate
+		}
 	}
 }
 
