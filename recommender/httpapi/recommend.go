@@ -13,9 +13,11 @@ import (
 
 // recommend answers POST /v1/recommend.
 func (s *Server) recommend(c *fiber.Ctx) error {
-	var body recommendBody
-	if err := s.document.decode(c.Request().Body(), s.document.recommend, &body); err != nil {
-		return err
+	body, ok := plainBody(c.Request().Body())
+	if !ok {
+		if err := s.document.decode(c.Request().Body(), s.document.recommend, &body); err != nil {
+			return err
+		}
 	}
 	resp, err := s.rec.Recommend(s.context(c), body.request())
 	if err != nil {
