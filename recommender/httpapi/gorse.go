@@ -48,7 +48,8 @@ func (s *Server) gorseRoutes() []route {
 		queryParam("write-back-type", "Changes nothing.", textSchema(128)), queryParam("write-back-delay", "Changes nothing.", textSchema(32)))
 	recommend.operation.Responses["200"].Content[fiber.MIMEApplicationJSON].Schema = &huma.Schema{AnyOf: []*huma.Schema{
 		{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}}, {Type: huma.TypeArray, Items: d.schema(gorseScore{})}}}
-	out := scoped(ScopeRecommend, recommend,
+	feedback := []any{map[string]any{"FeedbackType": "star", "UserId": "bob", "ItemId": "sku-1", "Timestamp": "2026-10-23"}}
+	out := scoped(ScopeRecommend, recommend, s.gorseSessionRoute(recommend.operation.Parameters[1:4], feedback),
 		list(http.MethodGet, "/api/item/{id}/neighbors", "Neighbors", "Items like this one", s.gorseNeighbors),
 		list(http.MethodGet, "/api/item/{id}/neighbors/", "NeighborsSlash", "Items like this one", s.gorseNeighbors))
 	write := func(method, path, id, summary string, example any, handler func(*fiber.Ctx) error) route {
@@ -62,7 +63,6 @@ func (s *Server) gorseRoutes() []route {
 		o.RequestBody, rt.maxBody = jsonBody(&huma.Schema{}, example), maxEventBody
 		return rt
 	}
-	feedback := []any{map[string]any{"FeedbackType": "star", "UserId": "bob", "ItemId": "sku-1", "Timestamp": "2026-10-23"}}
 	item := map[string]any{"ItemId": "sku-1", "IsHidden": false, "Categories": []string{"coats"}, "Timestamp": "2026-10-01T00:00:00Z", "Labels": map[string]any{"price": 4990}, "Comment": "Rain coat"}
 	user := map[string]any{"UserId": "bob", "Labels": map[string]any{"tier": "gold"}}
 	out = append(out, scoped(ScopeEvents,

@@ -25,7 +25,7 @@ func brokenRule() []rules.Problem {
 func TestContract(t *testing.T) {
 	t.Run("plain", func(t *testing.T) { contract(t, serve(t, nil), 15) })
 	t.Run("admin", func(t *testing.T) { contract(t, serve(t, func(o *httpapi.Options) { o.Admin = true }), 13) })
-	t.Run("adapters", func(t *testing.T) { contract(t, adapted(t), 29) })
+	t.Run("adapters", func(t *testing.T) { contract(t, adapted(t), 30) })
 }
 
 func contract(t *testing.T, s *service, want int) {
