@@ -13,7 +13,7 @@ import (
 // passes of one goroutine over memory of the same size and kind of pages, since other programs disturb only
 // upwards.
 type Limits struct {
-	// Bytes is what one pass reads: the codes, or the vectors of an index without.
+	// Bytes is what one pass reads: the codes and their scales, or the vectors of an index without.
 	Bytes int
 	// Read is the time in which the bytes can be read at all, by the fastest of several loops that do
 	// nothing else.
@@ -32,7 +32,7 @@ func (l Limits) Ratio() float64 { return float64(l.Read) / float64(max(l.Scan, 1
 func (x *Flat) Limits(passes int) Limits {
 	out := Limits{Bytes: len(x.vectors) * 4, Read: math.MaxInt64, Scan: math.MaxInt64}
 	if x.codes != nil {
-		out.Bytes = len(*x.codes.data)
+		out.Bytes = len(*x.codes.data) + 4*len(x.codes.scale)
 	}
 	owner := new([]byte)
 	room := pages(owner, out.Bytes)
