@@ -21,7 +21,7 @@ const (
 // is from all its data; the term says what is popular lately.
 func popularityWeights(kind string) []float64 {
 	if kind == models.KindEncoder {
-		return []float64{0, 0.05, 0.1, 0.2, 0.4, 0.8}
+		return []float64{0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.5, 3}
 	}
 	return modelKinds()[kind].kappas
 }
