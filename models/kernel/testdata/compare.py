@@ -1,18 +1,19 @@
-"""iALS of this project beside C with OpenBLAS and the Python package implicit, in one run.
+"""Training speed beside other programs, in one run: iALS of this project against C with OpenBLAS and the Python
+package implicit, and the user encoder against PyTorch.
 
-    apt-get install gcc libopenblas-dev; python3 -m venv V; V/bin/pip install implicit
-    V/bin/python models/kernel/testdata/compare.py                      # about 15 minutes on two quiet cores
+    apt-get install gcc libopenblas-dev; python3 -m venv V; V/bin/pip install implicit torch
+    V/bin/python models/kernel/testdata/compare.py       # everything: half an hour on two quiet cores
     V/bin/python models/kernel/testdata/compare.py --sizes gowalla --dims 64 --rounds 2
 
 All programs read the same pairs, begin with the same item factors and solve the same problem: every pair has
 confidence 10, absent ones 1, the ridge is 1. They take turns, --rounds times; the table holds the best epoch of
-each, by processor seconds and by the clock, and how many times longer it took than this project with the same
-solver: exact (Cholesky), or three steps of conjugate gradients, the default of implicit. Gowalla is read from $SARTOR_DATA or ../shared/data where it is
-there, train and test together, and drawn otherwise; ml-20m is always drawn, at its size, with a popularity that
-falls like 1/sqrt(rank) and a number of pairs per user that is spread like its own.
+each, by the clock and by processor seconds, and how many times longer it took than this project with the same
+solver: exact (Cholesky), or three steps of conjugate gradients, the default of implicit. Gowalla is read from
+$SARTOR_DATA or ../shared/data where it is there, train and test together, and drawn otherwise; ml-20m is always
+drawn, at its size. On a machine that runs other programs only the processor seconds of one thread mean anything.
 
 implicit weighs the right-hand side with c + 1 where MODEL.md has c, so its agreement is checked against the C
-program with that one number changed (--extra 1 of ials.c), that of this project against C as it is.
+program with that one number changed (EXTRA of ials.c), that of this project against C as it is.
 """
 import argparse
 import gzip
@@ -160,16 +161,31 @@ def compare(size, dim, threads, o, folder, test, program):
         sys.exit("compare: the programs disagree by more than 0.1 %: they do not solve the same problem")
 
 
+def encoder(threads, o, test):
+    """Print training events per second of this project and of PyTorch, taking turns."""
+    mine, other = [0.0, 0.0], [0.0, 0.0]
+    for _ in range(o.rounds):
+        out = run([test, "-test.run", "xxx", "-test.bench", f"EncoderStep/workers-{threads}$", "-test.benchtime", "20x"], dict(os.environ, GOMAXPROCS=str(threads)))
+        value = {unit: float(v) for v, unit in re.findall(r"([\d.e+-]+) (events/s-best|events/cpu-s)", out)}
+        mine = [max(mine[0], value["events/s-best"]), max(mine[1], value["events/cpu-s"])]
+        out = run([o.torch, str(ROOT / "models/train/testdata/encoder_torch.py"), "--threads", str(threads), "--steps", "10"],
+                  {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")})
+        found = re.search(r"([\d,]+) events/s at best, ([\d,]+) events per processor second", out)
+        other = [max(other[i], float(found[i + 1].replace(",", ""))) for i in range(2)]
+    print(f"| {threads} | {mine[0]:,.0f} | {other[0]:,.0f} | {mine[0] / other[0]:.2f} | {mine[1]:,.0f} | {other[1]:,.0f} | {mine[1] / other[1]:.2f} |", flush=True)
+
+
 def main():
     if sys.argv[1:2] == ["--child"]:
         return child(*sys.argv[2:])
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--sizes", nargs="+", default=list(SIZES), choices=list(SIZES))
+    p.add_argument("--sizes", nargs="*", default=list(SIZES), choices=list(SIZES))
     p.add_argument("--dims", nargs="+", type=int, default=[64, 128])
     p.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     p.add_argument("--rounds", type=int, default=2)
     p.add_argument("--epochs", type=int, default=4)
     p.add_argument("--data", default=os.environ.get("SARTOR_DATA", ROOT.parent / "shared" / "data"))
+    p.add_argument("--torch", default=sys.executable, help="a Python with torch; empty leaves the encoder out")
     o = p.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -182,6 +198,10 @@ def main():
             for dim in o.dims:
                 for threads in o.threads:
                     compare(size, dim, threads, o, folder, test, program)
+        if o.torch:
+            print("encoder, training events a second\n| threads | this project | PyTorch | times | this project, by processor | PyTorch | times |\n|---|---|---|---|---|---|---|")
+            for threads in o.threads:
+                encoder(threads, o, test)
 
 
 if __name__ == "__main__":
