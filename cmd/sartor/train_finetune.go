@@ -94,6 +94,9 @@ func (a *app) finetune(cmd *cobra.Command, f trainFlags, path, from string, shar
 	if t.base != nil {
 		goOn(&given, t.base, true)
 	}
+	if f.options.Features { // of which nothing is read yet
+		given.Encoder.Tower.Catalog = &train.Catalog{}
+	}
 	if err := spec.checkKind(f.options.Kind, given); err != nil {
 		return usageError{fmt.Errorf("scenario %s, for a model of kind %s: %w", path, f.options.Kind, err)}
 	}
