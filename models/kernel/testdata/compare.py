@@ -48,19 +48,17 @@ def real(folder):
 
 
 def drawn(users, items, pairs):
-    """Return about as many different pairs."""
+    """Return as many different pairs, spread over users by a log-normal law, with low item numbers more often."""
     rng = np.random.default_rng(1)
     share = rng.lognormal(0, 1.1, users)
     counts = np.clip(share / share.sum() * pairs, 1, items // 4).astype(np.int64)
     keys = np.empty(0, np.int64)
-    missing = pairs
-    for _ in range(30):
-        user = rng.choice(users, missing, p=counts / counts.sum())
-        item = (items * rng.random(missing) ** 2).astype(np.int64)
+    while len(keys) < pairs:
+        draws = int(1.5 * (pairs - len(keys))) + 1000  # many are there already
+        user = np.searchsorted(np.cumsum(counts / counts.sum()), rng.random(draws)).clip(0, users - 1)
+        item = (items * rng.random(draws) ** 2).astype(np.int64)
         keys = np.unique(np.concatenate([keys, user * items + item]))
-        missing = pairs - len(keys)
-        if missing <= pairs // 1000:
-            break
+    keys = rng.permutation(keys)[:pairs]
     return np.stack([keys // items, keys % items], 1)
 
 
