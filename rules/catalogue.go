@@ -1,7 +1,9 @@
 package rules
 
+import "strings"
+
 // CodeInfo explains one code of Problem for people: what it means, and an example that gives it. The
-// example is rules as they stand under `rules:`, or a whole file; "" where none can be printed.
+// example is rules as they stand under `rules:`, or a whole file.
 type CodeInfo struct {
 	Code, Title, Meaning, Example string
 }
@@ -75,12 +77,14 @@ var shapeCodes = []CodeInfo{
 		"- id: gold\n  when: user.is_new\n  when: user.tier == \"gold\"\n  then: [inject: {source: hot}]\n"},
 	{"R032", "a part of YAML that rule files do not have", "Tags (`!`), anchors, aliases, merge keys and several documents in one file: `params` and `lists` do what they are used for.",
 		"- id: known\n  when: !user.is_new\n  then: [inject: {source: hot}]\n"},
-	{"R033", "too large, too deep, or no plain text", "A rule file has at most 1 MiB, is UTF-8, and holds no control characters.", ""},
+	{"R033", "too large, too deep, or no plain text", "A rule file has at most 1 MiB, is UTF-8, and holds no control characters. Brackets nest at most 64 deep.",
+		"- id: deep\n  match: item.stock in " + strings.Repeat("[", 65) + "1" + strings.Repeat("]", 65) + "\n  then: [exclude: {}]\n"},
 	{"R034", "a value of the wrong shape", "A list where a single value belongs, text where a number does, a name with spaces.",
 		"- id: discount\n  match: item.price < 50\n  then: [boost: 20%]\n"},
 	{"R035", "a key that is missing", "A file needs `apiVersion`, `kind`, `name` and rules; a rule needs `id` and `then`.",
 		"- match: item.stock <= 0\n  then: [exclude: {}]\n"},
 	{"R036", "a list file that cannot be read", "It has to lie in the rule file's folder, or below it: one value a line.",
 		"apiVersion: rules/v1\nkind: RuleSet\nname: listed\ndescription: An example\nowner: you@example.com\nlists:\n  recalled: {file: recalled.txt}\nrules:\n  - id: recalled\n    hard: true\n    match: item.id in lists.recalled\n    then: [exclude: {}]\n"},
-	{"R040", "a rule that no test names", "`sartor rules lint` only: nobody would notice if it did something else tomorrow. Name it under `fired:`, `not_fired:` or `removed:` of a case.", ""},
+	{"R040", "a rule that no test names", "`sartor rules lint` only: nobody would notice if it did something else tomorrow. Name it under `fired:`, `not_fired:` or `removed:` of a case.",
+		"- id: sold-out\n  match: item.stock <= 0\n  then: [exclude: {reason: sold out}]\n"},
 }

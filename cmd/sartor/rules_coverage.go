@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -211,7 +210,15 @@ func (a *app) lintRules(paths []string, format string, strict bool) error {
 		}
 		files, _ := readRules(g.rules)
 		warnings = append(warnings, found...)
-		warnings = append(warnings, untested(files, tests)...)
+		for _, f := range files {
+			var of []*rulestest.File
+			for _, t := range tests {
+				if t.rules.Path == f.Path && t.test != nil {
+					of = append(of, t.test)
+				}
+			}
+			warnings = append(warnings, rulestest.Untested(f, of)...)
+		}
 	}
 	warnings = rulefile.Sort(warnings)
 	if err := rulefile.Render(a.stdout, warnings, format); err != nil {
@@ -227,43 +234,4 @@ func (a *app) lintRules(paths []string, format string, strict bool) error {
 		return errReported
 	}
 	return nil
-}
-
-// codeUntested marks a rule that no test expects anything of.
-const codeUntested = "R040"
-
-// untested warns about enabled rules that no expectation of a test names.
-func untested(files []rules.File, tests []testFile) []rules.Problem {
-	var out []rules.Problem
-	for _, f := range files {
-		named := map[string]bool{}
-		for _, t := range tests {
-			if t.rules.Path == f.Path && t.test != nil {
-				for _, id := range t.test.RuleIDs() {
-					named[id] = true
-				}
-			}
-		}
-		for _, r := range f.Rules {
-			if !r.Disabled && !named[r.ID] {
-				out = append(out, untestedAt(f, r.ID, "rule", r.Pos))
-			}
-		}
-		for _, t := range f.Tables {
-			hit := func(id string) bool { return id == t.ID || strings.HasPrefix(id, t.ID+"#") }
-			if !t.Disabled && !slices.ContainsFunc(slices.Collect(maps.Keys(named)), hit) {
-				out = append(out, untestedAt(f, t.ID, "table", t.Pos))
-			}
-		}
-	}
-	return out
-}
-
-func untestedAt(f rules.File, id, what string, at rules.Pos) rules.Problem {
-	p := rules.Problem{Code: codeUntested, Severity: rules.SeverityWarning, Path: f.Path, Line: at.Line, Column: at.Column, Rule: id,
-		Message: "no test says what the " + what + " should do", Hint: "name it under `fired:`, `not_fired:` or `removed:` of a case in a .test.yaml file beside this one"}
-	if p.Line <= len(f.Lines) && p.Line > 0 {
-		p.Snippet = f.Lines[p.Line-1]
-	}
-	return p
 }

@@ -58,7 +58,10 @@ func TestCatalogue(t *testing.T) {
 func saidOf(t *testing.T, c rules.CodeInfo) string {
 	t.Helper()
 	path, text := complete(c.Example)
-	_, problems := check(path, text)
+	f, problems := check(path, text)
+	if c.Code == CodeUntested {
+		problems = append(problems, Untested(f, nil)...)
+	}
 	if len(problems) == 0 || slices.ContainsFunc(problems, func(p rules.Problem) bool { return p.Code != c.Code }) {
 		t.Errorf("the example of %s gives\n%s", c.Code, render(t, problems))
 	}
