@@ -46,7 +46,7 @@ func TestBenchTrainUsageErrors(t *testing.T) {
 	}
 }
 
-// What a training took is told, and no part of the manifest: the version is its hash.
+// The memory that was in use is in the peak, wherever the system tells it.
 func TestATrainingTellsWhatItTook(t *testing.T) {
 	m := newMeter()
 	kept := make([]byte, 64<<20)

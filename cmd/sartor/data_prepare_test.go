@@ -38,6 +38,9 @@ func TestDataPrepareSynthetic(t *testing.T) {
 	if r.Cleaning.Events == 0 || r.Cleaning.Kept == 0 || r.Split.Events["strong"] == 0 || r.Split.Events["test"] == 0 || r.Bytes == 0 || len(r.Cleaning.Steps) != 6 {
 		t.Errorf("%+v", r)
 	}
+	if r.Seconds > 0 && (r.Making <= 0 || r.Making >= r.Seconds) || r.Cleaning.Memory == 0 {
+		t.Errorf("%.3f of %.3f s made the events, the tables took %d bytes", r.Making, r.Seconds, r.Cleaning.Memory)
+	}
 }
 
 func TestDataPrepareUsageErrors(t *testing.T) {

@@ -102,7 +102,7 @@ func asModel[M models.Model](m M, r train.Report, err error) (models.Model, trai
 }
 
 // fit trains once, shows the progress, and measures what it took. That is told and recorded, but is no part
-// of a manifest, whose hash is the model's version: the same data and seed give the same version.
+// of a manifest, which says what the model is, not how busy the machine was.
 func (t *trainer) fit(ctx context.Context, l *train.Log, what string) (models.Model, train.Report, error) {
 	meter := newMeter()
 	m, report, err := t.fitShown(ctx, l, what)

@@ -90,7 +90,8 @@ func newProblem(l *Log, s models.Signal, fade models.Signal) *problem {
 			popularity[x.item] += fade.Fade(now - x.time())
 		}
 	}
-	m := &csr{starts: []int{0}}
+	// Room for as many pairs as events: what is not used is never touched, and growing would copy all of it.
+	m := &csr{starts: []int{0}, cols: make([]int32, 0, len(order)), values: make([]float32, 0, len(order))}
 	for u := range len(starts) - 1 {
 		appendUser(m, l, order[starts[u]:starts[u+1]], weights, s)
 		if n := len(m.cols); n > m.starts[len(m.starts)-1] {
