@@ -38,7 +38,7 @@ type HTTPConfig struct {
 	KeysFile        string        `koanf:"keys_file" doc:"API keys, made by 'sartor serve key', watched; empty = none are asked for"`
 	Insecure        bool          `koanf:"insecure" doc:"serve other machines without API keys"`
 	AdminAddr       string        `koanf:"admin_addr" doc:"host:port for metrics, status and profiles; empty = the first two at addr"`
-	MaxInFlight     int           `koanf:"max_in_flight" doc:"recommendations worked at once, more get 503; 0 = 64 per CPU"`
+	MaxInFlight     int           `koanf:"max_in_flight" doc:"recommendations worked at once, more get 503; 0 = 16 to 64 per CPU, by how fast they are answered"`
 	MaxConnsPerIP   int           `koanf:"max_conns_per_ip" doc:"connections of one address at once, more are closed with 429; 0 = no limit, as behind a load balancer"`
 	Adapters        []string      `koanf:"adapters" doc:"APIs of other systems to answer as well: gorse, metarank"`
 	OIDC            OIDCConfig    `koanf:"oidc"`

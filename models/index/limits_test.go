@@ -8,7 +8,7 @@ import (
 func TestLimitsCountEveryByte(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, c := range []struct{ n, dim, want int }{
-		{100, 8, 100 * 8 * 4}, // floats
+		{100, 8, 100 * 8 * 4},       // floats
 		{5000, 8, 5056 * (8 + 4)},   // codes and scales, whole blocks of 64
 		{5000, 10, 5056 * (12 + 4)}, // rows padded to four dimensions
 	} {

@@ -78,8 +78,8 @@ type Options struct {
 	// Admin takes /metrics and /v1/status off this listener: AdminHandler has them.
 	Admin bool
 	// MaxReads and MaxWrites are how many recommendations, and how many requests to write, are worked at
-	// once; more are refused with 503. 0 = 64 and 256 per processor, negative = no limit. Of the
-	// recommendations fewer are let in, down to 16 per processor, when they are answered slowly.
+	// once; more are refused with 503. 0 = 64 and 256 per processor, negative = no limit. Without a number
+	// fewer recommendations are let in, down to 16 per processor, when they are answered slowly.
 	MaxReads, MaxWrites int
 	// Concurrency is the most connections served at once; 0 = 16,384. ConnsPerIP is the most of one address;
 	// 0 = no limit, since behind a load balancer all come from one.

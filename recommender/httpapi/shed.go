@@ -19,8 +19,8 @@ import (
 // in its wait at the pace of the last answers, between least and most: a fixed number would be a long
 // queue where answers are slow, or refuse without need where they are fast.
 type gateway struct {
-	least, most int64 // most < 0 = no limit
-	wait        time.Duration
+	least, most int64         // most < 0 = no limit
+	wait        time.Duration // 0 = the limit stays
 	now         func() time.Time
 
 	busy  atomic.Int64
@@ -40,9 +40,12 @@ const (
 	paceWeight = 64
 )
 
-// newReads returns the gateway of recommendations, limit 0 = as many as are answered soon.
+// newReads returns the gateway of recommendations: limit 0 = as many as are answered soon.
 func newReads(limit int) *gateway {
 	g := newGateway(limit, readsPerCPU)
+	if limit != 0 { // who names a number has it
+		return g
+	}
 	return g.following(readsWait, int64(leastReadsPerCPU*runtime.GOMAXPROCS(0)))
 }
 

@@ -62,6 +62,9 @@ func TestGatewayNeverLosesAPlace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock := time.Unix(1, 0)
 		g := newReads(rapid.IntRange(-1, 40).Draw(t, "limit"))
+		if rapid.Bool().Draw(t, "following") {
+			g = newGateway(40, 0).following(8*time.Millisecond, rapid.Int64Range(1, 60).Draw(t, "least"))
+		}
 		g.now = func() time.Time { return clock }
 		in := int64(0)
 		for _, step := range rapid.SliceOfN(rapid.IntRange(-3, 5), 0, 400).Draw(t, "steps") {
