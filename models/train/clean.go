@@ -56,9 +56,9 @@ type Removal struct {
 }
 
 // Cleaner cleans a log in two passes over it: Observe sees every event, then Keep sees them once more, in
-// the same order. Memory grows with users, not with events: 40 bytes and a hash table's air for each, two
-// bits for each session after the 31st of a user, 24 bytes for each line that was given back, and up to 64
-// MiB for the ids of the latest events (Bytes). One goroutine.
+// the same order. Memory grows with users, not with events: 40 bytes and a hash table's air for each, 16
+// bytes for every 32 sessions after the 31st of a user, 24 bytes for each line that was given back, and up
+// to 64 MiB for the ids of the latest events (CleanReport.Memory). One goroutine.
 type Cleaner struct {
 	limits   Limits
 	does     struct{ duplicates, impossible, bots, cancelled, sessions, short, long bool }
