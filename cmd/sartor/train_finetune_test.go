@@ -216,7 +216,6 @@ func TestFinetuneRefusesWhatAnEncoderCannotDo(t *testing.T) {
 	spec := scenarioFile(t, "scenario: x\n")
 	for want, args := range map[string][]string{
 		"--model als: it can be lae, encoder": {"--eval-only", "--model", "als"},
-		"--features: is for models":           {"--from", base, "--models", dir, "--features"},
 		"use --models FOLDER":                 {"--from", base},
 	} {
 		if code, _, errs := runHere(t, append([]string{"train", "finetune", "--scenario", spec, "--from-file", "ndjson:" + path}, args...)...); code != exitUsage || !strings.Contains(errs, want) {
