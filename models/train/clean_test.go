@@ -122,7 +122,9 @@ func TestObserveTellsWhatCannotStay(t *testing.T) {
 		t.Error("all steps: an event is taken for another")
 	}
 	c = NewCleaner([]Cleaning{Bots}, Limits{})
-	if !c.Observe(&good) || !c.Observe(&good) || !c.Observe(&bad) {
-		t.Error("bots alone: duplicates and impossible events stay")
+	for i, e := range []*streams.Event{&good, &good, &bad} {
+		if !c.Observe(e) {
+			t.Errorf("bots alone: event %d goes, but duplicates and impossible events stay", i)
+		}
 	}
 }
