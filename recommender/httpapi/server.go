@@ -194,8 +194,11 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Lock()
 	s.ln = ln
 	s.mu.Unlock()
-	if s.draining.Load() {
-		return ln.Close()
+	if s.draining.Load() { // Shutdown may have closed it
+		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			return fmt.Errorf("close the listener: %w", err)
+		}
+		return nil
 	}
 	if err := s.app.Listener(&patient{Listener: ln, logger: s.logger, failed: s.metrics.notTaken}); err != nil {
 		return fmt.Errorf("serve HTTP on %s: %w", ln.Addr(), err)
