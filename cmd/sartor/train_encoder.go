@@ -31,6 +31,7 @@ func encoderFlags(flags *pflag.FlagSet, e *train.EncoderOptions) {
 	flags.Float64Var(&e.Tower.IDDropout, "id-dropout", 0, "encoder with --features: share of the items of a step that are known by their documents alone; 0 = 0.1")
 	flags.Float64Var(&e.Augment.Mask, "mask", 0, "encoder: share of the events whose item is hidden where it is read, but not where it is foreseen")
 	flags.BoolVar(&e.Augment.Reorder, "reorder", false, "encoder: shuffle the lines of an order in every step: they have no order of their own")
+	flags.Float64Var(&e.Augment.Crop, "crop", 0, "encoder: share of the histories of a step that begin at a later event than they did")
 	flags.IntVar(&e.Tokens, "tokens", 0, "encoder: events in a step; 0 = 4096, fewer for little data")
 	flags.Float64Var(&e.Dropout, "dropout", 0.2, "encoder: share that is dropped; negative = nothing")
 	flags.Float64Var(&e.WeightDecay, "weight-decay", 0.01, "encoder: weight decay of AdamW; negative = none")

@@ -142,8 +142,8 @@ func (o Options) ValidateEncoder() error {
 	case !(e.WeightDecay <= 10) || !(e.Clip <= 1e9):
 		return fmt.Errorf("train: weight decay %v and clipping at %v: need at most 10 and 1e9", e.WeightDecay, e.Clip)
 	}
-	if m := e.Augment.Mask; !(m >= 0 && m < 1) {
-		return fmt.Errorf("train: a share of %v of the items is hidden: need at least 0 and less than 1", m)
+	if err := e.Augment.validate(); err != nil {
+		return err
 	}
 	if h := e.Head.Hidden; h != 0 && (h < 8 || h > models.MaxHead || h%8 != 0) {
 		return fmt.Errorf("train: a head of %d units: need a multiple of 8 from 8 to %d", h, models.MaxHead)

@@ -1,6 +1,10 @@
 package train
 
-import "math/rand/v2"
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+)
 
 // AugmentOptions change the histories of a step at random, so that what is learned does not hang on what
 // is arbitrary in them. The zero value changes nothing.
@@ -11,6 +15,39 @@ type AugmentOptions struct {
 	// Reorder shuffles events of one type and moment, such as the lines of an order, which have no order of
 	// their own.
 	Reorder bool
+	// Crop is the share of the histories of a step that begin later than they did, at one of the events of
+	// their first half, as if what came before were not known.
+	Crop float64
+}
+
+func (o AugmentOptions) validate() error {
+	if !(o.Mask >= 0 && o.Mask < 1) {
+		return fmt.Errorf("train: a share of %v of the items is hidden: need at least 0 and less than 1", o.Mask)
+	}
+	if !(o.Crop >= 0 && o.Crop <= 1) {
+		return fmt.Errorf("train: a share of %v of the histories is cropped: need 0 to 1", o.Crop)
+	}
+	return nil
+}
+
+// crop returns the pieces of a step, some without their beginning. One that would lose its last target
+// stays whole.
+func (a *encoderTraining) crop(rng *rand.Rand, pieces []piece) []piece {
+	share := a.o.Encoder.Augment.Crop
+	if share == 0 {
+		return pieces
+	}
+	a.cropped = append(a.cropped[:0], pieces...)
+	for i, p := range a.cropped {
+		if rng.Float64() >= share {
+			continue
+		}
+		p.from += rng.Int32N((p.to-p.from)/2 + 1)
+		if slices.ContainsFunc(a.data.goals[p.from+1:p.to+1], func(w float32) bool { return w > 0 }) {
+			a.cropped[i] = p
+		}
+	}
+	return a.cropped
 }
 
 // shuffle returns the places of the events of a piece, from p.from to p.to: as they are, but those of one

@@ -85,6 +85,7 @@ func (g *gathering) deal(pieces []piece) {
 // full; else candidates are the targets of the step and so many others drawn from the catalogue.
 func (a *encoderTraining) gather(rng *rand.Rand, pieces []piece) {
 	g, s := &a.batch, a.data
+	pieces = a.crop(rng, pieces)
 	g.deal(pieces)
 	a.drawLeft(rng, pieces)
 	if !a.full {

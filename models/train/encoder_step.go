@@ -39,6 +39,7 @@ type encoderTraining struct {
 	parts    [shards]gradient
 	blocks   []float64 // sums of squares
 	places   []int32   // of the events of a piece
+	cropped  []piece   // of a step
 }
 
 // gradient is the part of one shard.
