@@ -30,7 +30,7 @@ func encoderFlags(flags *pflag.FlagSet, e *train.EncoderOptions) {
 	flags.IntVar(&e.Head.Hidden, "head", 0, "encoder: units of a residual network on the user's vector, of what is known of the user (attributes, aggregates) and of the visit (country, device, hour); 0 = none, 64 is usual")
 	flags.Float64Var(&e.Tower.IDDropout, "id-dropout", 0, "encoder with --features: share of the items of a step that are known by their documents alone; 0 = 0.1")
 	flags.Float64Var(&e.Augment.Mask, "mask", 0, "encoder: share of the events whose item is hidden where it is read, but not where it is foreseen")
-	flags.BoolVar(&e.Augment.Reorder, "reorder", false, "encoder: shuffle the lines of an order in every step: they have no order of their own")
+	flags.BoolVar(&e.Augment.Ordered, "keep-order", false, "encoder: leave the lines of an order in the order of their ids, instead of shuffling them in every step")
 	flags.Float64Var(&e.Augment.Crop, "crop", 0, "encoder: share of the histories of a step that begin at a later event than they did")
 	flags.IntVar(&e.Tokens, "tokens", 0, "encoder: events in a step; 0 = 4096, fewer for little data")
 	flags.Float64Var(&e.Dropout, "dropout", 0.2, "encoder: share that is dropped; negative = nothing")

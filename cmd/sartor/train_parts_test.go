@@ -30,7 +30,7 @@ func visitEvents() []streams.Event {
 func TestTrainEncoderOnDocumentsUsersAndVisits(t *testing.T) {
 	path, dir := writeEvents(t, visitEvents()), filepath.Join(t.TempDir(), "models")
 	code, out, errs := runHere(t, "train", "--model", "encoder", "--from-file", "ndjson:"+path, "--models", dir, "--split", "none", "--features", "--head", "8",
-		"--id-dropout", "0.2", "--reorder", "--mask", "0.1", "--dim", "8", "--hidden", "8", "--inner", "16", "--epochs", "2")
+		"--id-dropout", "0.2", "--keep-order", "--mask", "0.1", "--dim", "8", "--hidden", "8", "--inner", "16", "--epochs", "2")
 	if code != exitOK {
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}

@@ -7,14 +7,15 @@ import (
 )
 
 // AugmentOptions change the histories of a step at random, so that what is learned does not hang on what
-// is arbitrary in them. The zero value changes nothing.
+// is arbitrary in them. The zero value shuffles what has no order, and changes nothing else.
 type AugmentOptions struct {
 	// Mask is the share of the events whose item is hidden from the encoder's blocks; their type and time
 	// are read, and they are foreseen like others.
 	Mask float64
-	// Reorder shuffles events of one type and moment, such as the lines of an order, which have no order of
-	// their own.
-	Reorder bool
+	// Ordered keeps events of one type and moment, such as the lines of an order, in the order of their ids.
+	// Else they are shuffled in every step: they have no order of their own, and whoever learns one foresees
+	// the next line, not the next order.
+	Ordered bool
 	// Crop is the share of the histories of a step that begin later than they did, at one of the events of
 	// their first half, as if what came before were not known.
 	Crop float64

@@ -30,7 +30,7 @@ func TestBasketsAreReordered(t *testing.T) {
 		add(streams.View, 2, "g")
 	}
 	o := wheelOptions()
-	o.Encoder.Augment = AugmentOptions{Reorder: true, Mask: 0.5}
+	o.Encoder.Augment = AugmentOptions{Mask: 0.5}
 	a, err := newEncoderTraining(l, o.encoderDefaults())
 	if err != nil {
 		t.Fatal(err)

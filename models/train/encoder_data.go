@@ -59,7 +59,7 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 			last = x.time()
 			s.items, s.kinds = append(s.items, row), append(s.kinds, kinds[string(l.types[x.kind()])])
 			s.gaps = append(s.gaps, uint8(models.GapRow(since)))
-			if o.Encoder.Augment.Reorder { // since is 0 for a user's first event, too, of which there is none before
+			if !o.Encoder.Augment.Ordered { // since is 0 for a user's first event, too, of which there is none before
 				s.same = append(s.same, len(s.items)-1 > s.starts[len(s.starts)-1] && since == 0 && s.kinds[len(s.kinds)-1] == s.kinds[len(s.kinds)-2])
 			}
 			if l.profile != nil {

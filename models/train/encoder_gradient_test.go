@@ -267,7 +267,7 @@ func TestEncoderGradientsAgainstTheDefinition(t *testing.T) {
 		{"both", EncoderOptions{Dropout: -1, Unit: true, Recall: 8}},
 		{"tower", EncoderOptions{Dropout: 0.3, Tower: TowerOptions{Catalog: colours(7), Hidden: 8, IDDropout: 0.4}}},
 		{"tower sampled unit", EncoderOptions{Dropout: -1, Full: -1, Negatives: 1, Unit: true, Recall: 3, Tower: TowerOptions{Catalog: colours(6), Hidden: 8, IDDropout: 0.4}}},
-		{"masked", EncoderOptions{Dropout: -1, Augment: AugmentOptions{Mask: 0.4, Reorder: true}}},
+		{"masked", EncoderOptions{Dropout: -1, Augment: AugmentOptions{Mask: 0.4}}},
 		{"head", EncoderOptions{Dropout: 0.3, Head: HeadOptions{Hidden: 16, FeatureDropout: 0.3}}},
 		{"head tower recall", EncoderOptions{Dropout: 0.2, Recall: 3, Clock: time.Hour, Head: HeadOptions{Hidden: 8}, Tower: TowerOptions{Catalog: colours(7), Hidden: 8}}},
 		{"left", EncoderOptions{Dropout: -1, Full: -1, Negatives: 1, Exposures: tinyExposures(), ExposureWeight: 5}},
