@@ -20,17 +20,35 @@ func TestBenchTrainTellsEveryPart(t *testing.T) {
 			t.Fatalf("%q: %v", text, err)
 		}
 		got = append(got, r.Part)
-		if want := int64(2000); len(got) <= 6 && r.Events != want || len(got) > 6 && r.Events != 2*want || r.Users < 2 || r.Items < 2 {
+		if want := int64(2000); len(got) <= 7 && r.Events != want || len(got) > 7 && r.Events != 2*want || r.Users < 2 || r.Items < 2 {
 			t.Errorf("row %d: %+v", len(got), r)
 		}
 	}
-	once := "log popularity item-knn als lae encoder"
+	once := "shop log popularity item-knn als lae encoder"
 	if s := strings.Join(got, " "); s != once+" "+once {
 		t.Errorf("rows %s", s)
 	}
 	code, out, errs = runHere(t, "bench", "train", "--events", "2000", "--model", models.KindALS, "--dim", "8")
-	if lines := strings.Split(out, "\n"); code != exitOK || len(lines) != 4 || !strings.Contains(lines[0], "processor s") || !strings.Contains(lines[2], " als ") {
+	if lines := strings.Split(out, "\n"); code != exitOK || len(lines) != 5 || !strings.Contains(lines[0], "processor s") || !strings.Contains(lines[3], " als ") {
 		t.Errorf("exit code %d\n%s%s", code, out, errs)
+	}
+}
+
+// A training that is ended after some steps says so, and how long the whole would take.
+func TestBenchTrainOfSomeSteps(t *testing.T) {
+	code, out, errs := runHere(t, "bench", "train", "--events", "3000", "--model", models.KindEncoder, "--dim", "8", "--steps", "3", "--json")
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	if code != exitOK || len(lines) != 3 {
+		t.Fatalf("exit code %d\n%s%s", code, out, errs)
+	}
+	for i, text := range lines {
+		var r trainRow
+		if err := json.Unmarshal([]byte(text), &r); err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		if some := i == 2; (r.Share == 1) == some || r.Share <= 0 || r.Whole < r.CPU {
+			t.Errorf("%+v", r)
+		}
 	}
 }
 
@@ -39,6 +57,7 @@ func TestBenchTrainUsageErrors(t *testing.T) {
 		"--events 10: need at least 1000": {"--events", "10"},
 		"--model magic: it can be als":    {"--model", "magic"},
 		"multiple of 8":                   {"--dim", "9"},
+		"--steps -1: need 0 or more":      {"--steps", "-1"},
 	} {
 		if code, _, errs := runHere(t, append([]string{"bench", "train"}, args...)...); code != exitUsage || !strings.Contains(errs, want) {
 			t.Errorf("%v: exit code %d, %s", args, code, errs)

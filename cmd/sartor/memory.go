@@ -6,6 +6,11 @@ import (
 	"time"
 )
 
+// gcWhileReading is how much garbage, in percent of what is kept, may lie about while events are read into
+// memory: what they leave behind would else take as much again as the events. Most of what is kept has no
+// pointers, so that looking through it more often costs little.
+const gcWhileReading = 20
+
 // meter measures what a part of a run costs, from newMeter on.
 type meter struct{ began time.Duration }
 

@@ -221,6 +221,9 @@ type factorisation struct {
 
 func newFactorisation(p *problem, o Options) *factorisation {
 	f := &factorisation{p: p, o: o, params: o.params()}
+	if p.byItem == nil {
+		p.turn()
+	}
 	f.users = kernel.Matrix{Data: make([]float32, p.byUser.rows()*o.Dim), Dim: o.Dim, Stride: o.Dim}
 	f.items = kernel.Matrix{Data: make([]float32, len(p.ids)*o.Dim), Dim: o.Dim, Stride: o.Dim}
 	// Only the item side needs a start: the first half-step solves for the users.

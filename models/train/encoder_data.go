@@ -40,6 +40,7 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 	}
 	order, starts := groupByUser(l, weights)
 	s := &sequences{starts: []int{0}, events: int64(len(order))}
+	s.reserve(len(order), p.Clock > 0, !o.Encoder.Augment.Ordered, l.profile != nil)
 	number := s.number(l, weights, models.Signal{HalfLife: o.PopularityHalfLife}, o.Encoder.Catalog)
 	had := make([]int32, len(s.ids)) // the last user, plus 1, who had the item
 	for u := range len(starts) - 1 {
@@ -47,9 +48,9 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 		slices.SortStableFunc(mine, func(a, b int32) int { return -features.CompareEntries(l.entry(a), l.entry(b)) })
 		last := int64(math.MinInt64)
 		for k, i := range mine {
-			x := l.events[i]
+			x := l.events.at(int(i))
 			row := number[x.item]
-			if row < 0 || k > 0 && x == l.events[mine[k-1]] {
+			if row < 0 || k > 0 && x == l.events.at(int(mine[k-1])) {
 				continue
 			}
 			since := int64(0)
@@ -63,7 +64,7 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 				s.same = append(s.same, len(s.items)-1 > s.starts[len(s.starts)-1] && since == 0 && s.kinds[len(s.kinds)-1] == s.kinds[len(s.kinds)-2])
 			}
 			if l.profile != nil {
-				s.rows = append(s.rows, l.rows[i])
+				s.rows = append(s.rows, l.rows.at(int(i)))
 			}
 			if p.Clock > 0 {
 				s.ticks = append(s.ticks, p.Ticks(since))
@@ -82,7 +83,7 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 			}
 		}
 		if n := len(s.items); n > s.starts[len(s.starts)-1] {
-			s.starts, s.users = append(s.starts, n), append(s.users, l.events[mine[0]].user)
+			s.starts, s.users = append(s.starts, n), append(s.users, l.events.at(int(mine[0])).user)
 		}
 	}
 	if users := len(s.starts) - 1; users < minUsers || len(s.ids) < minItems {
@@ -90,6 +91,20 @@ func sequence(l *Log, p models.EncoderParams, o Options) (*sequences, error) {
 			minUsers, minItems, users, len(s.ids), l.Len(), ErrTooLittle)
 	}
 	return s, nil
+}
+
+// reserve makes room for n events: growing would for a moment take more than all of them again.
+func (s *sequences) reserve(n int, ticks, same, rows bool) {
+	s.items, s.kinds, s.gaps, s.goals = make([]int32, 0, n), make([]uint8, 0, n), make([]uint8, 0, n), make([]float32, 0, n)
+	if ticks {
+		s.ticks = make([]float32, 0, n)
+	}
+	if same {
+		s.same = make([]bool, 0, n)
+	}
+	if rows {
+		s.rows = make([]int32, 0, n)
+	}
 }
 
 // row is that of the profile for an event, -1 without one.
@@ -102,7 +117,7 @@ func (s *sequences) row(event int32) int32 {
 
 // entry is interaction i as the stored history holds it.
 func (l *Log) entry(i int32) features.Entry {
-	x := l.events[i]
+	x := l.events.at(int(i))
 	return features.Entry{Type: l.types[x.kind()], ItemID: l.items.list[x.item], Time: x.time()}
 }
 
@@ -123,7 +138,7 @@ func goalWeight(kind string, weight float64, objective map[string]float64) float
 func (s *sequences) number(l *Log, weights []float64, fade models.Signal, catalog func(string) bool) []int32 {
 	popularity, wanted := make([]float64, len(l.items.list)), make([]bool, len(l.items.list))
 	now := l.Newest().UnixMilli()
-	for _, x := range l.events {
+	for _, x := range l.events.all() {
 		if weights[x.kind()] > 0 {
 			popularity[x.item] += fade.Fade(now - x.time())
 			wanted[x.item] = true

@@ -256,8 +256,12 @@ func (a *autoencoder) warm(t models.LAETable) {
 // count takes the items of the model to start from into the problem and counts the users of each item.
 func (a *autoencoder) count() {
 	p := a.p
-	for j := range p.ids {
-		a.wanted = append(a.wanted, float32(p.byItem.starts[j+1]-p.byItem.starts[j]))
+	counts := make([]int, len(p.ids))
+	for _, j := range p.byUser.cols {
+		counts[j]++
+	}
+	for _, n := range counts {
+		a.wanted = append(a.wanted, float32(n))
 	}
 	if a.o.LAE.From == nil {
 		return

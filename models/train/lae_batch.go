@@ -137,7 +137,7 @@ func (a *autoencoder) weighTargets(l *Log) {
 	}
 	best := map[[2]int32]float32{}
 	if o.Objective != nil {
-		for _, x := range l.events {
+		for _, x := range l.events.all() {
 			if w := float32(o.Objective[string(l.types[x.kind()])]); w > 0 {
 				key := [2]int32{x.user, x.item}
 				best[key] = max(best[key], w)

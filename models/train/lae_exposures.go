@@ -52,7 +52,7 @@ func (x *Exposures) left(l *Log, ids []string, itemNumbers, userNumbers []int32)
 		user[number] = u
 	}
 	took := map[[2]int32]bool{}
-	for _, e := range l.events {
+	for _, e := range l.events.all() {
 		took[[2]int32{e.user, e.item}] = true
 	}
 	out := make([][]int32, len(userNumbers))

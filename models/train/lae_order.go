@@ -53,7 +53,7 @@ func (a *autoencoder) order(l *Log) {
 		}
 	}
 	a.kindWeights, a.kindAims = weights, aims
-	for _, x := range l.events {
+	for _, x := range l.events.all() {
 		u, j := user[x.user], row[x.item]
 		if u < 0 || j < 0 || weights[x.kind()] == 0 && aims[x.kind()] == 0 {
 			continue

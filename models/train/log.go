@@ -47,10 +47,10 @@ func (n *names) row(s string) int32 {
 type Log struct {
 	users, items *names
 	types        []streams.Type // by number
-	events       []interaction
+	events       chunked[interaction]
 	// profile holds what was known just before each event, in the rows, one for each interaction; nil = none.
 	profile *Profile
-	rows    []int32
+	rows    chunked[int32]
 }
 
 // NewProfiledLog returns an empty log that also keeps, in the profile, what was known of the user before
@@ -88,18 +88,18 @@ func (l *Log) Add(e *streams.Event) {
 	stamp := e.Time.UnixMilli()<<typeBits | int64(slices.Index(l.types, e.Type))
 	user := l.users.row(subject)
 	for _, line := range e.Items {
-		if line.ItemID == "" || len(l.events) == math.MaxInt32 {
+		if line.ItemID == "" || l.events.len() == math.MaxInt32 {
 			continue
 		}
-		l.events = append(l.events, interaction{user: user, item: l.items.row(line.ItemID), stamp: stamp})
+		l.events.add(interaction{user: user, item: l.items.row(line.ItemID), stamp: stamp})
 		if l.profile != nil {
-			l.rows = append(l.rows, row)
+			l.rows.add(row)
 		}
 	}
 }
 
 // Len returns the number of interactions.
-func (l *Log) Len() int { return len(l.events) }
+func (l *Log) Len() int { return l.events.len() }
 
 // Interaction is one element of a Log, as its readers see it.
 type Interaction struct {
@@ -110,7 +110,7 @@ type Interaction struct {
 
 // At returns interaction i.
 func (l *Log) At(i int) Interaction {
-	x := l.events[i]
+	x := l.events.at(i)
 	return Interaction{User: x.user, Item: x.item, Type: l.types[x.kind()], Time: x.time()}
 }
 
@@ -143,7 +143,7 @@ func (l *Log) Distinct() (users, items int) {
 
 func distinct(l *Log, n int, of func(interaction) int32) int {
 	seen, count := make([]bool, n), 0
-	for _, x := range l.events {
+	for _, x := range l.events.all() {
 		if i := of(x); !seen[i] {
 			seen[i] = true
 			count++
@@ -155,11 +155,11 @@ func distinct(l *Log, n int, of func(interaction) int32) int {
 // Newest returns the time of the newest interaction, or the zero time of an empty log: the "now" of
 // training.
 func (l *Log) Newest() time.Time {
-	if len(l.events) == 0 {
+	if l.events.len() == 0 {
 		return time.Time{}
 	}
 	newest := int64(math.MinInt64)
-	for _, x := range l.events {
+	for _, x := range l.events.all() {
 		newest = max(newest, x.time())
 	}
 	return time.UnixMilli(newest).UTC()
@@ -170,22 +170,14 @@ func (l *Log) Newest() time.Time {
 func (l *Log) Split(hold []bool) (rest, held *Log) {
 	rest = &Log{users: l.users, items: l.items, types: l.types, profile: l.profile}
 	held = &Log{users: l.users, items: l.items, types: l.types, profile: l.profile}
-	n := 0
-	for _, h := range hold {
-		if h {
-			n++
-		}
-	}
-	// Growing by doubling would for a moment take more than the whole log again.
-	rest.events, held.events = make([]interaction, 0, l.Len()-n), make([]interaction, 0, n)
-	for i, x := range l.events {
+	for i, x := range l.events.all() {
 		to := rest
 		if hold[i] {
 			to = held
 		}
-		to.events = append(to.events, x)
+		to.events.add(x)
 		if l.profile != nil {
-			to.rows = append(to.rows, l.rows[i])
+			to.rows.add(l.rows.at(i))
 		}
 	}
 	return rest, held
@@ -193,7 +185,7 @@ func (l *Log) Split(hold []bool) (rest, held *Log) {
 
 // Event returns interaction i as the event that the feature fold understands.
 func (l *Log) Event(i int) streams.Event {
-	x := l.events[i]
+	x := l.events.at(i)
 	e := streams.Event{Type: l.types[x.kind()], Time: time.UnixMilli(x.time()).UTC(),
 		Items: []streams.Line{{ItemID: l.items.list[x.item], Quantity: 1}}}
 	subject := l.users.list[x.user]

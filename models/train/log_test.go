@@ -123,6 +123,7 @@ func TestPairsAddUpAndTakeAway(t *testing.T) {
 
 func TestTransposeTwiceIsTheSame(t *testing.T) {
 	p := newProblem(random(9, 50, 30, 800), small().Signal, models.Signal{})
+	p.turn()
 	again := p.byItem.transpose(p.byUser.rows())
 	if !reflect.DeepEqual(again, p.byUser) {
 		t.Error("transposed twice is another matrix")

@@ -23,6 +23,7 @@ func ItemKNN(ctx context.Context, l *Log, o Options) (*models.Neighbours, Report
 	if err != nil {
 		return nil, Report{}, err
 	}
+	p.turn()
 	n := len(p.ids)
 	norms := make([]float64, n)
 	for j := range norms {
@@ -32,53 +33,113 @@ func ItemKNN(ctx context.Context, l *Log, o Options) (*models.Neighbours, Report
 		}
 	}
 	nearest := make([][]link, n)
-	sums := make([][]float64, o.Workers)
+	work := make([]covisits, o.Workers)
 	parallel(o.Workers, n, 64, func(worker, lo, hi int) {
-		if sums[worker] == nil {
-			sums[worker] = make([]float64, n)
+		w := &work[worker]
+		if w.sums == nil {
+			w.sums = make([]float64, n)
 		}
 		for i := lo; i < hi && ctx.Err() == nil; i++ {
-			nearest[i] = p.nearest(i, norms, sums[worker])
+			nearest[i] = slices.Clone(p.nearest(i, norms, w))
 		}
 	})
 	if err := ctx.Err(); err != nil {
 		return nil, Report{}, fmt.Errorf("train: %w", err)
 	}
-	t := models.NeighbourTable{IDs: p.ids, Starts: []int{0}, Popularity: p.popularity}
+	return p.neighbours(l, o, models.KindItemKNN, p.table(nearest), Report{Elapsed: o.Now().Sub(start)})
+}
+
+// table lays the neighbours out.
+func (p *problem) table(nearest [][]link) models.NeighbourTable {
+	t := models.NeighbourTable{IDs: p.ids, Starts: make([]int, 1, len(nearest)+1), Popularity: p.popularity}
+	total := 0
+	for _, list := range nearest {
+		total += len(list)
+		t.Starts = append(t.Starts, total)
+	}
+	t.Items, t.Weights = make([]int32, 0, total), make([]float32, 0, total)
 	for _, list := range nearest {
 		for _, x := range list {
 			t.Items, t.Weights = append(t.Items, x.row), append(t.Weights, x.weight)
 		}
-		t.Starts = append(t.Starts, len(t.Items))
 	}
-	return p.neighbours(l, o, models.KindItemKNN, t, Report{Elapsed: o.Now().Sub(start)})
+	return t
 }
 
-// nearest returns the nearest neighbours of item i by descending weight, ties by row. sums is zero
-// before and after.
-func (p *problem) nearest(i int, norms, sums []float64) []link {
-	var found []int32
+// covisits is the work space of one worker: 20 bytes for each item, whatever there is to count.
+type covisits struct {
+	sums  []float64 // by item; all zero between two items
+	found []int32   // the items whose sum is not zero
+	list  []link
+}
+
+// nearest returns the nearest neighbours of item i by descending weight, ties by row, in the work space.
+func (p *problem) nearest(i int, norms []float64, w *covisits) []link {
+	w.found, w.list = w.found[:0], w.list[:0]
 	users, mine := p.byItem.row(i)
 	for k, u := range users {
 		cols, values := p.byUser.row(int(u))
+		weight := float64(mine[k])
 		for at, j := range cols {
-			if sums[j] == 0 {
-				found = append(found, j)
+			if w.sums[j] == 0 {
+				w.found = append(w.found, j)
 			}
-			sums[j] += float64(mine[k]) * float64(values[at])
+			w.sums[j] += weight * float64(values[at])
 		}
 	}
-	list := make([]link, 0, len(found))
-	for _, j := range found {
+	for _, j := range w.found {
 		if int(j) != i {
-			list = append(list, link{row: j, weight: float32(sums[j] / math.Sqrt(norms[i]*norms[j]))})
+			w.list = append(w.list, link{row: j, weight: float32(w.sums[j] / math.Sqrt(norms[i]*norms[j]))})
 		}
-		sums[j] = 0
+		w.sums[j] = 0
 	}
-	slices.SortFunc(list, func(a, b link) int {
-		return cmp.Or(cmp.Compare(b.weight, a.weight), cmp.Compare(a.row, b.row))
-	})
-	return list[:min(neighbourCount, len(list))]
+	w.list = first(w.list, neighbourCount)
+	slices.SortFunc(w.list, nearer)
+	return w.list
+}
+
+// nearer orders neighbours by descending weight, ties by row.
+func nearer(a, b link) int {
+	switch {
+	case a.weight > b.weight:
+		return -1
+	case a.weight < b.weight:
+		return 1
+	}
+	return int(a.row) - int(b.row)
+}
+
+// first returns the n links that nearer puts before all others, in any order: what a whole sort would, in
+// time that grows with their number alone (Hoare's quickselect). It moves the links about.
+func first(list []link, n int) []link {
+	if len(list) <= n {
+		return list
+	}
+	for lo, hi := 0, len(list)-1; lo < hi; {
+		pivot := list[lo+(hi-lo)/2] // no two links are equal: their rows differ
+		i, j := lo, hi
+		for i <= j {
+			for nearer(list[i], pivot) < 0 {
+				i++
+			}
+			for nearer(list[j], pivot) > 0 {
+				j--
+			}
+			if i <= j {
+				list[i], list[j] = list[j], list[i]
+				i, j = i+1, j-1
+			}
+		}
+		switch {
+		case n-1 <= j:
+			hi = j
+		case n-1 >= i:
+			lo = i
+		default:
+			return list[:n]
+		}
+	}
+	return list[:n]
 }
 
 func (p *problem) neighbours(l *Log, o Options, kind string, t models.NeighbourTable, r Report) (*models.Neighbours, Report, error) {

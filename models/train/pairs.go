@@ -65,8 +65,8 @@ func (m *csr) transpose(columns int) *csr {
 type problem struct {
 	ids        []string // item ids by column
 	popularity []float32
-	byUser     *csr // users x items
-	byItem     *csr
+	byUser     *csr  // users x items
+	byItem     *csr  // nil until turn
 	events     int64 // interactions with a weight
 	// userNumbers and itemNumbers are those of the log, by row.
 	userNumbers, itemNumbers []int32
@@ -84,16 +84,28 @@ func newProblem(l *Log, s models.Signal, fade models.Signal) *problem {
 	order, starts := groupByUser(l, weights)
 	p.events = int64(len(order))
 	now := l.Newest().UnixMilli()
-	popularity := make([]float64, len(l.items.list))
-	for _, i := range order {
-		if x := l.events[i]; weights[x.kind()] > 0 {
-			popularity[x.item] += fade.Fade(now - x.time())
+	popularity, last, pairs := make([]float64, len(l.items.list)), make([]int32, len(l.items.list)), 0
+	for u := range len(starts) - 1 {
+		for _, i := range order[starts[u]:starts[u+1]] {
+			x := l.events.at(int(i))
+			if weights[x.kind()] > 0 {
+				popularity[x.item] += fade.Fade(now - x.time())
+			}
+			if last[x.item] != int32(u+1) {
+				last[x.item] = int32(u + 1)
+				pairs++
+			}
 		}
 	}
-	// Room for as many pairs as events: what is not used is never touched, and growing would copy all of it.
-	m := &csr{starts: []int{0}, cols: make([]int32, 0, len(order)), values: make([]float32, 0, len(order))}
+	// A user has no more pairs than events, so that the pairs take the place of the events that they come from.
+	m := &csr{starts: []int{0}, cols: order[:0], values: make([]float32, 0, pairs)}
+	var mine []interaction
 	for u := range len(starts) - 1 {
-		appendUser(m, l, order[starts[u]:starts[u+1]], weights, s)
+		mine = mine[:0]
+		for _, i := range order[starts[u]:starts[u+1]] {
+			mine = append(mine, l.events.at(int(i)))
+		}
+		appendUser(m, mine, weights, s)
 		if n := len(m.cols); n > m.starts[len(m.starts)-1] {
 			m.starts = append(m.starts, n)
 			p.userNumbers = append(p.userNumbers, int32(u))
@@ -107,7 +119,7 @@ func newProblem(l *Log, s models.Signal, fade models.Signal) *problem {
 // order of the log, and where each user's begin.
 func groupByUser(l *Log, weights []float64) (order []int32, starts []int) {
 	starts = make([]int, len(l.users.list)+1)
-	for _, x := range l.events {
+	for _, x := range l.events.all() {
 		if weights[x.kind()] != 0 {
 			starts[x.user+1]++
 		}
@@ -117,7 +129,7 @@ func groupByUser(l *Log, weights []float64) (order []int32, starts []int) {
 	}
 	order = make([]int32, starts[len(l.users.list)])
 	next := slices.Clone(starts)
-	for i, x := range l.events {
+	for i, x := range l.events.all() {
 		if weights[x.kind()] != 0 {
 			order[next[x.user]] = int32(i)
 			next[x.user]++
@@ -126,22 +138,21 @@ func groupByUser(l *Log, weights []float64) (order []int32, starts []int) {
 	return order, starts
 }
 
-// appendUser appends the pairs of one user, with the arithmetic of models.ALS.Encode: evidence fades
-// from the user's own newest event.
-func appendUser(m *csr, l *Log, mine []int32, weights []float64, s models.Signal) {
+// appendUser appends the pairs of one user's events, which it sorts, with the arithmetic of
+// models.ALS.Encode: evidence fades from the user's own newest event.
+func appendUser(m *csr, mine []interaction, weights []float64, s models.Signal) {
 	if len(mine) == 0 {
 		return
 	}
-	newest := l.events[mine[0]].time()
-	for _, i := range mine {
-		newest = max(newest, l.events[i].time())
+	newest := mine[0].time()
+	for _, x := range mine {
+		newest = max(newest, x.time())
 	}
-	slices.SortStableFunc(mine, func(a, b int32) int { return int(l.events[a].item) - int(l.events[b].item) })
+	slices.SortStableFunc(mine, func(a, b interaction) int { return int(a.item) - int(b.item) })
 	for k := 0; k < len(mine); {
-		item, sum := l.events[mine[k]].item, 0.0
-		for ; k < len(mine) && l.events[mine[k]].item == item; k++ {
-			x := l.events[mine[k]]
-			sum += weights[x.kind()] * s.Fade(newest-x.time())
+		item, sum := mine[k].item, 0.0
+		for ; k < len(mine) && mine[k].item == item; k++ {
+			sum += weights[mine[k].kind()] * s.Fade(newest-mine[k].time())
 		}
 		if c := s.Confidence(sum); c > 0 {
 			m.cols, m.values = append(m.cols, item), append(m.values, c)
@@ -168,5 +179,8 @@ func (p *problem) renumber(l *Log, m *csr, popularity []float64) {
 		m.cols[k] = number[c] // the order is kept: rows stay ascending
 	}
 	m.sum()
-	p.byUser, p.byItem = m, m.transpose(len(p.ids))
+	p.byUser = m
 }
+
+// turn adds the pairs by item, for those that need them.
+func (p *problem) turn() { p.byItem = p.byUser.transpose(len(p.ids)) }

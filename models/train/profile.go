@@ -298,6 +298,6 @@ func (l *Log) Visit(i int, u *features.User) (context map[string]any, now time.T
 	if l.profile == nil {
 		return nil, time.Time{}, false
 	}
-	now = time.UnixMilli(l.events[i].time()).UTC()
-	return l.profile.known(l.rows[i], u), now, true
+	now = time.UnixMilli(l.events.at(i).time()).UTC()
+	return l.profile.known(l.rows.at(i), u), now, true
 }
