@@ -19,8 +19,8 @@ func (e *evaluation) figures(j *judged) *eval.Report {
 	users, _ := e.h.testUsers()
 	items := len(e.entries[0].model.Items().IDs)
 	r := &eval.Report{K: j.k, Users: j.users, Items: items}
-	r.Notes = append(r.Notes, fmt.Sprintf("%s users judged, all %s items ranked%s; %s held-out users without history are not judged.",
-		thousands(int64(j.users)), thousands(int64(items)), e.seenText(), thousands(int64(j.cold))))
+	r.Notes = append(r.Notes, fmt.Sprintf("%s users judged, %s%s; %s held-out users without history are not judged.",
+		thousands(int64(j.users)), e.rankedText(items), e.seenText(), thousands(int64(j.cold))))
 	b := newBeyond(e.h, e.catalog)
 	champion := slices.IndexFunc(e.entries, func(x contestant) bool { return x.champion })
 	for m, x := range e.entries {

@@ -92,7 +92,8 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
 	flags.StringVar(&f.archive, "from-archive", "", "read the archive at `URL` first, and from Kafka, when brokers are named, only what is newer")
 	flags.StringVar(&f.test, "test", "", "`file` with the held-out events of a published split, in the same format")
-	flags.StringVar(&f.split, "split", splitTime, "what is held out: time (the newest of all), user (the newest of each user), last (one event of each user) or none")
+	flags.StringVar(&f.split, "split", splitTime, "what is held out: time (the newest of all), user (the newest of each user), last (one event of each user), random (one at random, as old tables do) or none")
+	sampledFlag(flags, &f.options)
 	flags.Float64Var(&f.options.Share, "holdout", 0.2, "share of the events that is held out")
 	flags.IntVar(&f.options.K, "k", 20, "length of the judged lists")
 	flags.BoolVar(&f.options.KeepSeen, "keep-seen", false, "judge with what a user already had, for shops where people buy again")
@@ -213,8 +214,11 @@ func (f trainFlags) resolve(splitChosen bool) (trainOptions, error) {
 	o := f.options
 	o.Train, o.Split = f.t, f.split
 	o.Train.Encoder.Schedule.Rate, o.Train.Encoder.Negatives = o.Train.LAE.Rate, o.Train.LAE.Negatives
-	if !slices.Contains([]string{splitTime, splitUser, splitLast, splitNone}, o.Split) {
-		return o, usagef("--split %s: it can be %s, %s, %s or %s", o.Split, splitTime, splitUser, splitLast, splitNone)
+	if !slices.Contains([]string{splitTime, splitUser, splitLast, splitRandom, splitNone}, o.Split) {
+		return o, usagef("--split %s: it can be %s, %s, %s, %s or %s", o.Split, splitTime, splitUser, splitLast, splitRandom, splitNone)
+	}
+	if err := checkSampled(o, f.evalOnly); err != nil {
+		return o, err
 	}
 	if !(o.Share > 0 && o.Share < 1) {
 		return o, usagef("--holdout %v: need more than 0 and less than 1", o.Share)

@@ -28,6 +28,9 @@ type holdout struct {
 	whole bool
 	// only limits the ranked items and the truth to those for which it is true; nil = all.
 	only func(item string) bool
+	// sampled ranks the truth among so many items that the user never had, drawn with seed; 0 = among all.
+	sampled int
+	seed    uint64
 	// half judges only users with even (1) or odd (2) places among those who can be judged; 0 = all.
 	half int
 	// limit bounds the judged users, taken evenly; 0 = all.

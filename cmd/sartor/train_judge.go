@@ -198,6 +198,8 @@ func (j *judged) judge(h *holdout, w *judging, first int, tests []testUser, rank
 			}
 			var list []int32
 			switch {
+			case encoded[i] && h.sampled > 0:
+				list = r.among(w, w.scores[i*n:(i+1)*n], j.k, h.candidates(t))
 			case encoded[i]:
 				list = r.top(w, w.scores[i*n:(i+1)*n], j.k, hidden)
 			case m > 0:

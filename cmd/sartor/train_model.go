@@ -20,8 +20,10 @@ const (
 	splitTime = "time" // one moment for all users
 	splitUser = "user" // the newest of each user
 	splitLast = "last" // one event of each user
-	splitFile = "file" // a file of its own: a published split
-	splitNone = "none"
+	// splitRandom holds out one event of each user without regard to time; it is for old tables.
+	splitRandom = "random"
+	splitFile   = "file" // a file of its own: a published split
+	splitNone   = "none"
 )
 
 // trainOptions say what to train on, how to judge it and where to put it.
@@ -62,6 +64,8 @@ type trainOptions struct {
 	// Budget bounds the time of all trainings together; 0 = no bound. Each gets an equal part.
 	Budget   time.Duration
 	KeepSeen bool
+	// Sampled ranks what is held out among so many items drawn at random, as old tables do; 0 = among all.
+	Sampled  int
 	Whole    bool               // encode from whole histories
 	Registry *registry.Registry // nil = evaluate only
 	Out      io.Writer          // what people read; nil = nothing
@@ -167,7 +171,8 @@ func (t *trainer) say(format string, args ...any) { fmt.Fprintf(t.o.Out, format,
 
 // cut parts the log into a training and a held-out part.
 func (t *trainer) cut(l *train.Log) *holdout {
-	h := &holdout{schema: t.o.Schema, signal: t.o.Train.Signal, keepSeen: t.o.KeepSeen, whole: t.o.Whole, only: t.o.Only}
+	h := &holdout{schema: t.o.Schema, signal: t.o.Train.Signal, keepSeen: t.o.KeepSeen, whole: t.o.Whole, only: t.o.Only,
+		sampled: t.o.Sampled, seed: t.o.Train.Seed}
 	if t.o.Objective != nil {
 		h.signal.Weights = t.o.Objective
 	}
@@ -181,6 +186,9 @@ func (t *trainer) cut(l *train.Log) *holdout {
 		at := eval.CutAt(times, t.o.Share)
 		h.before, h.after = l.Split(eval.Since(times, at))
 		h.moment = time.UnixMilli(at)
+	case splitRandom:
+		h.before, h.after = l.Split(eval.RandomOfEach(users, t.o.Train.Seed))
+		h.moment = l.Newest().Add(time.Millisecond)
 	default:
 		share := t.o.Share
 		if t.o.Split == splitLast {

@@ -18,8 +18,8 @@ func (t *trainer) table(h *holdout, j *judged, entries []contender, items int) {
 		}
 		t.say("%sTrained on %s.\n", prefix, e.report)
 	}
-	t.say("Judged: %s users, all %s items ranked%s; %s held-out users without history are not judged.\n\n",
-		thousands(int64(j.users)), thousands(int64(items)), t.seenText(), thousands(int64(j.cold)))
+	t.say("Judged: %s users, %s%s; %s held-out users without history are not judged.\n\n",
+		thousands(int64(j.users)), t.rankedText(items), t.seenText(), thousands(int64(j.cold)))
 	names := []string{"popularity"}
 	for _, e := range entries {
 		names = append(names, e.name)
@@ -85,6 +85,9 @@ func (t *trainer) splitText(h *holdout) string {
 			return fmt.Sprintf("the %s events of the published split are held out; every second of their users is judged, the others chose.", held)
 		}
 		return fmt.Sprintf("the %s events of the published split are held out.", held)
+	}
+	if t.o.Split == splitRandom {
+		return fmt.Sprintf("one event of each user at random, %s, is held out, whatever came after it: only for comparison with old tables.", held)
 	}
 	if t.o.Split == splitLast {
 		return fmt.Sprintf("the last event of each user, %s, is held out (other users' later events are known).", held)

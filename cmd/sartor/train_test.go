@@ -181,7 +181,7 @@ func TestTrainUsageErrors(t *testing.T) {
 		"--from-file cvs:x: need FORMAT":    {"--from-file", "cvs:x"},
 		"--test needs --from-file":          {"--test", "x"},
 		"leave out --split":                 {from, "--test", "x", "--split", "user"},
-		"--split random: it can be":         {from, "--split", "random"},
+		"--split weekly: it can be":         {from, "--split", "weekly"},
 		"--holdout 1: need":                 {from, "--holdout", "1"},
 		"--k 0: need":                       {from, "--k", "0"},
 		"--kappa much: need a number":       {from, "--kappa", "much"},
