@@ -82,7 +82,7 @@ long-sessions.`,
 	}
 	flags := cmd.Flags()
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
-	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.StringVar(&f.from, "from-file", "", fromFileUsage)
 	flags.Int64Var(&f.synthetic, "synthetic", 0, "make so many `events` of a synthetic shop instead, to see how time and memory grow")
 	flags.StringVar(&f.out, "out", "", "`file` to write")
 	flags.StringSliceVar(&f.drop, "drop", steps, "steps of cleaning, in any order")
@@ -153,6 +153,7 @@ func (a *app) prepareSource(f *prepareFlags) (func(context.Context, func(*stream
 		return syntheticEvents(f.synthetic, f.split.Seed), nil
 	}
 	var o trainOptions
+	f.told = a.stderr
 	if err := f.resolveFiles(&o, false); err != nil {
 		return nil, err
 	}

@@ -79,7 +79,7 @@ var fences = []fence{
 	{"github.com/coreos/go-oidc", []string{"recommender/identity"}, false, "tokens are judged in one place"},
 	{"go.opentelemetry.io", []string{"cmd/sartor"}, false, "packages tell their parts to a function; only the command knows how traces travel"},
 	{"github.com/danielgtaylor/huma", []string{"recommender/httpapi"}, false, "HTTP shapes stay beside the handlers"},
-	{"go.yaml.in/yaml", []string{"rules/rulefile", "rules/rulestest", "features", "cmd/sartor"}, true, "the pure packages read decoded values"},
+	{"go.yaml.in/yaml", []string{"rules/rulefile", "rules/rulestest", "features", "streams/file", "cmd/sartor"}, true, "the pure packages read decoded values"},
 	{"github.com/twmb/franz-go", []string{"deploy/devstack"}, true, "the embedded broker is not for production"},
 	{"github.com/alicebob/miniredis", []string{"deploy/devstack"}, true, "the embedded Redis is not for production"},
 	{"github.com/spf13/cobra", []string{"cmd/sartor"}, false, "the command line is the program's edge"},

@@ -75,7 +75,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.StringSliceVar(&f.versions, "version", nil, "further published versions of --models to judge")
 	flags.StringVar(&f.report, "report", "", "`folder` to write report.md, report.json and report.html to")
 	flags.BoolVar(&f.cold, "cold", false, "judge items that nobody had seen before the cut")
-	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.StringVar(&f.from, "from-file", "", fromFileUsage)
 	flags.StringVar(&f.test, "test", "", "`file` with the held-out events of a published split, in the same format")
 	flags.StringVar(&f.split, "split", splitTime, "what is held out: time (the newest of all), user (the newest of each user), last (one event of each user) or random (one at random, as old tables do)")
 	sampledFlag(flags, &f.options)

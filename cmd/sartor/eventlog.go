@@ -8,7 +8,6 @@ import (
 
 	"github.com/sartorhq/sartor/streams"
 	"github.com/sartorhq/sartor/streams/archive"
-	"github.com/sartorhq/sartor/streams/file"
 	"github.com/sartorhq/sartor/streams/kafka"
 )
 
@@ -166,7 +165,7 @@ type logFlags struct{ file, archive string }
 
 func (f *logFlags) bind(a *app, cmd flagged) {
 	f.bindLive(a, cmd)
-	cmd.Flags().StringVar(&f.file, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	cmd.Flags().StringVar(&f.file, "from-file", "", fromFileUsage)
 }
 
 // bindLive declares the flags of commands that need offsets.
@@ -192,12 +191,11 @@ func (f *logFlags) open(a *app, what string) (namedLog, error) {
 		return nil, usagef("--from-file and --from-archive are two logs: give one")
 	}
 	if f.file != "" {
-		name, path, ok := strings.Cut(f.file, ":")
-		format, err := file.ParseFormat(name)
-		if err != nil || !ok || path == "" {
-			return nil, usagef("--from-file %s: need FORMAT:PATH (%v)", f.file, errors.Join(err))
+		format, path, err := parseRecording(f.file)
+		if err != nil {
+			return nil, err
 		}
-		return fileLog{fileEvents(format, path)}, nil
+		return fileLog{recordedEvents(format, path, a.stderr)}, nil
 	}
 	if f.archive == "" && len(a.config.Kafka.Brokers) == 0 {
 		return nil, usagef("%s", what)

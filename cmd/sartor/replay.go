@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,6 +48,7 @@ makes of its rows is written in streams/file/FORMATS.md; a row that cannot be re
 with its file, line and column, and rows that are no events are counted with the reason.
 
 Formats: ` + strings.Join(formats, ", ") + `.
+With mapped, PATH is a small YAML file of yours that says what the columns of your CSV, TSV or JSON files mean.
 
 The events and their ids are the same each time. A replay that stopped says how many events are
 acknowledged: --skip continues after them. Publishing events again counts them again, because the
@@ -57,6 +57,7 @@ features count what is in the log, unless it is so soon after that they pass for
 		Example: `  sartor replay --format ndjson events.ndjson.gz --brokers localhost:9092
   sartor replay --format online-retail data/online-retail --speed 3600    an hour per second
   sartor replay --format rees46 data/rees46-2day --dry-run                only read and count
+  sartor replay --format mapped shop.yaml --dry-run                       your own tables
   sartor replay --format gorse export/ --map share=click --map ignore=skip`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.replay(cmd.Context(), f, args[0]) },
@@ -262,14 +263,7 @@ func (r *replayer) report(w io.Writer, format file.Format, stats file.Stats, too
 		fmt.Fprintf(w, ", recorded %s to %s", r.first.Format(layout), r.last.Format(layout))
 	}
 	fmt.Fprintf(w, ", in %s\n", took.Round(10*time.Millisecond))
-	for _, part := range []struct {
-		what   string
-		counts map[string]int64
-	}{{"rows that are no events", stats.Skipped}, {"rows of which only the amount counts", stats.Reduced}} {
-		for _, reason := range slices.Sorted(maps.Keys(part.counts)) {
-			fmt.Fprintf(w, "%s: %s (%s)\n", part.what, grouped(part.counts[reason]), reason)
-		}
-	}
+	tellRows(w, stats)
 }
 
 // grouped writes a number with commas between the thousands.

@@ -231,7 +231,7 @@ func TestReplayCommandLine(t *testing.T) {
 	stdout, _, code := runReplay(t, "--format", "online-retail", "--dry-run", path)
 	head, rest, _ := strings.Cut(stdout, ", in ")
 	if code != exitOK || head != "read 4 events of online-retail, from 5 rows, recorded 2020-01-01 08:00 to 2020-01-02 08:00" ||
-		!strings.Contains(rest, "rows that are no events: 1 (stock correction)\nrows of which only the amount counts: 1 (charge without goods)\n") {
+		!strings.Contains(rest, "rows that are no events: 1 of 5 (stock correction)\nrows of which only a part counts: 1 of 5 (charge without goods)\n") {
 		t.Errorf("a dry run ends with %d and prints\n%s", code, stdout)
 	}
 }
@@ -288,7 +288,7 @@ func TestReplayMapsKindsOfFeedback(t *testing.T) {
 	}{
 		"unknown":  {nil, exitFailed, "read 0 events of gorse", "--map zap=skip"},
 		"mapped":   {[]string{"--map", "zap=order"}, exitOK, "read 2 events of gorse, from 2 rows", ""},
-		"left-out": {[]string{"--map", "zap=skip"}, exitOK, "rows that are no events: 1 (feedback zap)", ""},
+		"left-out": {[]string{"--map", "zap=skip"}, exitOK, "rows that are no events: 1 of 2 (feedback zap)", ""},
 		"no-type":  {[]string{"--map", "zap"}, exitUsage, "", "--map zap: want KIND=TYPE, such as star=wishlist or share=skip"},
 		"no-event": {[]string{"--map", "zap=search"}, exitFailed, "", `feedback "zap" cannot be "search"`},
 	} {

@@ -18,7 +18,6 @@ import (
 	rulesuggest "github.com/sartorhq/sartor/rules/suggest"
 	"github.com/sartorhq/sartor/rules/value"
 	"github.com/sartorhq/sartor/streams"
-	"github.com/sartorhq/sartor/streams/file"
 	"github.com/sartorhq/sartor/streams/kafka"
 )
 
@@ -50,7 +49,7 @@ proposed has passed the same checks and tests as a published revision. Nothing i
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.StringVar(&f.from, "from-file", "", fromFileUsage)
 	flags.StringVar(&f.out, "out", "", "write the proposed files into this `folder`")
 	flags.StringVar(&f.format, "format", "text", "how to report: text or json")
 	flags.StringVar(&f.options.Owner, "owner", "", "owner of the proposed files")
@@ -112,12 +111,11 @@ func (a *app) suggestRules(ctx context.Context, args []string, f suggestFlags) e
 // loggedEvents opens the log that the command line names; of Kafka only the streams that are asked for.
 func (a *app) loggedEvents(from string, which ...streams.Stream) (func(context.Context, func(*streams.Event)) error, error) {
 	if from != "" {
-		name, path, ok := strings.Cut(from, ":")
-		format, err := file.ParseFormat(name)
-		if err != nil || !ok || path == "" {
-			return nil, usagef("--from-file %s: need FORMAT:PATH (%v)", from, errors.Join(err))
+		format, path, err := parseRecording(from)
+		if err != nil {
+			return nil, err
 		}
-		return fileEvents(format, path), nil
+		return recordedEvents(format, path, a.stderr), nil
 	}
 	if len(a.config.Kafka.Brokers) == 0 {
 		return nil, usagef("no events to look at: use --brokers, or --from-file FORMAT:PATH")

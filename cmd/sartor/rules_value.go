@@ -43,7 +43,7 @@ interval leaves one direction only. With PATH, the rule files, the split of user
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.StringVar(&f.from, "from-file", "", fromFileUsage)
 	flags.IntVar(&f.days, "days", 14, "count orders and clicks for so many days after somebody's first list")
 	flags.StringVar(&f.format, "format", "text", "how to report: text or json")
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")

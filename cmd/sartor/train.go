@@ -28,28 +28,6 @@ func kafkaEvents(options kafka.Options, read ...streams.Stream) func(context.Con
 	return eventsOf(kafkaLog(options), read...)
 }
 
-// fileEvents reads a recording.
-func fileEvents(format file.Format, path string) func(context.Context, func(*streams.Event)) error {
-	return func(ctx context.Context, add func(*streams.Event)) error {
-		source, err := file.Open(format, path, file.Options{})
-		if err != nil {
-			return err
-		}
-		defer source.Close()
-		for ctx.Err() == nil {
-			e, err := source.Next()
-			if errors.Is(err, io.EOF) {
-				return nil
-			}
-			if err != nil {
-				return err
-			}
-			add(&e)
-		}
-		return ctx.Err()
-	}
-}
-
 // testHalf is the value of --kappa that takes half of the test users to choose it.
 const testHalf = "test-half"
 
@@ -64,6 +42,7 @@ type trainFlags struct {
 	evalOnly             bool
 	options              trainOptions
 	t                    train.Options
+	told                 io.Writer // is told which rows of a recording are no events; nil = nobody
 }
 
 func newTrainCommand(a *app) *cobra.Command {
@@ -89,7 +68,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	cmd.AddCommand(newFinetuneCommand(a), newShowCommand(a))
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
 	a.bind(flags, "models", "models.dir", "registry folder to publish to")
-	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.StringVar(&f.from, "from-file", "", fromFileUsage)
 	flags.StringVar(&f.archive, "from-archive", "", "read the archive at `URL` first, and from Kafka, when brokers are named, only what is newer")
 	flags.StringVar(&f.test, "test", "", "`file` with the held-out events of a published split, in the same format")
 	flags.StringVar(&f.split, "split", splitTime, "what is held out: time (the newest of all), user (the newest of each user), last (one event of each user), random (one at random, as old tables do) or none")
@@ -146,6 +125,7 @@ func (a *app) train(cmd *cobra.Command, f trainFlags) error {
 
 // trainOptions turns the flags and the configuration into options.
 func (a *app) trainOptions(cmd *cobra.Command, f trainFlags) (trainOptions, error) {
+	f.told = a.stderr
 	o, err := f.resolve(cmd.Flags().Changed("split"))
 	if err != nil {
 		return o, err
@@ -310,16 +290,19 @@ func (f trainFlags) resolveFiles(o *trainOptions, splitChosen bool) error {
 		o.Read = preparedEvents(path)
 		return nil
 	}
-	format, err := file.ParseFormat(name)
-	if err != nil || !ok || path == "" {
-		return usagef("--from-file %s: need FORMAT:PATH (%v)", f.from, errors.Join(err))
+	format, path, err := parseRecording(f.from)
+	if err != nil {
+		return err
 	}
-	o.Read = fileEvents(format, path)
+	if f.told == nil {
+		f.told = io.Discard
+	}
+	o.Read = recordedEvents(format, path, f.told)
 	if f.test != "" {
 		if splitChosen {
 			return usagef("--test is a split already: leave out --split")
 		}
-		o.Split, o.ReadTest = splitFile, fileEvents(format, f.test)
+		o.Split, o.ReadTest = splitFile, recordedEvents(format, f.test, f.told)
 	}
 	if format == file.LightGCN || format == file.SASRec { // these sets have no times, so that nothing can fade
 		o.Train.Signal.HalfLife, o.Train.PopularityHalfLife = 0, -1

@@ -48,7 +48,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.StringVar(&from, "from", "", "pretrained version to publish a tuned model of; it must be of kind lae or encoder")
 	flags.StringVar(&f.options.Kind, "model", models.KindLAE, "kind of the models of the evaluation, without --from: lae or encoder")
 	flags.Float64SliceVar(&shares, "shares", []float64{1}, "shares of the users whose data the tuning and the training from scratch see, in the evaluation")
-	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.StringVar(&f.from, "from-file", "", fromFileUsage)
 	flags.StringVar(&f.test, "test", "", "`file` with the held-out events of a published split, in the same format")
 	flags.StringVar(&f.split, "split", splitTime, "what is held out: time (the newest of all) or user (the newest of each user)")
 	flags.Float64Var(&f.options.Share, "holdout", 0.2, "share of the events that is held out")

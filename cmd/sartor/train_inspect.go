@@ -37,7 +37,7 @@ cleaning would leave out. It changes nothing.`,
 	}
 	flags := cmd.Flags()
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
-	flags.StringVar(&f.from, "from-file", "", "read a recording instead of Kafka: `FORMAT:PATH`")
+	flags.StringVar(&f.from, "from-file", "", fromFileUsage)
 	flags.StringVar(&f.archive, "from-archive", "", "read the archive at `URL` first, and from Kafka, when brokers are named, only what is newer")
 	flags.IntVar(&limits.PerHour, "bot-events", 600, "events of one user in an hour before it is taken for a bot")
 	flags.DurationVar(&limits.SessionGap, "session-gap", 30*time.Minute, "silence that ends a session")
@@ -48,6 +48,7 @@ cleaning would leave out. It changes nothing.`,
 
 func (a *app) inspect(cmd *cobra.Command, f trainFlags, limits train.Limits, asJSON bool) error {
 	var o trainOptions
+	f.told = a.stderr
 	if err := f.resolveFiles(&o, false); err != nil {
 		return err
 	}

@@ -67,6 +67,14 @@ func decimal(text string, digits int) (v int64, exact, ok bool) {
 	return v, strings.Trim(rest, "0") == "", true
 }
 
+// MinorUnits reads a decimal amount of major units ("12.99", "1e3") as minor units of the currency (ISO 4217; two digits when it is
+// empty or not known), digit by digit and never through a float. What is finer is rounded half away from zero. ok is false for
+// what is no number or too large.
+func MinorUnits(amount, currency string) (minor int64, ok bool) {
+	minor, _, ok = decimal(amount, exponent(currency))
+	return minor, ok
+}
+
 // allDigits tells whether a text has nothing but decimal digits.
 func allDigits(s string) bool {
 	for i := range len(s) {

@@ -20,7 +20,7 @@ func (f feedback) typeOf(kind string) (t streams.Type, problem string) {
 		t, ok = foreign.TypeOf(kind)
 	}
 	if !ok {
-		return "", fmt.Sprintf("%q is a kind of feedback that is not known: say what it is, --map %s=view say, or --map %s=skip", kind, kind, kind)
+		return "", fmt.Sprintf("%q is a kind of feedback that is not known: say what it is, --map %s=view say, or --map %s=skip, which 'sartor replay' has; other commands read such a file by a mapping (streams/file/FORMATS.md, section mapped)", kind, kind, kind)
 	}
 	return t, ""
 }

@@ -1,5 +1,5 @@
 // Package file reads recorded events from files: native NDJSON, the CSV tables of known public data
-// sets and the exports of other recommenders, for backfill, replay and training. It turns rows into events and nothing else: it keeps the
+// sets, the exports of other recommenders and, by a mapping, any table of a shop, for backfill, replay and training. It turns rows into events and nothing else: it keeps the
 // recorded times, invents no behaviour, and says of each row that is no event why not. How each format
 // is read, trap by trap, is in FORMATS.md.
 package file
@@ -31,11 +31,12 @@ const (
 	SASRec          Format = "sasrec"
 	Gorse           Format = "gorse"
 	Metarank        Format = "metarank"
+	Mapped          Format = "mapped"
 )
 
 // Formats lists all formats in a fixed order.
 func Formats() []Format {
-	return []Format{NDJSON, OnlineRetail, RetailRocket, REES46, CompleteJourney, MovieLens1M, LightGCN, SASRec, Gorse, Metarank}
+	return []Format{NDJSON, OnlineRetail, RetailRocket, REES46, CompleteJourney, MovieLens1M, LightGCN, SASRec, Gorse, Metarank, Mapped}
 }
 
 // ParseFormat returns the format of that name, or an error that lists the names.
@@ -47,7 +48,8 @@ func ParseFormat(name string) (Format, error) {
 	for _, f := range Formats() {
 		names = append(names, string(f))
 	}
-	return "", fmt.Errorf("unknown format %q; the formats are %s", name, strings.Join(names, ", "))
+	return "", fmt.Errorf("unknown format %q; the formats are %s; mapped reads any CSV, TSV or JSON file by a YAML file that says what its columns mean (streams/file/FORMATS.md)",
+		name, strings.Join(names, ", "))
 }
 
 // Options of a Source. The zero value is right for use.
@@ -122,6 +124,7 @@ func Open(format Format, path string, opts Options) (*Source, error) {
 		SASRec:          openSASRec,
 		Gorse:           func(path string) (reader, error) { return openGorse(path, opts.Feedback) },
 		Metarank:        func(path string) (reader, error) { return openMetarank(path, opts.Feedback) },
+		Mapped:          openMapped,
 	}[format]
 	if !ok {
 		_, err := ParseFormat(string(format))

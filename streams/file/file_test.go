@@ -135,6 +135,9 @@ func TestFormatsAreKnown(t *testing.T) {
 		if _, err := Open(f, filepath.Join(t.TempDir(), "absent"), Options{}); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("open %s of an absent path: %v", f, err)
 		}
+		if f == Mapped { // names its files itself
+			continue
+		}
 		if _, err := Open(f, t.TempDir(), Options{}); err == nil || !strings.Contains(err.Error(), "plain or .gz") {
 			t.Errorf("open %s of an empty folder: %v", f, err)
 		}

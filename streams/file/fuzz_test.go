@@ -30,6 +30,9 @@ func FuzzSource(f *testing.F) {
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, which uint8, data []byte) {
 		format := Formats()[int(which)%len(Formats())]
+		if format == Mapped { // would read whatever files the bytes name: FuzzMapped
+			return
+		}
 		path := filepath.Join(dir, "recording") // one worker process has one folder
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)

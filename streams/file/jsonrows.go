@@ -65,7 +65,7 @@ func (r *jsonRows) next(v any) error {
 			return io.EOF
 		}
 		if err != nil {
-			return fmt.Errorf("read %s, line %d: %w", r.in.name, r.line, err)
+			return r.in.broken(r.line, err)
 		}
 		switch {
 		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
@@ -95,7 +95,7 @@ func (r *jsonRows) object(v any) error {
 			return r.fail("", "the object does not end")
 		}
 		if err != nil {
-			return fmt.Errorf("read %s, line %d: %w", r.in.name, r.line, err)
+			return r.in.broken(r.line, err)
 		}
 		if len(r.row) == codec.MaxBytes {
 			return r.fail("", fmt.Sprintf("the object is longer than %d bytes", codec.MaxBytes))

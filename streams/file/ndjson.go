@@ -37,7 +37,7 @@ func (r *ndjson) read(s *Source) error {
 		return &RowError{File: r.in.name, Line: r.line + 1, Problem: fmt.Sprintf("the line is longer than %d bytes", codec.MaxBytes)}
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read %s after %d lines: %w", r.in.name, r.line, err)
+		return r.in.broken(r.line, err)
 	}
 	r.line++
 	if r.line == 1 {

@@ -26,6 +26,9 @@ func (in *input) close() error { return in.file.Close() }
 
 // openInput opens a file and looks at its first bytes to see whether it is gzip.
 func openInput(path string) (*input, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return nil, fmt.Errorf("%s is a folder", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -37,7 +40,7 @@ func openInput(path string) (*input, error) {
 		unpacked, err := gzip.NewReader(buffered)
 		if err != nil {
 			_ = f.Close()
-			return nil, fmt.Errorf("unpack %s: %w", path, err)
+			return nil, fmt.Errorf("unpack %s: %w (it begins like a gzip file: was it copied to its end?)", path, err)
 		}
 		in.Reader = unpacked
 	}
@@ -138,7 +141,7 @@ func (t *table) wrap(err error) error {
 	case errors.As(err, &parse):
 		return &RowError{File: t.in.name, Line: parse.Line, Problem: parse.Err.Error()}
 	}
-	return fmt.Errorf("read %s after %d rows: %w", t.in.name, t.rows, err)
+	return t.in.broken(int(t.rows)+1, err)
 }
 
 // line is the line on which the current row begins.
