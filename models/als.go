@@ -68,6 +68,7 @@ type ItemTable struct {
 // ALS is a matrix factorisation by implicit alternating least squares. It keeps no user: Encode
 // solves the user's row of the training problem again from the stored history.
 type ALS struct {
+	repeating
 	meta   Meta
 	params ALSParams
 	table  ItemTable
@@ -126,6 +127,7 @@ func (m *ALS) serve() {
 	m.meta.Params = map[string]float64{"factors": float64(f), "unobserved": m.params.Unobserved,
 		"lambda": m.params.Lambda, "nu": m.params.Nu, "kappa": m.params.Kappa}
 	m.params.Signal.params(m.meta.Params)
+	m.describe(m.meta.Params)
 }
 
 // gramOf returns alpha0 times the Gramian of the factors.
@@ -153,7 +155,7 @@ func (m *ALS) Items() Items { return m.items }
 func (m *ALS) WithMetrics(metrics map[string]float64) *ALS {
 	meta := m.meta
 	meta.Metrics = maps.Clone(metrics)
-	return &ALS{meta: meta, params: m.params, table: m.table, rows: m.rows, items: m.items, gram: m.gram}
+	return &ALS{repeating: m.repeating, meta: meta, params: m.params, table: m.table, rows: m.rows, items: m.items, gram: m.gram}
 }
 
 // WithKappa returns a copy of the model with another weight of the popularity term.
@@ -163,7 +165,7 @@ func (m *ALS) WithKappa(kappa float64) (*ALS, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	c := &ALS{meta: m.meta, params: p, table: m.table, rows: m.rows, gram: m.gram}
+	c := &ALS{repeating: m.repeating, meta: m.meta, params: p, table: m.table, rows: m.rows, gram: m.gram}
 	c.serve()
 	return c, nil
 }

@@ -181,6 +181,7 @@ func (t *EncoderTable) Arrays(p EncoderParams) []EncoderArray {
 // Encoder reads a history event by event: a user's vector is what the recurrence has come to. It keeps
 // no user. Safe for concurrent use.
 type Encoder struct {
+	repeating
 	meta   Meta
 	params EncoderParams
 	table  EncoderTable
@@ -264,6 +265,7 @@ func (m *Encoder) serve() {
 		"blocks": float64(p.Blocks), "clock_seconds": p.Clock.Seconds(), "kappa": p.Kappa}
 	m.parts(m.meta.Params)
 	p.Signal.params(m.meta.Params)
+	m.describe(m.meta.Params)
 }
 
 // Meta returns the manifest.

@@ -62,6 +62,7 @@ type LAETable struct {
 // LAE is an inductive linear autoencoder with cosine softmax: a user is the normalised sum of the input
 // rows of the history's items, an item its normalised output row. It keeps no user.
 type LAE struct {
+	repeating
 	meta   Meta
 	params LAEParams
 	table  LAETable
@@ -137,6 +138,7 @@ func (m *LAE) serve() {
 		m.meta.Params["tower_features"], m.meta.Params["tower_hidden"] = float64(len(t.Spec.Features)), float64(t.Hidden)
 	}
 	m.params.Signal.params(m.meta.Params)
+	m.describe(m.meta.Params)
 }
 
 // InverseNorm returns 1/|x|, or a large finite number for a vector near 0.
@@ -160,7 +162,7 @@ func (m *LAE) Items() Items { return m.items }
 func (m *LAE) WithMetrics(metrics map[string]float64) *LAE {
 	meta := m.meta
 	meta.Metrics = maps.Clone(metrics)
-	return &LAE{meta: meta, params: m.params, table: m.table, rows: m.rows, in: m.in, out: m.out, gain: m.gain, items: m.items}
+	return &LAE{repeating: m.repeating, meta: meta, params: m.params, table: m.table, rows: m.rows, in: m.in, out: m.out, gain: m.gain, items: m.items}
 }
 
 // WithKappa returns a copy of the model with another weight of the popularity term.
@@ -170,7 +172,7 @@ func (m *LAE) WithKappa(kappa float64) (*LAE, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	c := &LAE{meta: m.meta, params: p, table: m.table, rows: m.rows, in: m.in, out: m.out, gain: m.gain}
+	c := &LAE{repeating: m.repeating, meta: m.meta, params: p, table: m.table, rows: m.rows, in: m.in, out: m.out, gain: m.gain}
 	c.serve()
 	return c, nil
 }

@@ -15,6 +15,7 @@ const KindPopularity = "popularity"
 // Popularity recommends to everybody what most users wanted lately: the baseline that every other
 // model has to beat, behind the same interface.
 type Popularity struct {
+	repeating
 	meta  Meta
 	items Items
 	count []float32

@@ -33,6 +33,7 @@ var ErrDamaged = errors.New("model files are damaged")
 type storable interface {
 	Model
 	tensors() []tensor
+	repeatTensors() []tensor
 }
 
 // Save writes m into the new folder dir, whose parent must exist, and returns its manifest with the
@@ -67,7 +68,7 @@ func Save(dir string, m Model) (Meta, error) {
 // write puts both files into the folder and returns the finished manifest.
 func write(dir string, m storable) (Meta, error) {
 	meta := m.Meta()
-	sum, err := writeFile(filepath.Join(dir, TensorFile), func(w io.Writer) error { return writeTensors(w, m.tensors()) })
+	sum, err := writeFile(filepath.Join(dir, TensorFile), func(w io.Writer) error { return writeTensors(w, append(m.tensors(), m.repeatTensors()...)) })
 	if err != nil {
 		return Meta{}, err
 	}
@@ -214,6 +215,15 @@ func decode(meta Meta, file []byte) (Model, error) {
 
 // decodeSet builds the model of meta.Kind from tensors.
 func decodeSet(meta Meta, set tensorSet) (Model, error) {
+	m, err := decodeKind(meta, set)
+	if err != nil {
+		return nil, err
+	}
+	return decodeRepeat(meta, set, m)
+}
+
+// decodeKind builds the model without what any kind may have.
+func decodeKind(meta Meta, set tensorSet) (Model, error) {
 	switch meta.Kind {
 	case KindALS:
 		return decodeALS(meta, set)

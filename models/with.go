@@ -38,12 +38,12 @@ func WithSignal(m Model, s Signal) (Model, error) {
 	}
 	switch m := m.(type) {
 	case *ALS:
-		c := &ALS{meta: m.meta, params: m.params, table: m.table, rows: m.rows, gram: m.gram}
+		c := &ALS{repeating: m.repeating, meta: m.meta, params: m.params, table: m.table, rows: m.rows, gram: m.gram}
 		c.params.Signal = s
 		c.serve()
 		return c, nil
 	case *LAE:
-		c := &LAE{meta: m.meta, params: m.params, table: m.table, rows: m.rows, in: m.in, out: m.out, gain: m.gain}
+		c := &LAE{repeating: m.repeating, meta: m.meta, params: m.params, table: m.table, rows: m.rows, in: m.in, out: m.out, gain: m.gain}
 		c.params.Signal = s
 		c.serve()
 		return c, nil

@@ -76,6 +76,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.Float64Var(&f.options.Share, "holdout", 0.2, "share of the events that is held out")
 	flags.IntVar(&f.options.K, "k", 20, "length of the judged lists")
 	flags.BoolVar(&f.options.KeepSeen, "keep-seen", false, "judge with what a user already had, for shops where people buy again")
+	repeatFlag(flags, &f.options)
 	flags.BoolVar(&f.options.Whole, "whole-history", false, "judge with whole histories, not the part that is served: for published figures")
 	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "lae, encoder: `file` that keeps the state after every epoch of the published training, to go on after a crash")
 	flags.StringVar(&f.warm, "warm", "", "lae: `version` whose tables the published training begins with, or current: for daily updates with few epochs and a low rate; new items are added")
@@ -198,6 +199,9 @@ func (f trainFlags) resolve(splitChosen bool) (trainOptions, error) {
 		return o, usagef("--split %s: it can be %s, %s, %s, %s or %s", o.Split, splitTime, splitUser, splitLast, splitRandom, splitNone)
 	}
 	if err := checkSampled(o, f.evalOnly); err != nil {
+		return o, err
+	}
+	if err := checkRepeat(o); err != nil {
 		return o, err
 	}
 	if !(o.Share > 0 && o.Share < 1) {

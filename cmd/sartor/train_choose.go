@@ -17,7 +17,7 @@ func (t *trainer) pick(ctx context.Context, l *train.Log) error {
 		_, err := t.choose(ctx, l)
 		return err
 	}
-	given, best, ndcg := t.o, t.o, -1.0
+	given, best, ndcg, older := t.o, t.o, -1.0, t.older
 	for _, kind := range automatic() {
 		t.o = given
 		t.o.Kind = kind
@@ -26,10 +26,10 @@ func (t *trainer) pick(ctx context.Context, l *train.Log) error {
 			return err
 		}
 		if reached > ndcg {
-			best, ndcg = t.o, reached
+			best, ndcg, older = t.o, reached, t.older
 		}
 	}
-	t.o = best
+	t.o, t.older = best, older
 	if ndcg > 0 {
 		t.say("%s did best there.\n", modelKinds()[t.o.Kind].name)
 	}
@@ -78,6 +78,7 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) (ndcg float64, err e
 	}
 	t.o.Train = given
 	if best.ndcg > 0 {
+		t.older = best.model
 		t.o.Train.Lambda, t.o.Train.Kappa = best.lambda, best.kappa
 		ridge := ""
 		if len(k.ridges) > 0 {
@@ -98,6 +99,7 @@ type choice struct {
 	lambda, kappa, ndcg float64
 	users               int
 	signal              models.Signal // where that is chosen, too
+	model               models.Model
 }
 
 // try trains once with the ridge, on the older part, and judges it with each weight of popularity.
@@ -129,7 +131,7 @@ func (t *trainer) try(ctx context.Context, h *holdout, ridge float64, weights []
 	best.users = j.users
 	for i, kappa := range weights {
 		if ndcg := eval.Mean(j.measures[i+1]).NDCG; ndcg > best.ndcg {
-			best.ndcg, best.kappa = ndcg, kappa
+			best.ndcg, best.kappa, best.model = ndcg, kappa, candidates[i+1]
 		}
 	}
 	if t.o.TuneSignal && best.ndcg > 0 && len(modelKinds()[t.o.Kind].kappas) > 0 {
@@ -139,6 +141,9 @@ func (t *trainer) try(ctx context.Context, h *holdout, ridge float64, weights []
 		}
 		best.signal, best.ndcg, err = t.tuneSignal(ctx, h, popularity, m, t.o.Train.Signal, best.ndcg)
 		if err != nil {
+			return best, err
+		}
+		if best.model, err = models.WithSignal(m, best.signal); err != nil {
 			return best, err
 		}
 	}

@@ -60,6 +60,7 @@ type judging struct {
 	queries, scores []float32
 	work            kernel.Work
 	best            []int32
+	repeats         []models.Repeated
 }
 
 // score fills w.scores with one row per user and tells which users the model cannot encode.
@@ -89,6 +90,11 @@ func (r *ranker) score(w *judging, users []visit, h *holdout) (encoded []bool) {
 	}
 	kernel.Multiply(kernel.Matrix{Data: w.scores, Dim: n, Stride: n}, 0, len(users),
 		kernel.Matrix{Data: w.queries, Dim: dim, Stride: dim}, false, &r.right, &w.work)
+	for i, u := range users {
+		if encoded[i] {
+			r.addRepeats(w, w.scores[i*n:(i+1)*n], u.User, h.moment)
+		}
+	}
 	return encoded
 }
 

@@ -79,11 +79,14 @@ func modelKinds() map[string]modelKind {
 }
 
 // compared lists what --compare puts beside popularity, in the order of the table. EASE is left out
-// where the catalogue is too large for it.
-func compared(items int) []string {
+// where the catalogue is too large for it; popularity is judged once more where it may have a repeat term.
+func compared(items int, repeat bool) []string {
 	list := []string{models.KindItemKNN, models.KindEASE, models.KindALS, models.KindLAE, models.KindEncoder}
 	if items > models.MaxDenseItems {
 		list = slices.DeleteFunc(list, func(kind string) bool { return kind == models.KindEASE })
+	}
+	if repeat {
+		list = append([]string{models.KindPopularity}, list...)
 	}
 	return list
 }

@@ -56,6 +56,8 @@ type trainOptions struct {
 	Features bool
 	// Profile keeps what was known of the user before each event, for encoders with a head.
 	Profile bool
+	// Repeat says whether a repeat term is looked for: repeatAuto, repeatOn or repeatOff; repeatOff if empty.
+	Repeat string
 	// Compare judges all kinds in one table; with it nothing can be published.
 	Compare bool
 	// TestHalf chooses kappa on every second test user and judges on the others, for published splits
@@ -117,6 +119,10 @@ type trainer struct {
 	catalog *train.Catalog
 	// trainings is how many there will be: each gets an equal part of the budget.
 	trainings int
+	// older is the model of the older part of the training data by which the constants were chosen; nil = none.
+	older models.Model
+	// repeat are the constants of the repeat term of what is to be published; nil = none.
+	repeat *models.RepeatParams
 	// epochs is how many did best where an encoder was judged; 0 = all.
 	epochs int
 }
@@ -231,14 +237,23 @@ func (t *trainer) evaluate(ctx context.Context) (map[string]float64, error) {
 	var entries []contender
 	list := []string{t.o.Kind}
 	if t.o.Compare {
-		list = compared(len(popularity.Items().IDs))
+		list = compared(len(popularity.Items().IDs), t.wantsRepeat())
 	}
 	for _, kind := range list {
 		m, e, err := t.contend(ctx, h, kind)
 		if err != nil {
 			return nil, err
 		}
-		contenders, entries = append(contenders, m), append(entries, e)
+		if e.repeat != nil {
+			again, err := train.Repeat(h.before, m, *e.repeat)
+			if err != nil {
+				return nil, err
+			}
+			contenders, entries = append(contenders, again), append(entries, contender{name: e.name + " + repeat", report: e.report, repeat: e.repeat})
+		}
+		if kind != models.KindPopularity || !t.o.Compare { // which is there already
+			contenders, entries = append(contenders, m), append(entries, contender{name: e.name, report: e.report})
+		}
 	}
 	j, err := h.judge(ctx, t.o.K, contenders...)
 	if err != nil {
@@ -256,13 +271,14 @@ func (t *trainer) evaluate(ctx context.Context) (map[string]float64, error) {
 type contender struct {
 	name   string
 	report train.Report
+	repeat *models.RepeatParams // of its repeat term; nil = none
 }
 
 // contend chooses the constants of one kind on older data and trains it on the part before the cut.
 // The constants stay for publishing, unless several kinds are compared.
 func (t *trainer) contend(ctx context.Context, h *holdout, kind string) (models.Model, contender, error) {
 	given := t.o
-	t.o.Kind = kind
+	t.o.Kind, t.older, t.repeat = kind, nil, nil
 	if t.o.Compare {
 		defer func() { t.o = given }()
 	}
@@ -276,8 +292,14 @@ func (t *trainer) contend(ctx context.Context, h *holdout, kind string) (models.
 		return nil, e, fmt.Errorf("%s: %w", e.name, err)
 	}
 	e.report = report
-	m, err = t.halve(ctx, h, m)
-	return m, e, err
+	if m, err = t.halve(ctx, h, m); err != nil {
+		return nil, e, err
+	}
+	if e.repeat, err = t.chooseRepeat(ctx, h.before); err != nil {
+		return nil, e, fmt.Errorf("choose the repeat term: %w", err)
+	}
+	t.repeat = e.repeat
+	return m, e, nil
 }
 
 // publish trains on everything and makes the model current.
@@ -299,6 +321,11 @@ func (t *trainer) publish(ctx context.Context, metrics map[string]float64) (mode
 	}
 	if report.Stopped {
 		t.say("The time budget ended training after epoch %d.\n", report.Epochs)
+	}
+	if t.repeat != nil {
+		if m, err = train.Repeat(t.log, m, *t.repeat); err != nil {
+			return models.Meta{}, err
+		}
 	}
 	if m, err = models.WithMetrics(m, metrics); err != nil {
 		return models.Meta{}, err
