@@ -328,3 +328,32 @@ func TestEnvIsTyped(t *testing.T) {
 		}
 	})
 }
+
+// TestWindowByEitherWay: a window is the same sum whether its buckets are looked up or the counters gone through,
+// with names that only look like buckets among them, and with sums that do not fit.
+func TestWindowByEitherWay(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		name := rapid.SampledFrom([]string{"n:view@d0", "n:view@d1", "n:view@d01", "n:view@d-1", "n:view@d-0", "n:view@d+1", "n:view@d2x", "n:view@d", "n:view@h1", "n:views@d1", "n:view", "n:view@d3"})
+		value := rapid.OneOf(rapid.Int64Range(-5, 5), rapid.SampledFrom([]int64{math.MaxInt64, math.MinInt64, math.MaxInt64 / 2}))
+		st := &State{Counters: rapid.MapOf(name, value).Draw(rt, "counters")}
+		w := span{unit: daily, first: -3, last: 12}
+		var want int64
+		for i := w.first; i <= w.last; i++ {
+			want = addSaturated(want, st.Counters[bucketName("n:view", daily, i)])
+		}
+		if got, ok := st.sum("n:view@d", w); ok && got != want {
+			rt.Errorf("%d, want %d", got, want)
+		}
+		now := time.UnixMilli(3 * dayMillis)
+		if got := st.total(measureCount, streams.View, "", 12*24*time.Hour, now); got != totalOf(st, spanOf(12*24*time.Hour, now)) {
+			rt.Errorf("%d in all", got)
+		}
+	})
+}
+
+func totalOf(st *State, w span) (out int64) {
+	for i := w.first; i <= w.last; i++ {
+		out = addSaturated(out, st.Counters[bucketName("n:view", w.unit, i)])
+	}
+	return out
+}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/sartorhq/sartor/features"
+	"github.com/sartorhq/sartor/streams"
 )
 
 // evidence is what a history says about the rows of a model: ids ascending, weights > 0. It is work
@@ -16,8 +17,8 @@ type evidence struct {
 
 // trace is what one event says about one row.
 type trace struct {
-	row int32
-	sum float64
+	row, at int32 // at is the place in the history
+	sum     float64
 }
 
 // collect turns the history into rows and confidences; false when there are none. Entries after now,
@@ -26,25 +27,32 @@ type trace struct {
 func (e *evidence) collect(s Signal, rows map[string]int32, history []features.Entry, now int64) bool {
 	e.found, e.ids, e.weights = e.found[:0], e.ids[:0], e.weights[:0]
 	newest, seen := int64(0), false
-	for _, h := range history {
-		w := s.Weights[string(h.Type)]
+	kind, w := streams.Type(""), s.Weights[""] // neighbours are mostly of one type
+	for i := range history {
+		h := &history[i]
+		if h.Type != kind {
+			kind, w = h.Type, s.Weights[string(h.Type)]
+		}
 		if w == 0 || h.Time > now {
 			continue
 		}
 		if !seen || h.Time > newest {
 			newest, seen = h.Time, true
 		}
-	}
-	for _, h := range history {
-		w := s.Weights[string(h.Type)]
-		if w == 0 || h.Time > now {
-			continue
-		}
 		if row, known := rows[h.ItemID]; known {
-			e.found = append(e.found, trace{row: row, sum: w * s.Fade(newest-h.Time)})
+			e.found = append(e.found, trace{row: row, at: int32(i), sum: w})
 		}
 	}
-	slices.SortStableFunc(e.found, func(a, b trace) int { return int(a.row) - int(b.row) })
+	for i := range e.found {
+		t := &e.found[i]
+		t.sum *= s.Fade(newest - history[t.at].Time)
+	}
+	slices.SortFunc(e.found, func(a, b trace) int {
+		if a.row != b.row {
+			return int(a.row) - int(b.row)
+		}
+		return int(a.at) - int(b.at)
+	})
 	for i := 0; i < len(e.found); {
 		row, sum := e.found[i].row, 0.0
 		for ; i < len(e.found) && e.found[i].row == row; i++ {

@@ -1,10 +1,8 @@
 package rules
 
 import (
-	"cmp"
 	"fmt"
 	"math"
-	"slices"
 )
 
 // Apply runs the stages after retrieval: filter, score, arrange, annotate. It returns at most
@@ -341,30 +339,42 @@ func (r *run) keepOnly(keeps []int) {
 // dedupe keeps the best item of each value: ordinary before filling, then by base score and id.
 func (r *run) dedupe(i int, ru *rule, a *action) {
 	hits, _ := r.matched(i)
-	r.order = r.order[:0]
-	for j := range r.cands {
-		if hits[j] && r.marks[j].in(stageFilter) {
-			r.order = append(r.order, j)
-		}
+	if r.firsts == nil {
+		r.firsts = map[string]int{}
 	}
-	slices.SortFunc(r.order, func(x, y int) int {
-		p, q := &r.cands[x], &r.cands[y]
-		return cmp.Or(cmp.Compare(p.fill, q.fill), cmp.Compare(q.Base, p.Base), cmp.Compare(x, y))
-	})
-	seen := make(map[string]string, len(r.order))
-	removed := 0
-	for _, j := range r.order {
-		c := &r.cands[j]
-		key := a.limit.by.key(c.values())
+	clear(r.firsts)
+	counted := 0
+	for j := range r.cands {
+		if !hits[j] || !r.marks[j].in(stageFilter) {
+			continue
+		}
+		key := a.limit.by.key(r.cands[j].values())
 		if key == "" {
 			continue
 		}
-		if first, dup := seen[key]; dup {
-			removed++
-			r.remove(j, ru, a, "removed: the same "+a.limit.by.name+" as "+first)
+		counted++
+		if k, dup := r.firsts[key]; !dup || r.better(j, k) {
+			r.firsts[key] = j
+		}
+	}
+	removed := counted - len(r.firsts)
+	if removed == 0 {
+		return
+	}
+	for j := range r.cands {
+		if !hits[j] || !r.marks[j].in(stageFilter) {
 			continue
 		}
-		seen[key] = c.Item.ID
+		key := a.limit.by.key(r.cands[j].values())
+		if first := r.firsts[key]; key != "" && first != j {
+			r.remove(j, ru, a, "removed: the same "+a.limit.by.name+" as "+r.cands[first].Item.ID)
+		}
 	}
 	r.fire(ru, a, removed, "")
+}
+
+// better tells whether candidate j, whose id is the greater one, stays in place of candidate k.
+func (r *run) better(j, k int) bool {
+	p, q := &r.cands[j], &r.cands[k]
+	return p.fill < q.fill || p.fill == q.fill && p.Base > q.Base
 }

@@ -59,45 +59,6 @@ func (r *run) arrange() []Ranked {
 	return items
 }
 
-// orderKey is what decides about a candidate's place before limits.
-type orderKey struct {
-	score, base float64
-	last        int32 // fillers after all others, and of each kind those at the bottom last
-	at          int32
-}
-
-// sortByScore orders the items that are left: by final score, base score and id, those at the
-// bottom last, fillers after all others.
-func (r *run) sortByScore() {
-	r.sorted = r.sorted[:0]
-	for j := range r.cands { // by id already
-		c := &r.cands[j]
-		if c.removed != "" {
-			continue
-		}
-		last := int32(2 * c.fill)
-		if c.bottom {
-			last++
-		}
-		r.sorted = append(r.sorted, orderKey{score: c.score, base: c.Base, last: last, at: int32(j)})
-	}
-	slices.SortFunc(r.sorted, func(p, q orderKey) int {
-		switch {
-		case p.last != q.last:
-			return int(p.last - q.last)
-		case p.score != q.score:
-			return cmp.Compare(q.score, p.score)
-		case p.base != q.base:
-			return cmp.Compare(q.base, p.base)
-		}
-		return int(p.at - q.at)
-	})
-	r.order = r.order[:0]
-	for i := range r.sorted {
-		r.order = append(r.order, int(r.sorted[i].at))
-	}
-}
-
 // pin reserves positions for the best matching items, or for the named ones.
 func (a *arrangement) pin(i int, ru *rule, act *action) {
 	hits, _ := a.matched(i) // no deadline in this stage

@@ -92,8 +92,8 @@ func TestInputIsSortedById(t *testing.T) {
 		r.sortInput(in)
 		var got []string
 		for i, k := range r.input {
-			got = append(got, in[k.at].Item.ID)
-			if i > 0 && got[i] == got[i-1] && k.at < r.input[i-1].at {
+			got = append(got, in[k].Item.ID)
+			if i > 0 && got[i] == got[i-1] && k < r.input[i-1] {
 				t.Fatalf("%q came in another order", got[i])
 			}
 		}

@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"cmp"
 	"math"
 	"slices"
 	"sort"
@@ -23,10 +22,13 @@ type run struct {
 	product []float64 // of multipliers, per candidate
 	sum     []float64 // of what is added, per candidate
 	rows    []any
-	input   []inputKey
-	own     []Candidate // copies, where what came in is changed
-	known   bool        // every candidate comes with facts
-	flawed  bool        // some condition failed for an item
+	input   []int32        // indexes of what came in, by item id
+	keys    []uint64       // what is sorted in place of candidates
+	ranked  []int32        // candidates by the rank that they came with
+	firsts  map[string]int // by key: the candidate that stays
+	own     []Candidate    // copies, where what came in is changed
+	known   bool           // every candidate comes with facts
+	flawed  bool           // some condition failed for an item
 	facts   []uint64
 	width   int      // words of facts per candidate
 	hashes  []uint64 // of the set's texts, per candidate with facts
@@ -34,7 +36,6 @@ type run struct {
 	sieve   sieve
 	matches []matchState // per active rule
 	hits    []bool       // of all match states
-	sorted  []orderKey
 	losers  []Fired
 	grouped bool
 	order   []int // indexes into cands, best first
@@ -108,6 +109,7 @@ func (s *Set) end(r *run) {
 	clear(r.rows)
 	clear(r.fired)
 	clear(r.own)
+	clear(r.firsts)
 	r.own, r.cands, r.rows, r.fired, r.errors, r.matches = r.own[:0], r.cands[:0], r.rows[:0], r.fired[:0], r.errors[:0], r.matches[:0]
 	r.env, r.plan, r.state, r.losers, r.removed = nil, nil, nil, nil, nil
 	r.grouped, r.tired = false, false
@@ -124,7 +126,7 @@ func (r *run) take(in []Candidate) {
 	}
 	r.known = true
 	for i := range r.input {
-		c := &in[r.input[i].at]
+		c := &in[r.input[i]]
 		if n := len(r.cands); n > 0 && r.cands[n-1].Item.ID == c.Item.ID {
 			r.merge(&r.cands[n-1], c)
 			continue
@@ -157,49 +159,6 @@ func (c *cand) copied() *Candidate {
 	own := *c.Candidate
 	c.Candidate = &own
 	return c.Candidate
-}
-
-// inputKey sorts candidates by the id of their item. Most ids of a shop begin alike, so that the eight
-// bytes behind what all share nearly always decide.
-type inputKey struct {
-	key uint64
-	at  int32
-}
-
-// sortInput orders the candidates by item id, and those of one item as they came.
-func (r *run) sortInput(in []Candidate) {
-	r.input = r.input[:0]
-	first, shared := "", 0
-	for i := range in {
-		it := in[i].Item
-		if it == nil || it.Deleted {
-			continue
-		}
-		if len(r.input) == 0 {
-			first, shared = it.ID, len(it.ID)
-		}
-		n := 0
-		for n < shared && n < len(it.ID) && it.ID[n] == first[n] {
-			n++
-		}
-		shared = n
-		r.input = append(r.input, inputKey{at: int32(i)})
-	}
-	for k := range r.input {
-		id := in[r.input[k].at].Item.ID[shared:]
-		for n := range min(len(id), 8) {
-			r.input[k].key |= uint64(id[n]) << (56 - 8*n)
-		}
-	}
-	slices.SortFunc(r.input, func(a, b inputKey) int {
-		switch {
-		case a.key < b.key:
-			return -1
-		case a.key > b.key:
-			return 1
-		}
-		return cmp.Or(strings.Compare(in[a.at].Item.ID, in[b.at].Item.ID), cmp.Compare(a.at, b.at))
-	})
 }
 
 // load gives each candidate the values that rules read: those of its facts, or its own.

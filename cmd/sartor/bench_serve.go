@@ -27,6 +27,7 @@ type benchServeOptions struct {
 	overload       time.Duration
 	noRedis        bool
 	only           []string
+	data           string // a recording in place of the synthetic shops: FORMAT:PATH
 	profile        string // a file, for the requests and the start
 }
 
@@ -58,7 +59,8 @@ answer, which other programs disturb least, stands beside them.`,
 		Example: `  sartor bench serve
   sartor bench serve --items 10000 --rules 0,20 --duration 1s
   sartor bench serve --only start,overload --items 1000000 --overload 60s
-  sartor bench serve --only index --items 10000000`,
+  sartor bench serve --only index --items 10000000
+  sartor bench serve --data ml-1m:data/ml-1m`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return a.benchServe(cmd.Context(), opts) },
 	}
@@ -71,6 +73,7 @@ answer, which other programs disturb least, stands beside them.`,
 	flags.DurationVar(&opts.duration, "duration", 5*time.Second, "length of each request measurement")
 	flags.DurationVar(&opts.overload, "overload", 10*time.Second, "length of the overload")
 	flags.StringSliceVar(&opts.only, "only", nil, "parts to measure: "+strings.Join(benchParts, ", ")+"; none = all but index")
+	flags.StringVar(&opts.data, "data", "", "measure answers to the users of a recording, `FORMAT:PATH`, under the starter rules, and no synthetic shop")
 	flags.StringVar(&opts.profile, "profile", "", "write a CPU profile of the last requests, or the last start, that is measured to this `file`")
 	flags.BoolVar(&opts.noRedis, "in-process-redis", false, "do not use redis-server although it is on PATH")
 	return cmd
@@ -129,6 +132,7 @@ func (a *app) benchServe(ctx context.Context, opts benchServeOptions) (err error
 		return err
 	}
 	b := &benchServeRun{app: a, opts: opts, stack: stack, wiring: w, dir: dir, schema: w.schema, store: redisstore.New(w.redis, w.schema)}
+	defer keepGCRoom()() // as in 'sartor serve'
 	return ignoreCanceled(ctx, errors.Join(b.run(ctx), b.store.Close()))
 }
 
@@ -158,6 +162,9 @@ func (b *benchServeRun) run(ctx context.Context) error {
 	b.printf("%s\n", b.stack.Describe()[1])
 	if err := b.store.Open(ctx); err != nil {
 		return err
+	}
+	if b.opts.data != "" {
+		return b.recording(ctx)
 	}
 	if err := b.fillUsers(ctx); err != nil {
 		return fmt.Errorf("write users to Redis: %w", err)

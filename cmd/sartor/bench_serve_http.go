@@ -27,6 +27,7 @@ const (
 	goalRefusal    = 5 * time.Millisecond
 	loadShare      = 0.6 // of the capacity, at which latencies are measured
 	benchAskBodies = 512
+	benchCount     = 10 // items that are asked for
 )
 
 // verdict is a line that sets a figure beside its goal.
@@ -91,11 +92,11 @@ func (b *benchServeRun) requestsFor(addr string, workers int, asks [][]byte) (do
 }
 
 // asks are requests to recommend of all users in turn.
-func (b *benchServeRun) asks(extra string) [][]byte {
+func asks(users []string) [][]byte {
 	out := make([][]byte, benchAskBodies)
 	for i := range out {
 		out[i] = request("POST", "/v1/recommend", "bench", fmt.Appendf(nil,
-			`{"user_id":%q,"scenario":"home","count":10,"context":{"country":"DE"}%s}`, benchUser(i*b.opts.users/len(out)), extra))
+			`{"user_id":%q,"scenario":"home","count":%d,"context":{"country":"DE"}}`, users[i*len(users)/len(out)], benchCount))
 	}
 	return out
 }
@@ -180,7 +181,7 @@ func (b *benchServeRun) limits(ctx context.Context) error {
 func (b *benchServeRun) requests(ctx context.Context, p *benchPath) error {
 	b.figureHead()
 	return during(ctx, httpapi.New(httpapi.Options{Recommender: p.rec, MaxReads: -1, Logger: b.app.logger}), func(addr string) error {
-		do, closeAll := b.requestsFor(addr, b.opts.connections, b.asks(""))
+		do, closeAll := b.requestsFor(addr, b.opts.connections, asks(benchUsers(b.opts.users)))
 		defer closeAll()
 		for _, n := range b.opts.rules {
 			set, err := benchRules(b.schema, n)

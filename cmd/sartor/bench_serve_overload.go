@@ -37,7 +37,7 @@ func (b *benchServeRun) overload(ctx context.Context, p *benchPath) error {
 		return err
 	}
 	p.rec.SetRules(set)
-	r, err := overloaded(ctx, httpapi.New(httpapi.Options{Recommender: p.rec, Logger: b.app.logger}), b.asks(""), 16, b.opts.duration, b.opts.overload)
+	r, err := overloaded(ctx, httpapi.New(httpapi.Options{Recommender: p.rec, Logger: b.app.logger}), asks(benchUsers(b.opts.users)), 16, b.opts.duration, b.opts.overload)
 	if err != nil {
 		return err
 	}

@@ -117,6 +117,14 @@ func (b *benchServeRun) fillUsers(ctx context.Context) error {
 
 func benchUser(u int) string { return fmt.Sprintf("u%d", u) }
 
+func benchUsers(n int) []string {
+	out := make([]string, n)
+	for u := range out {
+		out[u] = benchUser(u)
+	}
+	return out
+}
+
 // benchRules compiles n rules of the kinds that shops have, in turn, each with numbers of its own.
 func benchRules(schema *features.Schema, n int) (*rules.Set, error) {
 	if n == 0 {

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"regexp"
 	"testing"
+
+	"github.com/sartorhq/sartor/streams"
 )
 
 // TestBenchServe runs the benchmark as small as it gets: every figure must be there, none is judged.
@@ -45,6 +48,37 @@ func TestBenchServe(t *testing.T) {
 	for _, bad := range [][]string{{"--items", "5"}, {"--rules", "-1"}, {"--factors", "9"}, {"--only", "nothing"}, {"--users", "0"}} {
 		if code, _, _ := runHere(t, append([]string{"bench", "serve"}, bad...)...); code != exitUsage {
 			t.Errorf("%v: exit code %d, want 2", bad, code)
+		}
+	}
+}
+
+// TestBenchServeRecording measures answers to the users of a recording, under the starter rules.
+func TestBenchServeRecording(t *testing.T) {
+	if testing.Short() {
+		t.Skip("-short: takes some seconds")
+	}
+	var events []streams.Event
+	for i := range 40 {
+		events = append(events, streams.Event{ID: fmt.Sprintf("item-%d", i), Type: streams.ItemUpsert, Time: trainStart,
+			Items: []streams.Line{{ItemID: fmt.Sprint("i", i)}}, Attributes: map[string]any{"title": fmt.Sprint("Item ", i)}})
+	}
+	path := writeEvents(t, append(events, twoTastes(30, 40, 20)...))
+	code, out, errOut := runHere(t, "bench", "serve", "--data", "ndjson:"+path, "--factors", "16", "--users", "20", "--connections", "2", "--duration", "100ms")
+	if code != exitOK {
+		t.Fatalf("exit code %d: %s\n%s", code, errOut, out)
+	}
+	for _, want := range []string{
+		`\nNDJSON: 600 events of 30 users on 40 items; 20 of its users ask`,
+		`recommend, model als +[\d,]+ +\d+us +[\d.]+ms +[\d.]+ms +[\d.]+ms\n +served by the model +100%\n +asked by a process of its own +[\d,]+   CPU each: server \d+us, Redis \d+us, generator \d+us\n`,
+		`recommend, model lae`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("the output lacks %s:\n%s", want, out)
+		}
+	}
+	for _, bad := range []string{"ndjson:" + path + "-not", "nothing:" + path} {
+		if code, _, errOut := runHere(t, "bench", "serve", "--data", bad); code == exitOK || errOut == "" {
+			t.Errorf("%s: exit code %d, %q", bad, code, errOut)
 		}
 	}
 }

@@ -27,12 +27,11 @@ func TestOverload(t *testing.T) {
 		t.Fatal(err)
 	}
 	rec.SetRules(set)
-	b := &benchServeRun{opts: benchServeOptions{users: 20}}
 	calm, long, soak := 300*time.Millisecond, 1500*time.Millisecond, os.Getenv("SARTOR_SOAK") != ""
 	if soak {
 		calm, long = 3*time.Second, time.Minute
 	}
-	got, err := overloaded(t.Context(), httpapi.New(httpapi.Options{Recommender: rec, MaxReads: 16}), b.asks(""), 8, calm, long)
+	got, err := overloaded(t.Context(), httpapi.New(httpapi.Options{Recommender: rec, MaxReads: 16}), asks(benchUsers(20)), 8, calm, long)
 	if err != nil {
 		t.Fatal(err)
 	}

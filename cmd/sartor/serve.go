@@ -178,6 +178,7 @@ func newServing(w *wiring, parts servingParts) *serving {
 
 // run serves until ctx is done, then finishes the requests under way and writes what was shown.
 func (s *serving) run(ctx context.Context, ln net.Listener) error {
+	defer keepGCRoom()()
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.server.Serve(ln) })
 	if s.parts.admin != nil {
