@@ -45,13 +45,13 @@ func (a *app) bindArchive(cmd *cobra.Command) {
 	a.bind(cmd.Flags(), "to", "archive.url", "folder, or URL such as s3://bucket/prefix")
 }
 
-// openArchive opens the archive of the configuration.
-func (a *app) openArchive(ctx context.Context) (*archive.Archive, error) {
+// openArchive opens the archive of the configuration; existing, one that somebody has written to.
+func (a *app) openArchive(ctx context.Context, existing bool) (*archive.Archive, error) {
 	c := a.config.Archive
 	if c.URL == "" {
 		return nil, usagef("no archive is configured: use --to, archive.url in the --config file or SARTOR_ARCHIVE_URL")
 	}
-	return archive.Open(ctx, c.URL, archive.Options{MaxEvents: c.MaxEvents, MaxAge: c.MaxAge, Logger: a.logger, Registerer: a.metrics})
+	return archive.Open(ctx, c.URL, archive.Options{Existing: existing, MaxEvents: c.MaxEvents, MaxAge: c.MaxAge, Logger: a.logger, Registerer: a.metrics})
 }
 
 // keepArchive runs until ctx is done, or once.
@@ -63,7 +63,7 @@ func (a *app) keepArchive(ctx context.Context, once bool) (err error) {
 	if err != nil {
 		return err
 	}
-	to, err := a.openArchive(ctx)
+	to, err := a.openArchive(ctx, false)
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ counted as open; the next 'sartor archive' finishes it.`,
 }
 
 func (a *app) showArchive(ctx context.Context, output string) (err error) {
-	to, err := a.openArchive(ctx)
+	to, err := a.openArchive(ctx, true)
 	if err != nil {
 		return err
 	}

@@ -213,13 +213,18 @@ func apart(read func(context.Context, func(*streams.Event)) error, using *time.D
 
 // prepareLog reads the log twice and writes the file, which appears whole or not at all.
 func prepareLog(ctx context.Context, read func(context.Context, func(*streams.Event)) error, clean *train.Cleaner, split *train.Splitter, path string) (r prepareReport, err error) {
+	empty := true
 	err = read(ctx, func(e *streams.Event) {
+		empty = false
 		if clean.Observe(e) {
 			split.Observe(e)
 		}
 	})
 	if err != nil {
 		return r, fmt.Errorf("read events: %w", err)
+	}
+	if empty {
+		return r, errors.New("the log holds no events: nothing is written")
 	}
 	file, err := os.OpenFile(path+".new", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o644)
 	if err != nil {

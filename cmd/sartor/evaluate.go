@@ -76,6 +76,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.StringVar(&f.report, "report", "", "`folder` to write report.md, report.json and report.html to")
 	flags.BoolVar(&f.cold, "cold", false, "judge items that nobody had seen before the cut")
 	flags.StringVar(&f.from, "from-file", "", fromFileUsage)
+	flags.StringVar(&f.archive, "from-archive", "", "read the archive at `URL` first, and from Kafka, when brokers are named, only what is newer")
 	flags.StringVar(&f.test, "test", "", "`file` with the held-out events of a published split, in the same format")
 	flags.StringVar(&f.split, "split", splitTime, "what is held out: time (the newest of all), user (the newest of each user), last (one event of each user) or random (one at random, as old tables do)")
 	sampledFlag(flags, &f.options)
@@ -122,6 +123,9 @@ func (a *app) evaluate(cmd *cobra.Command, f evaluateFlags) error {
 	if a.config.Models.Dir != "" {
 		if err := e.load(registry.New(a.config.Models.Dir), f.versions); err != nil {
 			return err
+		}
+		if len(e.entries) == 0 {
+			fmt.Fprintf(a.stderr, "No model is published in %s: no champion stands beside the others.\n", a.config.Models.Dir)
 		}
 	} else if len(f.versions) > 0 {
 		return usagef("--version needs --models")

@@ -92,6 +92,11 @@ idle cores; --all adds those that take minutes each.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir = cmp.Or(dir, os.Getenv("SARTOR_DATA"), filepath.Join("..", "shared", "data"))
+			for _, name := range only {
+				if err := oneOf("--only", name, qualityData()...); err != nil {
+					return err
+				}
+			}
 			for _, q := range qualities() {
 				if q.large && !all || len(only) > 0 && !slices.Contains(only, q.data) {
 					continue
@@ -107,6 +112,17 @@ idle cores; --all adds those that take minutes each.`,
 	cmd.Flags().BoolVar(&all, "all", false, "also the cases that take minutes")
 	cmd.Flags().StringSliceVar(&only, "only", nil, "data sets to measure on; none = all")
 	return cmd
+}
+
+// qualityData lists the data sets of the cases, each once.
+func qualityData() []string {
+	var names []string
+	for _, q := range qualities() {
+		if !slices.Contains(names, q.data) {
+			names = append(names, q.data)
+		}
+	}
+	return names
 }
 
 // quality runs one case in this process and prints what counts of its output.

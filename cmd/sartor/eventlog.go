@@ -74,7 +74,7 @@ func kafkaLog(options kafka.Options) sourceLog {
 // archiveLog is what the archive holds, and, when brokers are named, what Kafka has had since.
 func archiveLog(where string, options kafka.Options) sourceLog {
 	return sourceLog{func(ctx context.Context, which []streams.Stream) ([]streams.Source, func(), error) {
-		a, err := archive.Open(ctx, where, archive.Options{Visits: options.Visits, VisitTopic: options.Topic(streams.Behavior), Logger: options.Logger})
+		a, err := archive.Open(ctx, where, archive.Options{Existing: true, Visits: options.Visits, VisitTopic: options.Topic(streams.Behavior), Logger: options.Logger})
 		if err != nil {
 			return nil, nil, err
 		}

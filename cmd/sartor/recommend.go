@@ -97,7 +97,7 @@ func (a *app) recommend(ctx context.Context, m mailing) (err error) {
 		return err
 	}
 	if len(a.config.Redis.Addrs) == 0 {
-		return errors.New("recommend needs Redis: set redis.addrs in the --config file or SARTOR_REDIS_ADDRS")
+		return usagef("recommend needs Redis: set redis.addrs in the --config file or SARTOR_REDIS_ADDRS")
 	}
 	rec, closeRec, err := a.openMailing(ctx, m.acceptDegraded)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/user"
 	"slices"
 	"strings"
 
@@ -39,6 +40,9 @@ func (a *app) archive(f *publishFlags) (*openedArchive, error) {
 			if i := slices.IndexFunc(a.environ, func(kv string) bool { return strings.HasPrefix(kv, name) }); i >= 0 && f.author == "" {
 				f.author = strings.TrimPrefix(a.environ[i], name)
 			}
+		}
+		if u, err := user.Current(); err == nil && f.author == "" { // a container says it in no variable
+			f.author = u.Username
 		}
 	}
 	opts := rulestore.ArchiveOptions{Test: func(_ context.Context, files []rules.File, tests rulestore.Tree) (rulestore.TestResult, error) {

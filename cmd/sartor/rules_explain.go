@@ -151,6 +151,9 @@ func (a *app) explainCase(path string, f explainFlags, schema *features.Schema) 
 			}
 		}
 	}
+	if len(names) == 0 {
+		return "", rulestest.Story{}, fmt.Errorf("no tests: no *.test.yaml names a rule set of %s", path)
+	}
 	if f.name == "" {
 		return "", rulestest.Story{}, usagef("which case? use --case NAME; the cases are: %s", strings.Join(names, "; "))
 	}

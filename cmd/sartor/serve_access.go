@@ -208,6 +208,9 @@ it changes.`,
 		Example: `  sartor serve key --id shop-2026 --client shop --scope recommend,events:write >> keys.yaml`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if e.ID == "" || len(scopes) == 0 {
+				return usagef("--id and --scope are needed: which key, and what it may do, some of %v", httpapi.Scopes())
+			}
 			for _, s := range scopes {
 				e.Scopes = append(e.Scopes, httpapi.Scope(s))
 			}
@@ -230,7 +233,7 @@ func printKey(out, errOut io.Writer, e keyEntry) error {
 	e.SHA256 = hex.EncodeToString(hash[:])
 	key := httpapi.Key{ID: e.ID, SHA256: hash, Scopes: e.Scopes, Rate: e.Rate}
 	if wrong := httpapi.CheckKeys([]httpapi.Key{key}, time.Now()); len(wrong) > 0 {
-		return fmt.Errorf("%s", strings.Join(wrong, "; "))
+		return usagef("%s", strings.ReplaceAll(strings.Join(wrong, "; "), "key 1: ", "")) // there is only this one
 	}
 	entry, err := yaml.Marshal([]keyEntry{e})
 	if err != nil {

@@ -3,6 +3,8 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -53,12 +55,38 @@ func openHistory(path, board string) (h *history, err error) {
 	if path == "" {
 		return h, nil
 	}
+	if err := historyFile(path); err != nil {
+		return nil, errors.Join(err, h.board.close())
+	}
 	if h.file, err = os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644); err != nil {
 		return nil, errors.Join(err, h.board.close())
 	}
 	h.enc = json.NewEncoder(h.file)
 	return h, nil
 }
+
+// historyFile refuses to append to a file that is none: a slip of the finger must not end up in somebody's data.
+func historyFile(path string) error {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	begin := make([]byte, len(historyBegin))
+	switch n, err := io.ReadFull(f, begin); {
+	case n == 0 && errors.Is(err, io.EOF):
+		return nil
+	case string(begin) != historyBegin:
+		return fmt.Errorf("--history %s: the file is no history, and nothing is appended to it: name a new file", path)
+	}
+	return nil
+}
+
+// historyBegin is how each line begins.
+const historyBegin = `{"at":"`
 
 func (h *history) add(l line) {
 	if h == nil {

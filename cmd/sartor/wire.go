@@ -96,7 +96,10 @@ func (a *app) needServers(command string) error {
 	if len(a.config.Redis.Addrs) == 0 {
 		errs = append(errs, fmt.Errorf("%s needs Redis: set redis.addrs in the --config file or SARTOR_REDIS_ADDRS", command))
 	}
-	return errors.Join(errs...)
+	if errs == nil {
+		return nil
+	}
+	return usageError{errors.Join(errs...)}
 }
 
 func loadSchema(cfg SchemaConfig) (*features.Schema, error) {

@@ -138,7 +138,7 @@ func (v *Vectors) file(path, id, features string) (err error) {
 	}()
 	p, err := parquet.OpenFile(f, info.Size(), parquet.SkipBloomFilters(true))
 	if err != nil {
-		return err
+		return fmt.Errorf("this is no Parquet file, or it was not copied to its end: %w", err)
 	}
 	at, list := -1, -1
 	for i, path := range p.Schema().Columns() {

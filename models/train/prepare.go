@@ -297,7 +297,7 @@ func ReadPrepared(r io.ReaderAt, size int64, parts []string, add func(*streams.E
 	}()
 	f, err := parquet.OpenFile(r, size, parquet.SkipBloomFilters(true))
 	if err != nil {
-		return fmt.Errorf("read prepared log: %w", err)
+		return fmt.Errorf("read prepared log: this is no Parquet file, or it was not copied to its end: %w", err)
 	}
 	if _, ok := f.Schema().Lookup("attributes"); !ok {
 		return fmt.Errorf("read prepared log: this Parquet file was not written by 'sartor data prepare'")

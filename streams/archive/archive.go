@@ -38,6 +38,8 @@ type Options struct {
 	// VisitTopic names; 0 = nobody does.
 	Visits     time.Duration
 	VisitTopic string
+	// Existing refuses a folder that is not there instead of making it: what reads has mistyped it.
+	Existing bool
 	// Now is the clock of MaxAge; time.Now when nil.
 	Now func() time.Time
 	// Logger is silent when nil.
@@ -58,7 +60,7 @@ type Archive struct {
 }
 
 // Open opens the archive at a URL: file:///path, a plain path, s3://bucket/prefix, gs://bucket/prefix
-// or azblob://container/prefix. A folder is made when it is not there. The drivers of the clouds are
+// or azblob://container/prefix. A folder is made when it is not there, unless Existing. The drivers of the clouds are
 // the program's choice: it imports them, or s3:// is refused with an explanation. Credentials are the
 // ones that the cloud's own tools find.
 func Open(ctx context.Context, where string, options Options) (*Archive, error) {
@@ -102,7 +104,7 @@ func openFolder(dir string, options Options) (*Archive, error) {
 	if err != nil {
 		return nil, fmt.Errorf("archive: %w", err)
 	}
-	bucket, err := fileblob.OpenBucket(dir, &fileblob.Options{CreateDir: true, NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
+	bucket, err := fileblob.OpenBucket(dir, &fileblob.Options{CreateDir: !options.Existing, NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
 	if err != nil {
 		return nil, fmt.Errorf("archive: open the folder %s: %w", dir, err)
 	}
