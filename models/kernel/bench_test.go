@@ -16,18 +16,35 @@ func peak() float64 {
 	return best(2*16*16*k, func() { tilesAdd(a, a, c, c, &strides{16, 16, 16, 16}, k, 1) })
 }
 
-// best returns the best rate, in units of 1e9 a second, of 60 short runs: other programs disturb a
-// measurement only downwards.
+// best returns the best rate of a function, in units of 1e9 a second of the processor, of 60 short runs: other
+// programs disturb a measurement only downwards, as they take its place in the caches.
 func best(units float64, f func()) float64 {
 	rate := 0.0
 	for range 60 {
-		start, n := time.Now(), 0
-		for ; n < 8 || time.Since(start) < 300*time.Microsecond; n++ {
-			f()
-		}
-		rate = max(rate, units*float64(n)/float64(time.Since(start).Nanoseconds()))
+		rate = max(rate, once(units, f))
 	}
 	return rate
+}
+
+// beside returns the best rates of two functions that take turns, so that both meet the same machine.
+func beside(units float64, f func(), limitUnits float64, limit func()) (rate, most float64) {
+	for range 60 {
+		rate, most = max(rate, once(units, f)), max(most, once(limitUnits, limit))
+	}
+	return rate, most
+}
+
+// once returns the rate of one run of at least 0.3 ms.
+func once(units float64, f func()) float64 {
+	start, took, n := clock(), time.Duration(0), 0
+	for took < 300*time.Microsecond {
+		for range 4 {
+			f()
+		}
+		n += 4
+		took = clock() - start
+	}
+	return units * float64(n) / float64(took.Nanoseconds())
 }
 
 // BenchmarkKernels prints GFLOP/s of each kernel, of its twin, and the ratio to the peak of the same

@@ -38,6 +38,31 @@ func packLeft(to, from []float32, step, k, n int) {
 	packLeftAVX512(&to[0], &from[0], step, k, tiles, 1<<(n-(tiles-1)*height)-1)
 }
 
+// packRight deals k rows of from, step apart, to panels that lie one after another in to.
+func packRight(to, from []float32, step, k, panels int) {
+	_, width := tileShape()
+	if !wide {
+		packRightGeneric(to, from, step, k, panels, width)
+		return
+	}
+	_, _ = to[panels*k*width-1], from[(k-1)*step+panels*width-1]
+	packRightAVX512(&to[0], &from[0], step, k, panels, k*width)
+}
+
+// turnsRight tells whether turnRight is faster than one number after another.
+func turnsRight() bool { return wide }
+
+// turnRight turns squares: row r of from becomes column r of a panel.
+func turnRight(to, from []float32, step, squares int) {
+	_, width := tileShape()
+	if !wide {
+		turnRightGeneric(to, from, step, squares, width)
+		return
+	}
+	_, _ = to[(squares*square-1)*width+square-1], from[(square-1)*step+squares*square-1]
+	turnRightAVX512(&to[0], &from[0], step, squares)
+}
+
 // mulTile multiplies a tile of a height that tileHeight returns.
 func mulTile(height int, a []float32, row, step int, b []float32, ldb int, c []float32, ldc, k int, add bool) {
 	_, width := tileShape()

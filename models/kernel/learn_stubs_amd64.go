@@ -29,6 +29,16 @@ func mulTile4AVX512(a *float32, row int, step int, b *float32, ldb int, c *float
 //go:noescape
 func packLeftAVX512(to *float32, from *float32, step int, k int, tiles int, last int)
 
+// packRightAVX512 copies k rows of 32 panels floats, which are step apart, to panels of 32 columns: panel p holds row i at to[p*apart+i*32]. k and panels are at least 1.
+//
+//go:noescape
+func packRightAVX512(to *float32, from *float32, step int, k int, panels int, apart int)
+
+// turnRightAVX512 turns squares of 16 x 16: row r of 16 squares floats, step apart, becomes column r of rows of which each begins 32 floats after the one before. squares is at least 1.
+//
+//go:noescape
+func turnRightAVX512(to *float32, from *float32, step int, squares int)
+
 // adamAVX2 makes one step of Adam on n floats, a multiple of 8, at least 8; c holds the constants of adamConstants in their order.
 //
 //go:noescape

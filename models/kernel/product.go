@@ -7,7 +7,7 @@ package kernel
 
 const (
 	depth = 256 // longest run over k of one packed block
-	chunk = 96  // rows of the left side at a time, which stay in the cache; a multiple of every tile's height
+	chunk = 192 // rows of the left side at a time, which stay in the cache; a multiple of every tile's height
 )
 
 // Packed is the right side of a product, brought into the order in which the tiles read it. Filling
@@ -60,35 +60,73 @@ func (p *Packed) panel(b, panel int) []float32 {
 	if p.view != nil {
 		return p.view[from*p.stride+panel*width:]
 	}
-	at := from*p.Panels()*width + panel*width*(to-from)
-	return p.data[at : at+width*(to-from)]
+	return p.panels(b, panel)[:width*(to-from)]
+}
+
+// panels returns the panels of block b from the given one on.
+func (p *Packed) panels(b, panel int) []float32 {
+	_, width := tileShape()
+	from, to := p.block(b)
+	return p.data[from*p.Panels()*width+panel*width*(to-from):]
 }
 
 // Fill packs the panels lo <= i < hi of m, which has k rows of n; transposed, m has n rows of k.
 func (p *Packed) Fill(lo, hi int, m Matrix, transposed bool) {
 	_, width := tileShape()
+	whole := min(hi, p.n/width) // panels that have all their columns
 	for b := range p.blocks {
 		from, to := p.block(b)
-		for i := lo; i < hi; i++ {
-			d, first := p.panel(b, i), i*width
-			n := min(width, p.n-first)
-			if transposed {
-				packColumns(d, m, first, n, from, to, width)
-				continue
+		if transposed {
+			for i := lo; i < hi; i++ {
+				first := i * width
+				packColumns(p.panel(b, i), m, first, min(width, p.n-first), from, to, width)
 			}
+			continue
+		}
+		for i := lo; i < whole; i += panelsAtOnce {
+			packRight(p.panels(b, i), m.Data[from*m.Stride+i*width:], m.Stride, to-from, min(panelsAtOnce, whole-i))
+		}
+		for i := max(lo, whole); i < hi; i++ {
+			d, first := p.panel(b, i), i*width
 			for k := from; k < to; k++ {
 				at := d[(k-from)*width : (k-from+1)*width]
-				clear(at[copy(at, m.Data[k*m.Stride+first:k*m.Stride+first+n]):])
+				clear(at[copy(at, m.Data[k*m.Stride+first:k*m.Stride+p.n]):])
 			}
 		}
 	}
 }
 
+// panelsAtOnce is how many panels are filled row by row: reading on in a row is what memory is good at, and
+// writing to many places that lie a multiple of 4 KiB apart is what the cache is not.
+const panelsAtOnce = 4
+
+// packRightGeneric deals k rows of from, which are step apart, to panels of width columns that lie one after
+// another in to.
+func packRightGeneric(to, from []float32, step, k, panels, width int) {
+	for i := range k {
+		row := from[i*step : i*step+panels*width]
+		for p := range panels {
+			copy(to[(p*k+i)*width:(p*k+i+1)*width], row[p*width:])
+		}
+	}
+}
+
+// square is the side of the squares that turnRight turns.
+const square = 16
+
 // packColumns writes n rows of m, from column from to column to, as columns of d, and zeros beside.
 func packColumns(d []float32, m Matrix, first, n, from, to, width int) {
+	done, long := 0, (to-from)/square*square // what is turned in squares
+	if long > 0 && turnsRight() {
+		for ; done+square <= n; done += square {
+			turnRight(d[done:], m.Data[(first+done)*m.Stride+from:], m.Stride, long/square)
+		}
+	}
 	for r := range n {
-		row := m.Data[(first+r)*m.Stride+from : (first+r)*m.Stride+to]
-		at := r
+		row, at := m.Data[(first+r)*m.Stride+from:(first+r)*m.Stride+to], r
+		if r < done {
+			row, at = row[long:], r+long*width
+		}
 		for _, v := range row {
 			d[at] = v
 			at += width
@@ -97,6 +135,15 @@ func packColumns(d []float32, m Matrix, first, n, from, to, width int) {
 	for r := n; r < width; r++ {
 		for at := r; at < len(d); at += width {
 			d[at] = 0
+		}
+	}
+}
+
+// turnRightGeneric turns squares: row r of from, step apart, becomes column r of to, whose rows are width apart.
+func turnRightGeneric(to, from []float32, step, squares, width int) {
+	for r := range square {
+		for i, v := range from[r*step : r*step+squares*square] {
+			to[i*width+r] = v
 		}
 	}
 }
@@ -138,7 +185,7 @@ func multiply(c Matrix, lo, hi int, a Matrix, transposed bool, b *Packed, w *Wor
 		for i := lo; i < hi; i += chunk {
 			end := min(i+chunk, hi)
 			t := tiling{c: c, a: a.Data[from*step:], row: row, step: step, first: i, ldb: b.stride, k: to - from, add: add || block > 0}
-			if transposed && turns(a.Stride, b.Panels()) {
+			if transposed && turns(b.Panels()) {
 				w.turn(&t, i, end)
 			}
 			for panel := range b.Panels() {
@@ -150,11 +197,9 @@ func multiply(c Matrix, lo, hi int, a Matrix, transposed bool, b *Packed, w *Wor
 	}
 }
 
-// turns tells whether a transposed left side is packed: where it is used often, or where each step of a tile
-// would be in another page of memory.
-func turns(stride, panels int) bool {
-	return packsLeft() && (panels > 2 || panels == 2 && stride >= 1024)
-}
+// turns tells whether a transposed left side is packed: where it is used often. Where it is not, reading it once
+// more to pack it takes longer than the tiles wait for it.
+func turns(panels int) bool { return packsLeft() && panels > 2 }
 
 // turn packs the rows lo <= r < hi of a transposed left side.
 func (w *Work) turn(t *tiling, lo, hi int) {

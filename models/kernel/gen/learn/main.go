@@ -15,6 +15,8 @@ func main() {
 	tileAVX2()
 	tileAVX512()
 	packLeft()
+	packRight()
+	turnRight()
 	adam()
 	exp()
 	Generate()
@@ -76,6 +78,95 @@ func packLeft() {
 	RET()
 }
 
+// packRight walks along the rows, so that each page is visited once and the lines come in order.
+func packRight() {
+	TEXT("packRightAVX512", NOSPLIT, "func(to, from *float32, step, k, panels, apart int)")
+	Doc("packRightAVX512 copies k rows of 32 panels floats, which are step apart, to panels of 32 columns: panel p holds row i at to[p*apart+i*32]. k and panels are at least 1.")
+	to, from, step, k, panels, apart := load("to"), load("from"), load("step"), load("k"), load("panels"), load("apart")
+	SHLQ(Imm(2), step)
+	SHLQ(Imm(2), apart)
+	p, q, n := GP64(), GP64(), GP64()
+	Label("packRightRow")
+	MOVQ(from, p)
+	MOVQ(to, q)
+	MOVQ(panels, n)
+	Label("packRightPanel")
+	PREFETCHT0(Mem{Base: p, Index: step, Scale: 4})
+	PREFETCHT0(Mem{Base: p, Index: step, Scale: 4, Disp: 64})
+	VMOVUPS(Mem{Base: p}, reg.Z0)
+	VMOVUPS(Mem{Base: p, Disp: 64}, reg.Z1)
+	VMOVUPS(reg.Z0, Mem{Base: q})
+	VMOVUPS(reg.Z1, Mem{Base: q, Disp: 64})
+	ADDQ(U32(128), p)
+	ADDQ(apart, q)
+	DECQ(n)
+	JNZ(LabelRef("packRightPanel"))
+	ADDQ(step, from)
+	ADDQ(U32(128), to)
+	DECQ(k)
+	JNZ(LabelRef("packRightRow"))
+	VZEROUPPER()
+	RET()
+}
+
+// turnRight turns squares of 16 x 16 in registers: four rounds of exchanges between pairs of rows, of single
+// numbers, of pairs, and of quarters of the registers twice.
+func turnRight() {
+	TEXT("turnRightAVX512", NOSPLIT, "func(to, from *float32, step, squares int)")
+	Doc("turnRightAVX512 turns squares of 16 x 16: row r of 16 squares floats, step apart, becomes column r of rows of which each begins 32 floats after the one before. squares is at least 1.")
+	to, from, step, squares := load("to"), load("from"), load("step"), load("squares")
+	SHLQ(Imm(2), step)
+	three, p := GP64(), GP64()
+	LEAQ(Mem{Base: step, Index: step, Scale: 2}, three)
+	var x, y [16]reg.VecPhysical
+	all := []reg.VecPhysical{reg.Z0, reg.Z1, reg.Z2, reg.Z3, reg.Z4, reg.Z5, reg.Z6, reg.Z7, reg.Z8, reg.Z9, reg.Z10, reg.Z11, reg.Z12, reg.Z13, reg.Z14, reg.Z15,
+		reg.Z16, reg.Z17, reg.Z18, reg.Z19, reg.Z20, reg.Z21, reg.Z22, reg.Z23, reg.Z24, reg.Z25, reg.Z26, reg.Z27, reg.Z28, reg.Z29, reg.Z30, reg.Z31}
+	copy(x[:], all[:16])
+	copy(y[:], all[16:])
+	Label("turnRightSquare")
+	MOVQ(from, p)
+	for r := 0; r < 16; r += 4 {
+		VMOVUPS(Mem{Base: p}, x[r])
+		VMOVUPS(Mem{Base: p, Index: step, Scale: 1}, x[r+1])
+		VMOVUPS(Mem{Base: p, Index: step, Scale: 2}, x[r+2])
+		VMOVUPS(Mem{Base: p, Index: three, Scale: 1}, x[r+3])
+		if r < 12 {
+			LEAQ(Mem{Base: p, Index: step, Scale: 4}, p)
+		}
+	}
+	for r := 0; r < 16; r += 2 { // in each quarter: numbers 0, 0, 1, 1 and 2, 2, 3, 3 of two rows
+		VUNPCKLPS(x[r+1], x[r], y[r])
+		VUNPCKHPS(x[r+1], x[r], y[r+1])
+	}
+	for r := 0; r < 16; r += 4 { // number c of quarter q of rows r..r+3 stands in quarter q of x[r+c]
+		VUNPCKLPD(y[r+2], y[r], x[r])
+		VUNPCKHPD(y[r+2], y[r], x[r+1])
+		VUNPCKLPD(y[r+3], y[r+1], x[r+2])
+		VUNPCKHPD(y[r+3], y[r+1], x[r+3])
+	}
+	for c := range 4 { // quarters 0 and 2, then 1 and 3, of rows 0..7 and of rows 8..15
+		VSHUFF32X4(Imm(0x88), x[4+c], x[c], y[c])
+		VSHUFF32X4(Imm(0xdd), x[4+c], x[c], y[4+c])
+		VSHUFF32X4(Imm(0x88), x[12+c], x[8+c], y[8+c])
+		VSHUFF32X4(Imm(0xdd), x[12+c], x[8+c], y[12+c])
+	}
+	for c := range 4 {
+		VSHUFF32X4(Imm(0x88), y[8+c], y[c], x[c])
+		VSHUFF32X4(Imm(0xdd), y[8+c], y[c], x[8+c])
+		VSHUFF32X4(Imm(0x88), y[12+c], y[4+c], x[4+c])
+		VSHUFF32X4(Imm(0xdd), y[12+c], y[4+c], x[12+c])
+	}
+	for c := range 16 {
+		VMOVUPS(x[c], Mem{Base: to, Disp: 128 * c})
+	}
+	ADDQ(Imm(64), from)
+	ADDQ(U32(128*16), to)
+	DECQ(squares)
+	JNZ(LabelRef("turnRightSquare"))
+	VZEROUPPER()
+	RET()
+}
+
 // tile writes a register tile of height x 2 vectors. The left side is read where it lies: row r at step i is
 // a[r*row + i*step], so that neither a plain nor a transposed matrix is packed. Every third row has a
 // pointer of its own; the two after it are reached by the index.
@@ -118,6 +209,7 @@ func tile(name string, height, size int, sums, right, left []reg.VecPhysical, ze
 	Label(name + "Loop")
 	VMOVUPS(Mem{Base: b}, right[0])
 	VMOVUPS(Mem{Base: b, Disp: size}, right[1])
+	PREFETCHT0(Mem{Base: a, Disp: 8*height - 4}) // the next tile of a transposed left side
 	for r := range height {
 		t := left[r%len(left)]
 		VBROADCASTSS(at(r), t)
