@@ -132,6 +132,10 @@ func withTerm(m Model, t *repeatTerm) (Model, error) {
 		c := m.WithMetrics(m.meta.Metrics)
 		c.repeating.set(t, &c.meta, m.rows)
 		return c, nil
+	case *Blend:
+		c := m.WithMetrics(m.meta.Metrics)
+		c.repeating.set(t, &c.meta, m.rows)
+		return c, nil
 	case *Popularity:
 		rows, err := rowsByID(m.items.IDs)
 		if err != nil {

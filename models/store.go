@@ -233,8 +233,10 @@ func decodeKind(meta Meta, set tensorSet) (Model, error) {
 		return decodePopularity(meta, set)
 	case KindEncoder:
 		return decodeEncoder(meta, set)
+	case KindBlend:
+		return decodeBlend(meta, set)
 	}
-	return nil, fmt.Errorf("a model of kind %q is not understood: need %q, %q, %q or %q", meta.Kind, KindALS, KindLAE, KindEncoder, KindPopularity)
+	return nil, fmt.Errorf("a model of kind %q is not understood: need %q, %q, %q, %q or %q", meta.Kind, KindALS, KindLAE, KindEncoder, KindBlend, KindPopularity)
 }
 
 // The names of the tensors.

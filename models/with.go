@@ -1,6 +1,9 @@
 package models
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // WithMetrics returns m with metrics in its manifest, sharing everything else.
 func WithMetrics(m Model, metrics map[string]float64) (Model, error) {
@@ -10,6 +13,8 @@ func WithMetrics(m Model, metrics map[string]float64) (Model, error) {
 	case *LAE:
 		return m.WithMetrics(metrics), nil
 	case *Encoder:
+		return m.WithMetrics(metrics), nil
+	case *Blend:
 		return m.WithMetrics(metrics), nil
 	case *Popularity:
 		return m.WithMetrics(metrics), nil
@@ -25,6 +30,8 @@ func WithKappa(m Model, kappa float64) (Model, error) {
 	case *LAE:
 		return m.WithKappa(kappa)
 	case *Encoder:
+		return m.WithKappa(kappa)
+	case *Blend:
 		return m.WithKappa(kappa)
 	}
 	return nil, fmt.Errorf("a model of kind %q has no popularity term", m.Meta().Kind)
@@ -47,6 +54,15 @@ func WithSignal(m Model, s Signal) (Model, error) {
 		c.params.Signal = s
 		c.serve()
 		return c, nil
+	case *Blend:
+		parts := slices.Clone(m.parts)
+		for k, p := range parts {
+			var err error
+			if parts[k].Model, err = WithSignal(p.Model, s); err != nil {
+				return nil, err
+			}
+		}
+		return m.of(parts)
 	}
 	return nil, fmt.Errorf("a model of kind %q has no weights of event types", m.Meta().Kind)
 }

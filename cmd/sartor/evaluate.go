@@ -91,6 +91,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.IntVar(&f.t.Encoder.Recall, "recall", 0, "encoder: as of 'sartor train'")
 	flags.BoolVar(&f.t.Encoder.Unit, "unit", false, "encoder: as of 'sartor train'")
 	flags.Float64Var(&f.t.Encoder.Tower.IDDropout, "id-dropout", 0, "encoder: as of 'sartor train'")
+	blendFlags(flags, &f.trainFlags)
 	flags.Uint64Var(&f.t.Seed, "seed", 1, "seed of the random start")
 	flags.IntVar(&f.t.Workers, "workers", 0, "goroutines; 0 = one per processor")
 	return cmd

@@ -36,7 +36,7 @@ type trainFlags struct {
 	from, test, split    string
 	archive, warm        string
 	history, tensorboard string
-	lambda, kappa        string
+	lambda, kappa, mix   string
 	weights              []string
 	halfLife, popularity time.Duration
 	evalOnly             bool
@@ -85,7 +85,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.BoolVar(&f.options.Compare, "compare", false, "judge all kinds of model in one table, each with constants chosen on older data, and publish nothing")
 	flags.BoolVar(&f.evalOnly, "eval-only", false, "judge, and publish nothing")
 	flags.IntVar(&f.t.Dim, "dim", 64, "factors: a multiple of 8")
-	flags.StringVar(&f.options.Kind, "model", kindAuto, "kind of model: als, lae (linear autoencoder), encoder (gated linear recurrence over the history), popularity, or auto for the better of als and lae on older data; with --eval-only also item-knn and ease")
+	flags.StringVar(&f.options.Kind, "model", kindAuto, "kind of model: als, lae (linear autoencoder), encoder (gated linear recurrence over the history), blend (several of these side by side, see --of), popularity, or auto for the better of als and lae on older data; with --eval-only also item-knn and ease")
 	flags.IntVar(&f.t.Epochs, "epochs", 0, "passes over the data; 0 = 16 for als, 40 for lae, 25 for encoder")
 	flags.StringVar(&f.lambda, "lambda", "auto", "ridge: a number, or auto to choose it on older data")
 	flags.Float64Var(&f.t.Nu, "nu", 1, "exponent of the ridge's frequency scaling, 0 to 2")
@@ -101,6 +101,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags.IntVar(&f.t.LAE.Batch, "batch", 256, "lae: users in a step")
 	flags.IntVar(&f.t.LAE.Negatives, "negatives", 0, "lae, encoder: items drawn beside the targets of a step; 0 = 2048 for lae, 4096 for encoder")
 	encoderFlags(flags, &f.t.Encoder)
+	blendFlags(flags, &f)
 	flags.StringArrayVar(&f.weights, "weight", nil, "weight of an event type, such as order=8 (repeatable)")
 	flags.DurationVar(&f.halfLife, "half-life", models.DefaultSignal().HalfLife, "age at which evidence of taste counts half; 0 = never fades")
 	flags.DurationVar(&f.popularity, "popularity-half-life", popularityHalfLife, "age at which popularity counts half; 0 = never fades")
@@ -222,7 +223,7 @@ func (f trainFlags) resolve(splitChosen bool) (trainOptions, error) {
 	} else if f.test == "" {
 		return o, usagef("--kappa %s needs --test", testHalf)
 	}
-	if err := f.resolveSignal(&o); err != nil {
+	if err := errors.Join(f.resolveSignal(&o), f.resolveMix(&o)); err != nil {
 		return o, err
 	}
 	if o.Kind == kindAuto && (o.FixedLambda || o.FixedKappa || o.TestHalf) {

@@ -47,7 +47,8 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) (ndcg float64, err e
 	if t.o.FixedKappa || t.o.TestHalf {
 		k.kappas = nil
 	}
-	if len(k.ridges) == 0 && len(k.kappas) == 0 && !t.o.TuneSignal {
+	mixes := t.mixes()
+	if len(k.ridges) == 0 && len(k.kappas) == 0 && len(mixes) == 0 && !t.o.TuneSignal {
 		return 0, nil
 	}
 	h := t.cut(l)
@@ -80,16 +81,16 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) (ndcg float64, err e
 	if best.ndcg > 0 {
 		t.older = best.model
 		t.o.Train.Lambda, t.o.Train.Kappa = best.lambda, best.kappa
-		ridge := ""
+		ridge, tried := t.takeMix(best.mix), len(ridges)*len(weights)*max(len(mixes), 1)
 		if len(k.ridges) > 0 {
-			ridge = fmt.Sprintf("lambda %g, ", best.lambda)
+			ridge += fmt.Sprintf("lambda %g, ", best.lambda)
 		}
 		if t.o.TuneSignal && best.signal.Weights != nil {
 			t.o.Train.Signal = best.signal
 			t.say("Evidence: half-life %v, weights %v.\n", best.signal.HalfLife, best.signal.Weights)
 		}
 		t.say("Chosen on the newest %.0f %% of the training part, %s users: %spopularity weight %g (the best of %d for %s, NDCG@%d %.4f).\n",
-			100*t.o.Share, thousands(int64(best.users)), ridge, best.kappa, len(ridges)*len(weights), k.name, t.o.K, best.ndcg)
+			100*t.o.Share, thousands(int64(best.users)), ridge, best.kappa, tried, k.name, t.o.K, best.ndcg)
 	}
 	return best.ndcg, nil
 }
@@ -97,6 +98,7 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) (ndcg float64, err e
 // choice is one pair of constants with what it reached.
 type choice struct {
 	lambda, kappa, ndcg float64
+	mix                 float64 // of a blend, where that is chosen, too
 	users               int
 	signal              models.Signal // where that is chosen, too
 	model               models.Model
@@ -114,36 +116,15 @@ func (t *trainer) try(ctx context.Context, h *holdout, ridge float64, weights []
 	if err != nil {
 		return best, err
 	}
-	candidates := []models.Model{popularity}
-	for _, kappa := range weights {
-		m := base
-		if len(modelKinds()[t.o.Kind].kappas) > 0 {
-			if m, err = models.WithKappa(base, kappa); err != nil {
-				return best, err
-			}
-		}
-		candidates = append(candidates, m)
-	}
-	j, err := h.judge(ctx, t.o.K, candidates...)
-	if err != nil {
+	if best, err = t.tryMixes(ctx, h, popularity, base, weights, best); err != nil {
 		return best, err
 	}
-	best.users = j.users
-	for i, kappa := range weights {
-		if ndcg := eval.Mean(j.measures[i+1]).NDCG; ndcg > best.ndcg {
-			best.ndcg, best.kappa, best.model = ndcg, kappa, candidates[i+1]
-		}
-	}
 	if t.o.TuneSignal && best.ndcg > 0 && len(modelKinds()[t.o.Kind].kappas) > 0 {
-		m, err := models.WithKappa(base, best.kappa)
+		best.signal, best.ndcg, err = t.tuneSignal(ctx, h, popularity, best.model, t.o.Train.Signal, best.ndcg)
 		if err != nil {
 			return best, err
 		}
-		best.signal, best.ndcg, err = t.tuneSignal(ctx, h, popularity, m, t.o.Train.Signal, best.ndcg)
-		if err != nil {
-			return best, err
-		}
-		if best.model, err = models.WithSignal(m, best.signal); err != nil {
+		if best.model, err = models.WithSignal(best.model, best.signal); err != nil {
 			return best, err
 		}
 	}

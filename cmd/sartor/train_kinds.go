@@ -53,6 +53,7 @@ func modelKinds() map[string]modelKind {
 			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
 				return asModel(train.LAE(ctx, l, o))
 			}},
+		models.KindBlend: {name: "Blend", kappas: []float64{0, 0.1, 0.2, 0.4, 0.55, 0.7, 0.85, 1, 1.5, 2, 3, 5}, validate: train.Options.ValidateBlend, fit: fitBlend},
 		models.KindEncoder: {name: "Encoder", validate: train.Options.ValidateEncoder,
 			fit: func(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
 				return asModel(train.Encoder(ctx, l, o))
@@ -93,7 +94,7 @@ func compared(items int, repeat bool) []string {
 
 // publishable are the kinds that can be saved and served.
 func publishable() []string {
-	return []string{models.KindALS, models.KindLAE, models.KindEncoder, models.KindPopularity}
+	return []string{models.KindALS, models.KindLAE, models.KindEncoder, models.KindBlend, models.KindPopularity}
 }
 
 // asModel keeps a nil pointer from becoming a model.

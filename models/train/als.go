@@ -42,6 +42,7 @@ type Options struct {
 	Now      func() time.Time
 	LAE      LAEOptions     // of the linear autoencoder only
 	Encoder  EncoderOptions // of the encoder only
+	Blend    BlendOptions   // of a blend only
 }
 
 // The defaults that were found to do well on several data sets; MODEL.md has the figures.
