@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/sartorhq/sartor/models"
@@ -141,7 +142,8 @@ type autoencoder struct {
 	target  []float32 // weight of each pair of p.byUser as a target; nil = 1
 	catalog []int32   // items that may be foreseen
 	state   LAEState
-	batch   batch
+	batch   *batch
+	spare   *batch // filled while a step of the other is made; nil = none
 	passes  passes
 	tower   *tower // nil = none
 	// timelines are those of the users of the problem, for ordered examples; the weights as evidence and as
@@ -179,11 +181,13 @@ func newAutoencoder(p *problem, l *Log, o Options) (*autoencoder, error) {
 		return nil, fmt.Errorf("train: %d users have two items of which one is to be foreseen, %d items may be: %w",
 			len(a.users), len(a.catalog), ErrTooLittle)
 	}
-	a.batch.position = slices.Repeat([]int32{-1}, len(p.ids))
-	a.batch.slot = slices.Clone(a.batch.position)
+	a.batch = newBatch(len(p.ids))
 	var err error
 	if a.tower, err = newTower(p, l, o); err != nil {
 		return nil, err
+	}
+	if o.Workers > 1 && a.tower == nil { // a tower draws for one step at a time
+		a.spare = newBatch(len(p.ids))
 	}
 	return a, a.begin()
 }
@@ -301,13 +305,25 @@ func (a *autoencoder) epoch(ctx context.Context) (float64, error) {
 	order := slices.Clone(a.users)
 	rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	loss, targets, rate := 0.0, 0.0, a.rate()
-	for len(order) > 0 && ctx.Err() == nil {
+	draw := func(b *batch) {
 		n := min(a.o.LAE.Batch, len(order))
-		a.draw(rng, order[:n])
+		a.draw(b, rng, order[:n])
 		order = order[n:]
+	}
+	for draw(a.batch); a.batch.users > 0 && ctx.Err() == nil; {
+		var ahead sync.WaitGroup
+		if a.spare != nil { // drawing is for one goroutine: the others need not wait for it
+			ahead.Go(func() { draw(a.spare) })
+		}
 		a.state.Step++
 		sum, count := a.step(a.movers(rate))
 		loss, targets = loss+sum, targets+count
+		ahead.Wait()
+		if a.spare == nil {
+			draw(a.batch)
+			continue
+		}
+		a.batch, a.spare = a.spare, a.batch
 	}
 	if err := ctx.Err(); err != nil {
 		return 0, err

@@ -31,16 +31,22 @@ type link struct {
 	weight float32
 }
 
+// newBatch returns an empty batch of so many items.
+func newBatch(items int) *batch {
+	b := &batch{position: slices.Repeat([]int32{-1}, items)}
+	b.slot = slices.Clone(b.position)
+	return b
+}
+
 // draw fills the batch: a random part of each user's items is shown, the rest is to be foreseen.
-func (a *autoencoder) draw(rng *rand.Rand, users []int32) {
-	b := &a.batch
+func (a *autoencoder) draw(b *batch, rng *rand.Rand, users []int32) {
 	for _, j := range b.items {
 		b.position[j] = -1
 	}
 	b.users, b.kept, b.goal, b.items = len(users), b.kept[:0], b.goal[:0], b.items[:0]
 	b.keptAt, b.goalAt = append(b.keptAt[:0], 0), append(b.goalAt[:0], 0)
 	for _, u := range users {
-		a.drawUser(rng, int(u))
+		a.drawUser(b, rng, int(u))
 		b.keptAt, b.goalAt = append(b.keptAt, len(b.kept)), append(b.goalAt, len(b.goal))
 	}
 	for k, g := range b.goal {
@@ -48,7 +54,7 @@ func (a *autoencoder) draw(rng *rand.Rand, users []int32) {
 	}
 	b.ignored = append(b.ignored[:0], make([][]int32, len(users))...)
 	if a.ignored != nil {
-		a.drawIgnored(rng, users)
+		a.drawIgnored(b, rng, users)
 	}
 	want := min(len(b.items)+a.o.LAE.Negatives, len(b.items)+len(a.catalog))
 	for tries := 4 * a.o.LAE.Negatives; len(b.items) < want && tries > 0; tries-- {
@@ -71,11 +77,10 @@ func (b *batch) place(item int32) int32 {
 }
 
 // drawUser appends one user's shown items and targets: at least one of each, whatever chance says.
-func (a *autoencoder) drawUser(rng *rand.Rand, u int) {
-	b := &a.batch
+func (a *autoencoder) drawUser(b *batch, rng *rand.Rand, u int) {
 	cols, values := a.p.byUser.row(u)
 	if a.timelines != nil && (a.o.LAE.Order == 1 || !a.maskable(u) || rng.Float64() < a.o.LAE.Order) {
-		a.drawOrdered(rng, u)
+		a.drawOrdered(b, rng, u)
 		return
 	}
 	first := a.p.byUser.starts[u]

@@ -79,8 +79,7 @@ func (x *Exposures) left(l *Log, ids []string, itemNumbers, userNumbers []int32)
 const maxIgnored = 20
 
 // drawIgnored takes a random part of what each user left into the items of the step.
-func (a *autoencoder) drawIgnored(rng *rand.Rand, users []int32) {
-	b := &a.batch
+func (a *autoencoder) drawIgnored(b *batch, rng *rand.Rand, users []int32) {
 	for i, u := range users {
 		left := a.ignored[u]
 		for _, k := range rng.Perm(len(left))[:min(len(left), maxIgnored)] {

@@ -83,8 +83,8 @@ func (a *autoencoder) order(l *Log) {
 }
 
 // drawOrdered appends one user's example at a random place of the timeline.
-func (a *autoencoder) drawOrdered(rng *rand.Rand, u int) {
-	b, line := &a.batch, a.timelines[u]
+func (a *autoencoder) drawOrdered(b *batch, rng *rand.Rand, u int) {
+	line := a.timelines[u]
 	places := 0
 	for _, s := range line {
 		if s.ready {

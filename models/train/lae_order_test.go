@@ -40,8 +40,8 @@ func TestOrderedExamplesShowThePast(t *testing.T) {
 	}
 	rng, starts := rand.New(rand.NewPCG(1, 1)), map[string]int{}
 	for range 20 {
-		a.draw(rng, a.users)
-		b := &a.batch
+		b := a.batch
+		a.draw(b, rng, a.users)
 		for u := range b.users {
 			var shown, goals []string
 			newest := 0

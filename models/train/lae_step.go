@@ -58,7 +58,7 @@ func (a *autoencoder) movers(rate float64) movers {
 // weights of the targets. Every number is computed by one worker in a fixed order, so that the result
 // does not depend on how many there are.
 func (a *autoencoder) step(m movers) (loss, weight float64) {
-	s, b := &a.passes, &a.batch
+	s, b := &a.passes, a.batch
 	s.reset(b.users, len(b.items), a.o.Dim, a.o.Workers)
 	a.forward()
 	a.parallel(b.users, func(_, lo, hi int) {
@@ -75,7 +75,7 @@ func (a *autoencoder) step(m movers) (loss, weight float64) {
 
 // forward computes u, b/|b| and all cosines.
 func (a *autoencoder) forward() {
-	s, b, d := &a.passes, &a.batch, a.o.Dim
+	s, b, d := &a.passes, a.batch, a.o.Dim
 	if a.tower != nil {
 		a.inputRows()
 		a.tower.forward(outSide)
@@ -115,7 +115,7 @@ func (a *autoencoder) forward() {
 // inputRows computes what is shown of every item: its row of the input table, unless that was dropped,
 // and what the tower adds.
 func (a *autoencoder) inputRows() {
-	s, b, d := &a.passes, &a.batch, a.o.Dim
+	s, b, d := &a.passes, a.batch, a.o.Dim
 	a.tower.forward(inSide)
 	s.input = grown(s.input, len(b.touched), d)
 	for k, j := range b.touched {
@@ -127,11 +127,20 @@ func (a *autoencoder) inputRows() {
 func (a *autoencoder) product(c, x kernel.Matrix, turnX bool, y kernel.Matrix, turnY bool, k, n int) {
 	s := &a.passes
 	s.right.Reset(k, n)
-	parallel(a.o.Workers, s.right.Panels(), 4, func(_, lo, hi int) { s.right.Fill(lo, hi, y, turnY) })
-	parallel(a.o.Workers, len(c.Data)/c.Stride, 96, func(w, lo, hi int) {
+	panels, rows := s.right.Panels(), len(c.Data)/c.Stride
+	parallel(a.o.Workers, panels, min(evenly(panels, a.o.Workers), 4), func(_, lo, hi int) { s.right.Fill(lo, hi, y, turnY) })
+	parallel(a.o.Workers, rows, productRows(rows, a.o.Workers), func(w, lo, hi int) {
 		kernel.Multiply(c, lo, hi, x, turnX, &s.right, &s.work[w])
 	})
 }
+
+// evenly is the length of the parts when n is divided by two for each worker: so that none waits long for the
+// last part of another.
+func evenly(n, workers int) int { return max((n+2*workers-1)/(2*workers), 1) }
+
+// productRows is how many rows of a product are one part of the work. All parts but the last fill lowest tiles of
+// four rows.
+func productRows(rows, workers int) int { return min((evenly(rows, workers)+3)&^3, 192) }
 
 // softmax turns the user's cosines into the gradient of the loss by them, and returns his loss and the
 // weight of his targets:
@@ -141,7 +150,7 @@ func (a *autoencoder) product(c, x kernel.Matrix, turnX bool, y kernel.Matrix, t
 // What was shown is out of the denominator. Cosines are at most 1, so 1/tau takes the place of the
 // largest logit.
 func (a *autoencoder) softmax(u int) (loss, weight float64) {
-	s, b := &a.passes, &a.batch
+	s, b := &a.passes, a.batch
 	row, goals := s.logit.Row(u), b.goal[b.goalAt[u]:b.goalAt[u+1]]
 	const never = -1e6
 	for _, k := range b.kept[b.keptAt[u]:b.keptAt[u+1]] {
@@ -172,7 +181,7 @@ func (a *autoencoder) softmax(u int) (loss, weight float64) {
 
 // backward carries the gradient back to the tables and moves them.
 func (a *autoencoder) backward(m movers) {
-	s, b, d := &a.passes, &a.batch, a.o.Dim
+	s, b, d := &a.passes, a.batch, a.o.Dim
 	learnTower := a.tower != nil && !a.o.LAE.Tower.Freeze
 	if !a.o.LAE.FreezeIn || learnTower {
 		a.product(s.dUser, s.logit, false, s.item, false, len(b.items), d)

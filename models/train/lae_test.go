@@ -63,7 +63,7 @@ func TestLAEOnTheCheckerboard(t *testing.T) {
 
 // lossByDefinition computes the loss of the batch from the equations, in float64.
 func lossByDefinition(a *autoencoder, in, out []float64) float64 {
-	b, d, total := &a.batch, a.o.Dim, 0.0
+	b, d, total := a.batch, a.o.Dim, 0.0
 	for u := range b.users {
 		x, shown := make([]float64, d), map[int32]bool{}
 		for _, k := range b.kept[b.keptAt[u]:b.keptAt[u+1]] {
@@ -109,7 +109,7 @@ func TestLAEGradientAgainstFiniteDifferences(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.draw(rand.New(rand.NewPCG(1, 1)), a.users)
+	a.draw(a.batch, rand.New(rand.NewPCG(1, 1)), a.users)
 	in, out := wide(a.state.In), wide(a.state.Out)
 	adam := kernel.NewAdam(0.01, 1)
 	a.step(movers{adam, adam, adam})

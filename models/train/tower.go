@@ -59,8 +59,9 @@ func (c *crew) each(n int, do func(lo, hi int)) {
 // product sets out to x y, with k numbers in a row of x and n in one of y.
 func (c *crew) product(out, x kernel.Matrix, turnX bool, y kernel.Matrix, turnY bool, k, n int) {
 	c.right.Reset(k, n)
-	parallel(c.workers, c.right.Panels(), 4, func(_, lo, hi int) { c.right.Fill(lo, hi, y, turnY) })
-	parallel(c.workers, len(out.Data)/out.Stride, 96, func(w, lo, hi int) {
+	panels, rows := c.right.Panels(), len(out.Data)/out.Stride
+	parallel(c.workers, panels, min(evenly(panels, c.workers), 4), func(_, lo, hi int) { c.right.Fill(lo, hi, y, turnY) })
+	parallel(c.workers, rows, productRows(rows, c.workers), func(w, lo, hi int) {
 		kernel.Multiply(out, lo, hi, x, turnX, &c.right, &c.work[w])
 	})
 }

@@ -149,7 +149,7 @@ func TestTowerGradientAgainstFiniteDifferences(t *testing.T) {
 			a.tower.sides[i].w.B1[k] = float32(0.05 * rng.NormFloat64())
 		}
 	}
-	a.draw(rand.New(rand.NewPCG(1, 1)), a.users)
+	a.draw(a.batch, rand.New(rand.NewPCG(1, 1)), a.users)
 	tables := [2][]float64{wide(a.state.In), wide(a.state.Out)}
 	var w [2]wideSide
 	for i, s := range a.tower.sides {
