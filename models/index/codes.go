@@ -8,22 +8,61 @@ import (
 	"github.com/sartorhq/sartor/models/kernel"
 )
 
-// codes holds every row v as one byte per dimension: v[j] = columns[j] * c * (t[j] + e[j]) with whole
-// numbers t in -127...127, stored as t+128, and a rest |e[j]| of at most 1/2, where c belongs to the
-// row. With u[j] = q[j]*columns[j] = s*(w[j] + f[j]), w whole too, the inner product is
+// codes holds every row v as bytes, which stand in slots, so many that they fill whole groups. Slot i
+// belongs to a column j, one of m that do, and says
+//
+//	v[j] = columns[j] * c * (t[i] + e[i])
+//
+// with a whole number t[i] in -128...127, stored as t[i]+128, and what that leaves out, e[i], where c
+// belongs to the row. With u[i] = q[j]*columns[j]/m = s*(w[i] + f[i]), w whole too, the inner product is
 //
 //	<q, v> = c*s * (<w, t> + <f, t> + <u/s, e>)
 //
-// The first sum is exact integer arithmetic. The others are at most |f||t| + |u/s||e| (Cauchy and
-// Schwarz), so that every score is known within a bound that the query and three maxima over all rows
-// give. Nothing that could be among the best k is dropped on the strength of a code: see sieve.
+// The first sum is exact integer arithmetic. The second is at most |f||t| (Cauchy and Schwarz). In the third
+// all slots of a column have the same u, so that it is at most |q*columns|/s times the length of the means
+// of e over the slots of each column. So every score is known within a bound that the query and some
+// maxima over rows give. Nothing that could be among the best k is dropped on the strength of a code: see
+// sieve.
+//
+// Many rows have their bytes stored as two halves. The upper one alone stands for t = 16*half - 120, coarser,
+// and the same holds with its own e: a scan reads the upper halves only, and the lower ones of rows that those
+// leave. Rows whose bytes stay in the processor's cache are scanned faster whole.
+//
+// Slots that are left over when each column with values has one go to the columns that matter most to
+// inner products, mostly the popularity of items. Halves are rounded at another place in each slot of a
+// column, so that their mean is finer than one half; and a factor of the query that is m times smaller
+// leaves the others more of their digits.
 type codes struct {
-	groups  int
-	data    *[]byte   // behind a pointer that weighted indexes share: it owns the pages
+	slots   []slot    // a multiple of 8
+	columns []float64 // 0 for a column without values
+	data    *[]byte   // all bytes; behind a pointer that weighted indexes share: it owns the pages
+	whole   []byte    // nil = in halves:
+	coarse  []byte    // the upper ones
+	fine    []byte    // the lower ones
 	scale   []float32 // c, times the row's weight; 0 beyond the last row
-	columns []float64
-	// The largest |e|, |t| and |v|/c of any row, with a little to spare for their rounding.
-	rest, size, norm float64
+	rest    []float32 // of each block of rows the largest mean |e| of upper halves
+	most    maxima    // of all rows, roots, with a little to spare for their rounding
+}
+
+// slot is a place of a row's code.
+type slot struct {
+	column int     // -1: none, its codes mean nothing and its factors are 0
+	shift  float64 // is added before rounding, and in all slots of a column together comes to nothing
+	share  float64 // 1 over the number of slots that the column has
+}
+
+// maxima are the largest squares over some rows.
+type maxima struct {
+	rest, fineRest float64 // of the means of e, for upper halves and whole bytes
+	size, fineSize float64 // of t
+	norm           float64 // of v/c
+	outOfRange     bool
+}
+
+func (m *maxima) add(o maxima) {
+	m.rest, m.fineRest = max(m.rest, o.rest), max(m.fineRest, o.fineRest)
+	m.size, m.fineSize = max(m.size, o.size), max(m.fineSize, o.fineSize)
+	m.norm, m.outOfRange = max(m.norm, o.norm), m.outOfRange || o.outOfRange
 }
 
 // The range of scales in which no product over- or underflows. Vectors beyond are searched as floats.
@@ -34,96 +73,188 @@ const (
 	maxCodeDim = 4096
 	// spare covers the float64 arithmetic that bounds are computed with.
 	spare = 1 + 1e-6
+	// A half stands for the middle of the coarseStep bytes that share it, which begin with 16*half - 128.
+	coarseStep   = 16
+	coarseMiddle = 120
+	fineMiddle   = 128 - coarseMiddle
 )
 
-// newCodes returns the codes of the vectors, nil when a vector is out of range. order[i] is the row whose
-// code comes in place i; nil = every row in its own.
-func newCodes(dim int, vectors []float32, order []int32) *codes {
+// newCodes returns the codes of the vectors, in halves when they take as many bytes, nil when a vector is out
+// of range. order[i] is the row whose code comes in place i; nil = every row in its own.
+func newCodes(dim int, vectors []float32, order []int32, halves int) *codes {
 	if dim > maxCodeDim {
 		return nil
 	}
 	rows := len(vectors) / dim
-	c := &codes{groups: kernel.Groups(dim), columns: columnScales(dim, vectors), data: new([]byte)}
-	*c.data = pages(c.data, kernel.CodesLen(rows, dim))
-	c.scale = make([]float32, (rows+kernel.CodeRows-1)/kernel.CodeRows*kernel.CodeRows)
+	blocks := (rows + kernel.CodeRows - 1) / kernel.CodeRows
+	c := &codes{data: new([]byte), scale: make([]float32, blocks*kernel.CodeRows), rest: make([]float32, blocks)}
+	c.layout(dim, vectors)
+	if whole := kernel.CodesLen(rows, len(c.slots)); whole < halves {
+		*c.data = pages(c.data, whole)
+		c.whole = *c.data
+	} else {
+		coarse := kernel.CoarseLen(rows, len(c.slots))
+		*c.data = pages(c.data, coarse+kernel.FineLen(rows, len(c.slots)))
+		c.coarse, c.fine = (*c.data)[:coarse], (*c.data)[coarse:]
+	}
 	workers := runtime.GOMAXPROCS(0)
 	parts := make([]maxima, workers)
 	var done sync.WaitGroup
 	for i := range parts {
-		done.Go(func() { parts[i] = c.encodeRows(dim, vectors, order, rows*i/workers, rows*(i+1)/workers) })
+		done.Go(func() {
+			e := encoder{codes: c, dim: dim, unit: make([]float64, dim), means: make([]means, dim), bytes: make([]byte, len(c.slots))}
+			for b := blocks * i / workers; b < blocks*(i+1)/workers; b++ {
+				parts[i].add(e.block(vectors, order, b, rows))
+			}
+		})
 	}
 	done.Wait()
 	for _, p := range parts {
-		if p.outOfRange {
-			return nil
-		}
-		c.rest, c.size, c.norm = max(c.rest, p.rest), max(c.size, p.size), max(c.norm, p.norm)
+		c.most.add(p)
 	}
-	c.rest, c.size, c.norm = math.Sqrt(c.rest)*spare, math.Sqrt(c.size)*spare, math.Sqrt(c.norm)*spare
+	if c.most.outOfRange {
+		return nil
+	}
+	for _, v := range []*float64{&c.most.rest, &c.most.fineRest, &c.most.size, &c.most.fineSize, &c.most.norm} {
+		*v = math.Sqrt(*v) * spare
+	}
 	return c
 }
 
-// columnScales returns the root mean square of every column, 1 for one without values: codes then lose
-// about as much of a weak dimension as of a strong one.
-func columnScales(dim int, vectors []float32) []float64 {
-	out := make([]float64, dim)
+// layout chooses columns and slots.
+func (c *codes) layout(dim int, vectors []float32) {
+	squares := make([]float64, dim)
 	for i := 0; i < len(vectors); i += dim {
 		for j, v := range vectors[i : i+dim] {
-			out[j] += float64(v) * float64(v)
+			squares[j] += float64(v) * float64(v)
 		}
 	}
-	for j, sum := range out {
-		out[j] = math.Sqrt(sum * float64(dim) / float64(max(len(vectors), 1)))
-		if out[j] < leastScale || out[j] > mostScale {
-			out[j] = 1
+	counts, used := make([]int, dim), 0
+	c.columns = make([]float64, dim)
+	for j, sum := range squares {
+		if sum == 0 {
+			continue
+		}
+		counts[j]++
+		used++
+		// The root mean square: codes then lose about as much of a weak dimension as of a strong one.
+		c.columns[j] = math.Sqrt(sum * float64(dim) / float64(max(len(vectors), 1)))
+		if c.columns[j] < leastScale || c.columns[j] > mostScale {
+			c.columns[j] = 1
 		}
 	}
-	return out
+	slots := 8 * kernel.HalfGroups(max(used, 1))
+	for ; used > 0 && used < slots; used++ {
+		// Queries are like rows: the part of a column in inner products is about its square.
+		best := 0
+		for j := range counts {
+			if counts[j] > 0 && squares[j]*float64(counts[best]) > squares[best]*float64(counts[j]) || counts[best] == 0 {
+				best = j
+			}
+		}
+		counts[best]++
+	}
+	for j, n := range counts {
+		for i := range n {
+			c.slots = append(c.slots, slot{column: j, share: 1 / float64(n), shift: coarseStep * ((float64(i)+0.5)/float64(n) - 0.5)})
+		}
+	}
+	for len(c.slots) < slots {
+		c.slots = append(c.slots, slot{column: -1})
+	}
 }
 
-// maxima are the largest squares over some rows.
-type maxima struct {
-	rest, size, norm float64
-	outOfRange       bool
+// encoder makes codes, for one goroutine.
+type encoder struct {
+	*codes
+	dim   int
+	unit  []float64
+	means []means // of each column
+	bytes []byte  // of each slot
 }
 
-func (c *codes) encodeRows(dim int, vectors []float32, order []int32, from, to int) (m maxima) {
-	unit := make([]float64, dim)
-	for i := from; i < to; i++ {
+// means are those of e over the slots of a column, of upper halves and of whole bytes.
+type means struct{ coarse, fine float64 }
+
+// block makes the codes of a block of rows.
+func (e *encoder) block(vectors []float32, order []int32, b, rows int) (m maxima) {
+	for i := b * kernel.CodeRows; i < min(rows, (b+1)*kernel.CodeRows); i++ {
 		row := i
 		if order != nil {
 			row = int(order[i])
 		}
-		var largest, norm float64
-		for j, v := range vectors[row*dim : (row+1)*dim] {
-			unit[j] = float64(v) / c.columns[j]
-			largest = max(largest, math.Abs(unit[j]))
-			norm += float64(v) * float64(v)
-		}
-		scale := float32(largest / 127)
-		if largest == 0 {
-			scale = 0
-		} else if scale < leastScale || scale > mostScale {
-			return maxima{outOfRange: true}
-		}
-		c.scale[i] = scale
-		var rest, size float64
-		inverse := 0.0
-		if scale > 0 {
-			inverse = 1 / float64(scale)
-		}
-		data := *c.data
-		for j, u := range unit {
-			x := u * inverse
-			t := min(int(x+128.5), 255) - 128 // x is at least -127.1: what is cut off is a fraction
-			data[kernel.CodeAt(i, j, c.groups)] = byte(t + 128)
-			rest += (x - float64(t)) * (x - float64(t))
-			size += float64(t * t)
-		}
-		m.rest, m.size = max(m.rest, rest), max(m.size, size)
-		m.norm = max(m.norm, norm*inverse*inverse)
+		m.add(e.row(vectors[row*e.dim:(row+1)*e.dim], i))
 	}
+	e.rest[b] = float32(math.Sqrt(m.rest) * spare)
 	return m
+}
+
+func (e *encoder) row(vector []float32, i int) (m maxima) {
+	var largest float64
+	for j, v := range vector {
+		if e.columns[j] > 0 {
+			e.unit[j] = float64(v) / e.columns[j]
+		}
+		m.norm += float64(v) * float64(v)
+	}
+	for _, s := range e.slots {
+		if s.column >= 0 { // the shift must not carry a byte out of its range
+			largest = max(largest, math.Abs(e.unit[s.column])/(127-math.Abs(s.shift)))
+		}
+	}
+	if largest == 0 { // scores 0, whatever its code
+		return maxima{}
+	}
+	scale := float32(largest)
+	if scale < leastScale || scale > mostScale {
+		return maxima{outOfRange: true}
+	}
+	e.scale[i] = scale
+	inverse := 1 / float64(scale)
+	m.norm *= inverse * inverse
+	e.round(inverse, &m)
+	for j := range e.means {
+		m.rest += e.means[j].coarse * e.means[j].coarse
+		m.fineRest += e.means[j].fine * e.means[j].fine
+	}
+	e.store(i)
+	return m
+}
+
+// store writes the bytes at hand to place i.
+func (e *encoder) store(i int) {
+	groups := len(e.slots) / 8
+	for g := range groups {
+		bytes := e.bytes[g*8 : g*8+8]
+		if e.whole != nil {
+			copy(e.whole[kernel.CodeAt(i, g*8, 2*groups):], bytes[:4])
+			copy(e.whole[kernel.CodeAt(i, g*8+4, 2*groups):], bytes[4:])
+			continue
+		}
+		upper, lower := e.coarse[kernel.CoarseAt(i, g, groups):][:4], e.fine[kernel.FineAt(i, g, groups):][:4]
+		for b := range 4 {
+			upper[b] = bytes[b]>>4 | bytes[b+4]&0xf0
+			lower[b] = bytes[b]&0xf | bytes[b+4]<<4
+		}
+	}
+}
+
+// round rounds the row that is at hand, inverse its 1/c, and adds up what that leaves.
+func (e *encoder) round(inverse float64, m *maxima) {
+	clear(e.means)
+	for i, s := range e.slots {
+		if s.column < 0 {
+			continue
+		}
+		x := e.unit[s.column] * inverse
+		code := max(min(int(x+s.shift+128.5), 255), 0)
+		e.bytes[i] = byte(code)
+		fine, coarse := float64(code-128), float64(code&^15-coarseMiddle)
+		m.fineSize += fine * fine
+		m.size += coarse * coarse
+		e.means[s.column].fine += (x - fine) * s.share
+		e.means[s.column].coarse += (x - coarse) * s.share
+	}
 }
 
 // weighted returns the codes under weights, which share the bytes; nil when a weight is out of range.
@@ -143,43 +274,89 @@ func (c *codes) weighted(weights []float32, order []int32) *codes {
 	return &y
 }
 
-// coded is a query as codes are scored with it.
+// coded is a query as codes are scored with it. Scores are in units of the query: what a true sum is,
+// divided by s.
 type coded struct {
-	query []int8
-	bias  int32
-	// bound is how far the true sum may be from that of the codes: scores are within bound*scale, in
-	// units of the query.
-	bound float32
+	query    []int8
+	planar   []int8 // the same for kernel.FineSums
+	bias     int32  // of sums over what a scan reads
+	fineBias int32  // of sums over lower halves
+	// A sum over upper halves is within perRest*rest+base of the true one, over c, where rest is that of
+	// the block; one over whole bytes within fine.
+	perRest, base, fine float32
+	unit                float64 // s
 }
 
-// encode turns q into whole numbers; ok is false when it cannot be.
-func (c *codes) encode(q []float32, room []int8) (out coded, ok bool) {
+// encode turns q into whole numbers; ok is false when it cannot be. The result keeps the room of old.
+func (c *codes) encode(q []float32, old coded) (out coded, ok bool) {
 	var largest, length, norm float64
 	for j, v := range q {
-		u := float64(v) * c.columns[j]
-		largest = max(largest, math.Abs(u))
+		u := float64(v) * c.columns[j] // not a number if v is not, even where the column is 0
 		length += u * u
-		norm += float64(v) * float64(v)
+		if c.columns[j] > 0 {
+			norm += float64(v) * float64(v)
+		}
+	}
+	for _, s := range c.slots {
+		if s.column >= 0 {
+			largest = max(largest, math.Abs(float64(q[s.column]))*c.columns[s.column]*s.share)
+		}
 	}
 	s := largest / 127
-	if !(s >= 1e-20 && s <= 1e20) { // a NaN is in no range
-		return out, false
+	if !(s >= 1e-20 && s <= 1e20 && length >= 0) { // a NaN is in no range
+		return old, false
 	}
-	out.query = append(room[:0], make([]int8, c.groups*4)...)
+	out = coded{unit: s, query: append(old.query[:0], make([]int8, len(c.slots))...)}
 	var rest, size float64
-	for j, v := range q {
-		x := float64(v) * c.columns[j] / s
+	sum := int32(0)
+	for i, t := range c.slots {
+		if t.column < 0 {
+			continue
+		}
+		x := float64(q[t.column]) * c.columns[t.column] * t.share / s
 		w := math.RoundToEven(x)
-		out.query[j] = int8(w)
-		out.bias -= 128 * int32(w)
+		out.query[i] = int8(w)
+		sum += int32(w)
 		rest += (x - w) * (x - w)
 		size += w * w
 	}
-	// What float32 arithmetic may add to or take from an inner product of this length, in any order.
-	rounding := float64(len(q)+2) * 0x1p-24 * spare * math.Sqrt(norm) * c.norm / s
-	bound := (math.Sqrt(rest)*c.size + math.Sqrt(length)/s*c.rest + rounding) * spare
-	// The kernel, the weights and the sieve round a few times too, each by at most 2^-24 of this.
-	bound += (math.Sqrt(size)*c.size + bound) * 0x1p-20
-	out.bound = float32(bound * spare)
+	if out.bias, out.planar = -128*sum, old.planar; c.whole == nil {
+		out.planar, out.bias, out.fineBias = kernel.Planar(out.query, old.planar), -coarseMiddle*sum, -fineMiddle*sum
+	}
+	c.bound(&out, bounds{length: math.Sqrt(length) / s, norm: math.Sqrt(norm) / s, rest: math.Sqrt(rest), size: math.Sqrt(size), dim: len(q)})
 	return out, true
+}
+
+// bounds are the lengths of a query from which its bounds follow, in units of s.
+type bounds struct {
+	length float64 // of q times the columns
+	norm   float64 // of q
+	rest   float64 // of f
+	size   float64 // of w
+	dim    int
+}
+
+// scan scores blocks from the given one on by what a scan reads of them, which is asked for ahead; adds has
+// one for each block.
+func (c *codes) scan(scores []float32, query *coded, block int, adds []float32, ahead int) {
+	n, first := len(adds), block*kernel.CodeRows
+	scale := c.scale[first : first+n*kernel.CodeRows]
+	if c.whole == nil {
+		bytes := len(c.slots) / 2 * kernel.CodeRows
+		kernel.Coarse(scores, query.query, c.coarse[block*bytes:(block+n)*bytes], scale, query.bias, adds, ahead)
+		return
+	}
+	bytes := len(c.slots) * kernel.CodeRows
+	kernel.Codes(scores, query.query, c.whole[block*bytes:(block+n)*bytes], scale, query.bias, adds[0])
+}
+
+func (c *codes) bound(out *coded, b bounds) {
+	// What float32 arithmetic may add to or take from an inner product of this length, in any order.
+	rounding := float64(b.dim+2) * 0x1p-24 * spare * b.norm * c.most.norm
+	fine := (b.rest*c.most.fineSize + b.length*c.most.fineRest + rounding) * spare
+	base := (b.rest*c.most.size + rounding) * spare
+	// The kernel, the weights and the sieve round less than twenty times, each by at most 2^-24 of no more than this.
+	slack := 0x1p-19 * (b.size*(c.most.size+c.most.fineSize) + base + b.length*c.most.rest + fine) * spare
+	out.perRest = float32(b.length * spare)
+	out.base, out.fine = float32((base+slack)*spare), float32((fine+slack)*spare)
 }

@@ -47,21 +47,26 @@ func shapes(rng *rand.Rand, dim, n int) map[string][]float32 {
 	return map[string][]float32{"normal": normal, "decaying": decaying, "outlier": outlier, "near": near, "same": same, "sparse": sparse, "copies": copies}
 }
 
+// kinds are the sizes from which codes are in halves that make them so, or whole.
+var kinds = []int{0, math.MaxInt}
+
 func TestCodesFindWhatFloatsFind(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 1))
 	for _, c := range []struct{ dim, n int }{{1, 700}, {3, 1000}, {16, 3000}, {50, 5001}, {64, 4097}, {128, 2048}} {
 		for name, vectors := range shapes(rng, c.dim, c.n) {
-			x := newFlat(c.dim, vectors, 1)
-			if !x.Coded() {
-				t.Fatalf("%s: no codes", name)
+			halves, whole := newFlat(c.dim, vectors, 1, 0), newFlat(c.dim, vectors, 1, math.MaxInt)
+			if !halves.Coded() || !whole.Coded() || halves.codes.whole != nil || whole.codes.whole == nil {
+				t.Fatalf("%s: no codes, or of the wrong kind", name)
 			}
 			for _, q := range [][]float32{random(rng, c.dim), vectors[c.dim : 2*c.dim], make([]float32, c.dim)} {
 				for _, share := range []float64{2, 0.9, 0.5, 0.05, 0.005} {
 					allowed := someOf(rng, c.n, share)
 					for _, k := range []int{1, 20, c.n / 8} {
-						got, want := x.Search(q, k, allowed), sortEverything(c.dim, vectors, q, k, allowed)
-						if !slices.Equal(got, want) {
-							t.Fatalf("%s %+v share %v k %d:\n got %v\nwant %v", name, c, share, k, got, want)
+						want := sortEverything(c.dim, vectors, q, k, allowed)
+						for _, x := range []*Flat{halves, whole} {
+							if got := x.Search(q, k, allowed); !slices.Equal(got, want) {
+								t.Fatalf("%s %+v share %v k %d:\n got %v\nwant %v", name, c, share, k, got, want)
+							}
 						}
 					}
 				}
@@ -84,38 +89,60 @@ func someOf(rng *rand.Rand, n int, share float64) Bitmap {
 }
 
 // TestBoundHolds looks at the proof itself: the true score of every row, in float64 and as the float
-// kernel computes it, lies within what its code says.
+// kernel computes it, lies within what its code says, and half of its code.
 func TestBoundHolds(t *testing.T) {
 	rng := rand.New(rand.NewPCG(6, 1))
-	const dim, n = 48, 640
-	for name, vectors := range shapes(rng, dim, n) {
-		c := newCodes(dim, vectors, nil)
-		for range 20 {
-			q := random(rng, dim)
-			for j := range q {
-				q[j] *= float32(math.Exp(3 * rng.NormFloat64()))
-			}
-			e, ok := c.encode(q, nil)
-			if !ok {
-				t.Fatal("an ordinary query was refused")
-			}
-			var largest float64
-			for j, v := range q {
-				largest = max(largest, math.Abs(float64(v)*c.columns[j]))
-			}
-			high, floats := make([]float32, n), make([]float32, n)
-			kernel.Codes(high, e.query, *c.data, c.scale, e.bias, e.bound)
-			kernel.Rows(floats, q, vectors)
-			for i := range n {
-				var exact float64
-				for j, v := range q {
-					exact += float64(v) * float64(vectors[i*dim+j])
+	for _, dim := range []int{1, 5, 48, 57, 136} {
+		const n = 640
+		for name, vectors := range shapes(rng, dim, n) {
+			for i := range 40 {
+				c, q := newCodes(dim, vectors, nil, kinds[i%2]), random(rng, dim)
+				for j := range q {
+					q[j] *= float32(math.Exp(3 * rng.NormFloat64()))
 				}
-				low := high[i] - 2*e.bound*c.scale[i]
-				for _, score := range []float64{exact, float64(floats[i])} {
-					if score *= 127 / largest; score > float64(high[i]) || score < float64(low) {
-						t.Fatalf("%s row %d: %v is not within %v and %v", name, i, score, low, high[i])
-					}
+				if e, ok := c.encode(q, coded{}); ok {
+					boundHolds(t, name, c, &e, dim, vectors, q)
+				} else if slices.Max(vectors) > 0 {
+					t.Fatalf("%s, %d dimensions: an ordinary query was refused", name, dim)
+				}
+			}
+		}
+	}
+}
+
+// boundHolds sifts a block at a time under the lowest floor, so that every row is found with both bounds.
+func boundHolds(t *testing.T, name string, c *codes, e *coded, dim int, vectors, q []float32) {
+	t.Helper()
+	var largest float64
+	for _, s := range c.slots {
+		if s.column >= 0 {
+			largest = max(largest, math.Abs(float64(q[s.column]))*c.columns[s.column]*s.share)
+		}
+	}
+	s, floats := newSearch(), make([]float32, len(vectors)/dim)
+	kernel.Rows(floats, q, vectors)
+	for b := range c.rest {
+		s.sieve.found, s.sieve.floor = s.sieve.found[:0], lowest
+		s.sift(c, e, b, []uint64{^uint64(0)})
+		s.settle(c, e)
+		if len(s.sieve.found) != kernel.CodeRows {
+			t.Fatalf("%s: %d rows of a block were found", name, len(s.sieve.found))
+		}
+		for i, f := range s.sieve.found {
+			var exact float64
+			for j, v := range q {
+				exact += float64(v) * float64(vectors[int(f.row)*dim+j])
+			}
+			coarse, width := s.scores[i], (e.perRest*c.rest[b]+e.base)*c.scale[f.row]
+			if c.whole != nil {
+				width = e.fine * c.scale[f.row]
+			}
+			for _, score := range []float64{exact, float64(floats[f.row])} {
+				if score *= 127 / largest; score > float64(f.high) || score < float64(f.low) {
+					t.Fatalf("%s row %d: %v is not within %v and %v", name, f.row, score, f.low, f.high)
+				}
+				if score > float64(coarse) || score < float64(coarse-2*width) {
+					t.Fatalf("%s row %d: %v is not within %v and %v, by what a scan reads", name, f.row, score, coarse-2*width, coarse)
 				}
 			}
 		}
@@ -133,11 +160,12 @@ func TestWeightedSearchesByAngle(t *testing.T) {
 			weights[i] = float32(1 / math.Sqrt(float64(kernel.Dot(row, row))))
 		}
 	}
-	plain, coded := newFlat(dim, vectors, n+1).Weighted(weights), newFlat(dim, vectors, 1).Weighted(weights)
-	if plain.Coded() || !coded.Coded() {
-		t.Fatal("the wrong way of search")
-	}
-	for i := range 20 {
+	plain := newFlat(dim, vectors, n+1, 0).Weighted(weights)
+	for i := range 40 {
+		coded := newFlat(dim, vectors, 1, kinds[i%2]).Weighted(weights)
+		if plain.Coded() || !coded.Coded() {
+			t.Fatal("the wrong way of search")
+		}
 		q := vectors[i*dim : (i+1)*dim]
 		for _, share := range []float64{2, 0.95, 0.3} {
 			allowed := someOf(rng, n, share)
@@ -159,7 +187,7 @@ func TestVectorsOutOfRangeAreSearchedAsFloats(t *testing.T) {
 			vectors[i] = v * float32(i%97)
 		}
 		vectors[0] = 1
-		x := newFlat(2, vectors, 1)
+		x := newFlat(2, vectors, 1, 0)
 		q := []float32{1, 0.5}
 		if got, want := x.Search(q, 10, nil), sortEverything(2, vectors, q, 10, nil); !slices.Equal(got, want) {
 			t.Errorf("%s: got %v, want %v", name, got, want)
@@ -203,10 +231,11 @@ func FuzzCodes(f *testing.F) {
 			return
 		}
 		q, vectors := values[:d], values[d:len(values)/d*d]
-		x := newFlat(d, vectors, 1)
-		got, want := x.Search(q, int(k), nil), sortEverything(d, vectors, q, int(k), nil)
-		if !slices.Equal(got, want) {
-			t.Fatalf("got %v\nwant %v", got, want)
+		want := sortEverything(d, vectors, q, int(k), nil)
+		for _, kind := range kinds {
+			if got := newFlat(d, vectors, 1, kind).Search(q, int(k), nil); !slices.Equal(got, want) {
+				t.Fatalf("halves from %d: got %v\nwant %v", kind, got, want)
+			}
 		}
 	})
 }
@@ -222,12 +251,14 @@ func TestUnluckySample(t *testing.T) {
 			kernel.Axpy(5, q, vectors[i*dim:(i+1)*dim])
 		}
 	}
-	x := newFlat(dim, vectors, 1)
-	for _, k := range []int{1, 20, 100, n / 8} {
-		for _, share := range []float64{2, 0.5} {
-			allowed := someOf(rng, n, share)
-			if got, want := x.Search(q, k, allowed), sortEverything(dim, vectors, q, k, allowed); !slices.Equal(got, want) {
-				t.Errorf("k %d share %v: wrong hits", k, share)
+	for _, kind := range kinds {
+		x := newFlat(dim, vectors, 1, kind)
+		for _, k := range []int{1, 20, 100, n / 8} {
+			for _, share := range []float64{2, 0.5} {
+				allowed := someOf(rng, n, share)
+				if got, want := x.Search(q, k, allowed), sortEverything(dim, vectors, q, k, allowed); !slices.Equal(got, want) {
+					t.Errorf("halves from %d, k %d share %v: wrong hits", kind, k, share)
+				}
 			}
 		}
 	}

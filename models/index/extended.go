@@ -68,7 +68,7 @@ func (x *Extended) Set(changes []Row) *Extended {
 	for n := range touched {
 		g := &y.segments[n]
 		g.count = g.has.Count()
-		g.flat = newFlat(x.dim, g.vectors, segmentRows)
+		g.flat = newFlat(x.dim, g.vectors, segmentRows, halvesFrom)
 	}
 	return &y
 }

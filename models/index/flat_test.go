@@ -190,15 +190,18 @@ func TestSearchAllocatesOnlyTheResult(t *testing.T) {
 		t.Skip("sync.Pool forgets at random under the race detector")
 	}
 	rng := rand.New(rand.NewPCG(2, 1))
-	x, q, dst := NewFlat(16, random(rng, 16*5000)), random(rng, 16), make([]Hit, 0, 100)
+	vectors, q, dst := random(rng, 16*5000), random(rng, 16), make([]Hit, 0, 100)
 	some := NewBitmap(5000)
 	for i := 0; i < 5000; i += 3 {
 		some.Set(i)
 	}
-	for name, allowed := range map[string]Bitmap{"all": nil, "full": Fill(5000), "some": some} {
-		x.AppendSearch(dst, q, 100, allowed)
-		if n := testing.AllocsPerRun(20, func() { x.AppendSearch(dst, q, 100, allowed) }); n >= 1 {
-			t.Errorf("%s: %v allocations", name, n)
+	for _, kind := range kinds {
+		x := newFlat(16, vectors, 1, kind)
+		for name, allowed := range map[string]Bitmap{"all": nil, "full": Fill(5000), "some": some} {
+			x.AppendSearch(dst, q, 100, allowed)
+			if n := testing.AllocsPerRun(20, func() { x.AppendSearch(dst, q, 100, allowed) }); n >= 1 {
+				t.Errorf("halves from %d, %s: %v allocations", kind, name, n)
+			}
 		}
 	}
 }

@@ -79,7 +79,7 @@ func NewIVF(dim int, vectors []float32, opts IVFOptions) *IVF {
 	x := &IVF{flat: &Flat{dim: dim, rows: rows, vectors: vectors, scratch: new(sync.Pool)}, scratch: new(sync.Pool)}
 	x.train(opts)
 	x.arrange(x.assign())
-	x.flat.codes = newCodes(dim, vectors, x.order)
+	x.flat.codes = newCodes(dim, vectors, x.order, 0)
 	x.tune(opts.Recall)
 	return x
 }
@@ -278,17 +278,15 @@ func (x *IVF) AppendSearch(dst []Hit, q []float32, k int, allowed Bitmap) []Hit 
 	if allowed != nil {
 		count = min(allowed.Count(), f.rows)
 	}
-	var query coded
 	ok := f.codes != nil && k <= f.rows/8 && (allowed == nil || count > exactBelow)
 	if ok {
-		query, ok = f.codes.encode(q, s.sieve.query)
-		s.sieve.query = query.query
+		s.query, ok = f.codes.encode(q, s.query)
 	}
 	if !ok {
 		f.searchFloats(&s.search, q, allowed)
 		return s.best.appendHits(dst)
 	}
-	s.pass[0] = pass{s: &s.search, query: query, k: k, count: count, allowed: allowed}
+	s.pass[0] = pass{s: &s.search, query: s.query, k: k, count: count, allowed: allowed}
 	x.probe(s, q, k, count)
 	x.rescore(s, q)
 	s.pass[0] = pass{}
@@ -333,8 +331,7 @@ func (x *IVF) rank(s *probing, q []float32) {
 
 // sift sifts the blocks of the groups that were not sifted before.
 func (x *IVF) sift(s *probing, groups []scored) {
-	f, v, query := x.flat, &s.sieve, &s.pass[0].query
-	c, data, blockBytes := f.codes, *f.codes.data, len(query.query)*kernel.CodeRows
+	v, query := &s.sieve, &s.pass[0].query
 	for _, g := range groups {
 		last := (int(x.starts[g.group+1]) + kernel.CodeRows - 1) / kernel.CodeRows
 		for b := int(x.starts[g.group]) / kernel.CodeRows; b < last; {
@@ -347,10 +344,7 @@ func (x *IVF) sift(s *probing, groups []scored) {
 				s.blocks.Set(b)
 				b++
 			}
-			first := from * kernel.CodeRows
-			scores := s.scores[:(b-from)*kernel.CodeRows]
-			kernel.Codes(scores, query.query, data[from*blockBytes:b*blockBytes], c.scale[first:first+len(scores)], query.bias, query.bound)
-			x.take(v, scores, first, s.pass[0].allowed)
+			x.take(s, query, from, b)
 			if len(v.found) >= v.next {
 				v.tighten()
 			}
@@ -359,17 +353,20 @@ func (x *IVF) sift(s *probing, groups []scored) {
 	runtime.KeepAlive(x)
 }
 
-// take keeps the allowed rows whose highest score passes the floor; the sieve knows them by position.
-func (x *IVF) take(v *sieve, scores []float32, first int, allowed Bitmap) {
-	words := v.words[:len(scores)/kernel.CodeRows]
+// take keeps the allowed rows of the blocks from...to-1 that can pass the floor; the sieve knows them by
+// position.
+func (x *IVF) take(s *probing, query *coded, from, to int) {
+	v, allowed := &s.sieve, s.pass[0].allowed
+	words := v.words[:to-from]
 	for i := range words {
 		words[i] = ^uint64(0)
 	}
-	if beyond := first + len(scores) - x.flat.rows; beyond > 0 {
+	if beyond := to*kernel.CodeRows - x.flat.rows; beyond > 0 {
 		words[len(words)-1] >>= beyond
 	}
 	kept := len(v.found)
-	v.sift(scores, words, first, x.flat.codes.scale)
+	s.search.sift(x.flat.codes, query, from, words)
+	s.settle(x.flat.codes, query)
 	if allowed == nil {
 		return
 	}

@@ -13,7 +13,8 @@ import (
 // passes of one goroutine over memory of the same size and kind of pages, since other programs disturb only
 // upwards.
 type Limits struct {
-	// Bytes is what one pass reads: the codes and their scales, or the vectors of an index without.
+	// Bytes is what one pass reads: codes, or the upper halves of many, and their scales, or the vectors of an
+	// index without codes.
 	Bytes int
 	// Read is the time in which the bytes can be read at all, by the fastest of several loops that do
 	// nothing else.
@@ -32,7 +33,7 @@ func (l Limits) Ratio() float64 { return float64(l.Read) / float64(max(l.Scan, 1
 func (x *Flat) Limits(passes int) Limits {
 	out := Limits{Bytes: len(x.vectors) * 4, Read: math.MaxInt64, Scan: math.MaxInt64}
 	if x.codes != nil {
-		out.Bytes = len(*x.codes.data) + 4*len(x.codes.scale)
+		out.Bytes = len(x.codes.coarse) + len(x.codes.whole) + 4*(len(x.codes.scale)+len(x.codes.rest))
 	}
 	owner := new([]byte)
 	room := pages(owner, out.Bytes)
@@ -43,7 +44,10 @@ func (x *Flat) Limits(passes int) Limits {
 	for i := range other {
 		other[i] = 1
 	}
-	scores, query := make([]float32, chunk), make([]int8, kernel.Groups(x.dim)*4)
+	scores, query := make([]float32, chunk), &coded{}
+	if x.codes != nil {
+		query.query = make([]int8, len(x.codes.slots))
+	}
 	q := make([]float32, x.dim)
 	for range max(passes, 1) {
 		out.Read = min(out.Read, timed(func() { bytes.IndexByte(room, 0) }), timed(func() { equalPieces(room, other) }))
@@ -62,17 +66,15 @@ func equalPieces(room, piece []byte) {
 }
 
 // score scores every row, chunk by chunk.
-func (x *Flat) score(scores []float32, query []int8, q []float32) {
+func (x *Flat) score(scores []float32, query *coded, q []float32) {
 	for first := 0; first < x.rows; first += chunk {
 		n := min(chunk, x.rows-first)
 		if x.codes == nil {
 			x.scoreChunk(scores[:n], q, first)
 			continue
 		}
-		c, data := x.codes, *x.codes.data
-		whole := (n + kernel.CodeRows - 1) / kernel.CodeRows * kernel.CodeRows
-		at := first / kernel.CodeRows * len(query) * kernel.CodeRows
-		kernel.Codes(scores[:whole], query, data[at:at+whole*len(query)], c.scale[first:first+whole], 0, 0)
+		blocks, block := (n+kernel.CodeRows-1)/kernel.CodeRows, first/kernel.CodeRows
+		x.codes.scan(scores[:blocks*kernel.CodeRows], query, block, x.codes.rest[block:block+blocks], kernel.Ahead)
 	}
 }
 

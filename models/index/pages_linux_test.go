@@ -25,7 +25,7 @@ func TestPagesAreGivenBack(t *testing.T) {
 	const indexes = 16
 	places := map[uintptr]bool{} // one address may serve several, one after the other
 	for range indexes {
-		x := newFlat(16, vectors, 1)
+		x := newFlat(16, vectors, 1, 0)
 		if len(x.Search(vectors[:16], 3, nil)) != 3 || !x.Coded() {
 			t.Fatal("no search by codes")
 		}

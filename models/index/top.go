@@ -57,16 +57,32 @@ func (t *top) shrink() {
 	t.floor = slices.Max(t.keys).hit().Score
 }
 
-// appendHits appends the best k hits in order.
-func (t *top) appendHits(dst []Hit) []Hit {
+// worst returns the score of the worst of the best k hits, negative infinity while there are fewer.
+func (t *top) worst() float32 {
+	if len(t.keys) < t.k {
+		return float32(math.Inf(-1))
+	}
 	if len(t.keys) > t.k {
 		t.shrink()
 	}
-	slices.Sort(t.keys)
+	return slices.Max(t.keys).hit().Score
+}
+
+// appendHits appends the best k hits in order.
+func (t *top) appendHits(dst []Hit) []Hit {
+	t.sort()
 	for _, k := range t.keys {
 		dst = append(dst, k.hit())
 	}
 	return dst
+}
+
+// sort keeps the best k hits, in order.
+func (t *top) sort() {
+	if len(t.keys) > t.k {
+		t.shrink()
+	}
+	slices.Sort(t.keys)
 }
 
 // smallest moves the k smallest values to the front, in any order (quickselect with a median of three).

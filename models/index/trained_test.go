@@ -97,7 +97,8 @@ func TestCodesAreExactOnTrainedFactors(t *testing.T) {
 		t.Fatal(err)
 	}
 	items := m.Items()
-	coded, n := index.NewCoded(items.Dim, items.Vectors), len(items.IDs)
+	n := len(items.IDs)
+	kinds := map[string]*index.Flat{"whole": index.NewCoded(items.Dim, items.Vectors, false), "in halves": index.NewCoded(items.Dim, items.Vectors, true)}
 	weights := make([]float32, n)
 	for i := range weights {
 		v := items.Vectors[i*items.Dim : (i+1)*items.Dim]
@@ -112,12 +113,14 @@ func TestCodesAreExactOnTrainedFactors(t *testing.T) {
 		asked++
 		for _, k := range []int{1, 20, n / 9} {
 			for name, w := range map[string][]float32{"by product": nil, "by angle": weights} {
-				x := coded
-				if w != nil {
-					x = coded.Weighted(w)
-				}
-				if got, want := x.Search(q, k, nil), byFloats(items.Dim, items.Vectors, w, q, k); !slices.Equal(got, want) {
-					t.Fatalf("%s, %s, the best %d: the codes differ from the floats", p.name, name, k)
+				want := byFloats(items.Dim, items.Vectors, w, q, k)
+				for kind, x := range kinds {
+					if w != nil {
+						x = x.Weighted(w)
+					}
+					if got := x.Search(q, k, nil); !slices.Equal(got, want) {
+						t.Fatalf("%s, %s, the best %d: the codes %s differ from the floats", p.name, name, k, kind)
+					}
 				}
 			}
 		}

@@ -1,0 +1,311 @@
+//go:build amd64 && !purego
+
+#include "textflag.h"
+
+// Operands stand in Go's order, the destination last; of
+// VPDPBUSD and VPMADDUBSW the middle one is unsigned.
+
+// The upper bits of a byte are multiplied where they stand, as sixteen times their value, into sums of
+// their own; those of the lower bits are shifted at the end.
+// func coarseVNNI(scores *float32, query *int8, codes *byte, scale *float32, groups int, blocks int, bias int32, adds *float32, ahead int)
+TEXT ·coarseVNNI(SB), NOSPLIT, $0-72
+	MOVQ scores+0(FP), DI
+	MOVQ query+8(FP), SI
+	MOVQ codes+16(FP), BX
+	MOVQ scale+24(FP), R10
+	MOVQ groups+32(FP), DX
+	MOVQ blocks+40(FP), CX
+	MOVL bias+48(FP), AX
+	MOVQ adds+56(FP), R11
+	MOVQ ahead+64(FP), R12
+	ADDQ BX, R12
+	VPBROADCASTD AX, Z30
+	MOVL $0x0f0f0f0f, AX
+	VPBROADCASTD AX, Z29
+	MOVL $0xf0f0f0f0, AX
+	VPBROADCASTD AX, Z28
+
+vnniBlock:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VMOVDQA64 Z30, Z10
+	VMOVDQA64 Z30, Z11
+	VMOVDQA64 Z30, Z12
+	VMOVDQA64 Z30, Z13
+	MOVQ SI, R8
+	MOVQ DX, R9
+
+vnniGroup:
+	VPBROADCASTD (R8), Z4
+	VPBROADCASTD 4(R8), Z9
+	PREFETCHT0 (R12)
+	PREFETCHT0 64(R12)
+	PREFETCHT0 128(R12)
+	PREFETCHT0 192(R12)
+	VMOVDQU32 (BX), Z5
+	VMOVDQU32 64(BX), Z6
+	VMOVDQU32 128(BX), Z7
+	VMOVDQU32 192(BX), Z8
+	VPANDD Z29, Z5, Z14
+	VPANDD Z29, Z6, Z15
+	VPANDD Z29, Z7, Z16
+	VPANDD Z29, Z8, Z17
+	VPANDD Z28, Z5, Z5
+	VPANDD Z28, Z6, Z6
+	VPANDD Z28, Z7, Z7
+	VPANDD Z28, Z8, Z8
+	VPDPBUSD Z4, Z14, Z0
+	VPDPBUSD Z4, Z15, Z1
+	VPDPBUSD Z4, Z16, Z2
+	VPDPBUSD Z4, Z17, Z3
+	VPDPBUSD Z9, Z5, Z10
+	VPDPBUSD Z9, Z6, Z11
+	VPDPBUSD Z9, Z7, Z12
+	VPDPBUSD Z9, Z8, Z13
+	ADDQ $8, R8
+	ADDQ $256, BX
+	ADDQ $256, R12
+	DECQ R9
+	JNZ vnniGroup
+
+	VBROADCASTSS (R11), Z31
+	VPSLLD $4, Z0, Z0
+	VPSLLD $4, Z1, Z1
+	VPSLLD $4, Z2, Z2
+	VPSLLD $4, Z3, Z3
+	VPADDD Z10, Z0, Z0
+	VPADDD Z11, Z1, Z1
+	VPADDD Z12, Z2, Z2
+	VPADDD Z13, Z3, Z3
+	VCVTDQ2PS Z0, Z0
+	VCVTDQ2PS Z1, Z1
+	VCVTDQ2PS Z2, Z2
+	VCVTDQ2PS Z3, Z3
+	VADDPS Z31, Z0, Z0
+	VADDPS Z31, Z1, Z1
+	VADDPS Z31, Z2, Z2
+	VADDPS Z31, Z3, Z3
+	VMULPS 0(R10), Z0, Z0
+	VMULPS 64(R10), Z1, Z1
+	VMULPS 128(R10), Z2, Z2
+	VMULPS 192(R10), Z3, Z3
+	VMOVUPS Z0, 0(DI)
+	VMOVUPS Z1, 64(DI)
+	VMOVUPS Z2, 128(DI)
+	VMOVUPS Z3, 192(DI)
+	ADDQ $4, R11
+	ADDQ $256, R10
+	ADDQ $256, DI
+	DECQ CX
+	JNZ vnniBlock
+	VZEROUPPER
+	RET
+
+// Two passes of 32 rows go over each block. A pair of products of half bytes fits in a word, and so do
+// those of four groups, 4*2*2*15*127: only then are words added up.
+// func coarseAVX2(scores *float32, query *int8, codes *byte, scale *float32, groups int, blocks int, bias int32, adds *float32)
+TEXT ·coarseAVX2(SB), NOSPLIT, $0-64
+	MOVQ scores+0(FP), DI
+	MOVQ query+8(FP), SI
+	MOVQ codes+16(FP), BX
+	MOVQ scale+24(FP), R10
+	MOVQ groups+32(FP), DX
+	MOVQ blocks+40(FP), CX
+	MOVL bias+48(FP), AX
+	MOVQ adds+56(FP), R14
+	VMOVD AX, X14
+	VPBROADCASTD X14, Y14
+	MOVL $0x0f0f0f0f, AX
+	VMOVD AX, X13
+	VPBROADCASTD X13, Y13
+	MOVL $0x00010001, AX
+	VMOVD AX, X12
+	VPBROADCASTD X12, Y12
+
+wordsBlock:
+	VBROADCASTSS (R14), Y15
+	MOVQ $2, R11
+	MOVQ BX, R12
+
+wordsHalf:
+	VPXOR Y0, Y0, Y0
+	VPXOR Y1, Y1, Y1
+	VPXOR Y2, Y2, Y2
+	VPXOR Y3, Y3, Y3
+	MOVQ R12, BX
+	MOVQ SI, R8
+	MOVQ DX, R9
+
+wordsSome:
+	VPXOR Y4, Y4, Y4
+	VPXOR Y5, Y5, Y5
+	VPXOR Y6, Y6, Y6
+	VPXOR Y7, Y7, Y7
+	MOVQ $4, R13
+	CMPQ R9, R13
+	CMOVQLT R9, R13
+	SUBQ R13, R9
+
+wordsGroup:
+	VPBROADCASTD (R8), Y8
+	VPBROADCASTD 4(R8), Y9
+	VMOVDQU 0(BX), Y10
+	VPAND Y13, Y10, Y11
+	VPSRLW $4, Y10, Y10
+	VPAND Y13, Y10, Y10
+	VPMADDUBSW Y8, Y11, Y11
+	VPMADDUBSW Y9, Y10, Y10
+	VPADDW Y11, Y4, Y4
+	VPADDW Y10, Y4, Y4
+	VMOVDQU 32(BX), Y10
+	VPAND Y13, Y10, Y11
+	VPSRLW $4, Y10, Y10
+	VPAND Y13, Y10, Y10
+	VPMADDUBSW Y8, Y11, Y11
+	VPMADDUBSW Y9, Y10, Y10
+	VPADDW Y11, Y5, Y5
+	VPADDW Y10, Y5, Y5
+	VMOVDQU 64(BX), Y10
+	VPAND Y13, Y10, Y11
+	VPSRLW $4, Y10, Y10
+	VPAND Y13, Y10, Y10
+	VPMADDUBSW Y8, Y11, Y11
+	VPMADDUBSW Y9, Y10, Y10
+	VPADDW Y11, Y6, Y6
+	VPADDW Y10, Y6, Y6
+	VMOVDQU 96(BX), Y10
+	VPAND Y13, Y10, Y11
+	VPSRLW $4, Y10, Y10
+	VPAND Y13, Y10, Y10
+	VPMADDUBSW Y8, Y11, Y11
+	VPMADDUBSW Y9, Y10, Y10
+	VPADDW Y11, Y7, Y7
+	VPADDW Y10, Y7, Y7
+	ADDQ $8, R8
+	ADDQ $256, BX
+	DECQ R13
+	JNZ wordsGroup
+	VPMADDWD Y12, Y4, Y4
+	VPMADDWD Y12, Y5, Y5
+	VPMADDWD Y12, Y6, Y6
+	VPMADDWD Y12, Y7, Y7
+	VPADDD Y4, Y0, Y0
+	VPADDD Y5, Y1, Y1
+	VPADDD Y6, Y2, Y2
+	VPADDD Y7, Y3, Y3
+	TESTQ R9, R9
+	JNZ wordsSome
+	VPSLLD $4, Y0, Y0
+	VPSLLD $4, Y1, Y1
+	VPSLLD $4, Y2, Y2
+	VPSLLD $4, Y3, Y3
+	VPADDD Y14, Y0, Y0
+	VPADDD Y14, Y1, Y1
+	VPADDD Y14, Y2, Y2
+	VPADDD Y14, Y3, Y3
+	VCVTDQ2PS Y0, Y0
+	VCVTDQ2PS Y1, Y1
+	VCVTDQ2PS Y2, Y2
+	VCVTDQ2PS Y3, Y3
+	VADDPS Y15, Y0, Y0
+	VADDPS Y15, Y1, Y1
+	VADDPS Y15, Y2, Y2
+	VADDPS Y15, Y3, Y3
+	VMULPS 0(R10), Y0, Y0
+	VMULPS 32(R10), Y1, Y1
+	VMULPS 64(R10), Y2, Y2
+	VMULPS 96(R10), Y3, Y3
+	VMOVUPS Y0, 0(DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, 64(DI)
+	VMOVUPS Y3, 96(DI)
+	ADDQ $128, R10
+	ADDQ $128, DI
+	ADDQ $128, R12
+	DECQ R11
+	JNZ wordsHalf
+	SUBQ $128, BX
+	ADDQ $4, R14
+	DECQ CX
+	JNZ wordsBlock
+	VZEROUPPER
+	RET
+
+// func fineAVX2(sums *int32, planar *int8, codes *byte, ids *int32, n int, stride int, pieces int)
+TEXT ·fineAVX2(SB), NOSPLIT, $0-56
+	MOVQ sums+0(FP), DI
+	MOVQ planar+8(FP), SI
+	MOVQ codes+16(FP), BX
+	MOVQ ids+24(FP), R10
+	MOVQ n+32(FP), CX
+	MOVQ stride+40(FP), DX
+	MOVQ pieces+48(FP), R11
+	MOVL $0x0f0f0f0f, AX
+	VMOVD AX, X13
+	VPBROADCASTD X13, Y13
+	MOVL $0x00010001, AX
+	VMOVD AX, X12
+	VPBROADCASTD X12, Y12
+
+fineRow:
+	MOVLQSX (R10), AX
+	IMULQ DX, AX
+	ADDQ BX, AX
+	MOVQ SI, R8
+	MOVQ R11, R9
+	VPXOR Y0, Y0, Y0
+
+finePiece:
+	VMOVDQU (AX), Y1
+	VPAND Y13, Y1, Y2
+	VPSRLW $4, Y1, Y1
+	VPAND Y13, Y1, Y1
+	VPMADDUBSW (R8), Y2, Y2
+	VPMADDUBSW 32(R8), Y1, Y1
+	VPADDW Y2, Y1, Y1
+	VPMADDWD Y12, Y1, Y1
+	VPADDD Y1, Y0, Y0
+	ADDQ $32, AX
+	ADDQ $64, R8
+	DECQ R9
+	JNZ finePiece
+
+	VEXTRACTI128 $1, Y0, X1
+	VPADDD X1, X0, X0
+	VPSHUFD $0x4e, X0, X1
+	VPADDD X1, X0, X0
+	VPSHUFD $0xb1, X0, X1
+	VPADDD X1, X0, X0
+	VMOVD X0, (DI)
+	ADDQ $4, R10
+	ADDQ $4, DI
+	DECQ CX
+	JNZ fineRow
+	VZEROUPPER
+	RET
+
+// func fetch(base unsafe.Pointer, ids *int32, n int, stride int)
+TEXT ·fetch(SB), NOSPLIT, $0-32
+	MOVQ base+0(FP), BX
+	MOVQ ids+8(FP), R10
+	MOVQ n+16(FP), CX
+	MOVQ stride+24(FP), DX
+
+fetchRow:
+	MOVLQSX (R10), AX
+	IMULQ DX, AX
+	ADDQ BX, AX
+	LEAQ (AX)(DX*1), R8
+	ANDQ $-64, AX
+
+fetchLine:
+	PREFETCHT0 (AX)
+	ADDQ $64, AX
+	CMPQ AX, R8
+	JCS fetchLine
+	ADDQ $4, R10
+	DECQ CX
+	JNZ fetchRow
+	RET
