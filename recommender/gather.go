@@ -35,6 +35,9 @@ type poolRoom struct {
 	order []baseKey
 	hits  []index.Hit
 	bases []float64
+	// repeated is the model's repeat term, raised the same by the rows of the catalogue; see repeats.
+	repeated []models.Repeated
+	raised   []raised
 	// alone holds one list per source, shared by all candidates that have no other. They outlive the request.
 	alone [][]rules.Source
 }
@@ -229,6 +232,7 @@ func (w *work) retrieve(depth int) (hits []index.Hit, out modelScores) {
 	if cap(hits) <= 2*maxRoomHits {
 		room.hits = hits
 	}
+	hits = w.repeats(vec, hits, depth)
 	w.span("retrieve", retrieving)
 	if len(hits) == 0 {
 		return nil, out
@@ -308,11 +312,11 @@ func (w *work) pinBase(m modelScores, row int32) float64 {
 	if m.vec == nil || vec == nil {
 		return 0
 	}
-	return w.scoreRow(m, vec)
+	return w.scoreRow(m, vec, w.raisedBy(row))
 }
 
-func (w *work) scoreRow(m modelScores, vec []float32) float64 {
-	score := float64(dot(m.vec, vec))
+func (w *work) scoreRow(m modelScores, vec []float32, more float64) float64 {
+	score := float64(dot(m.vec, vec)) + more
 	n := len(m.bases)
 	return scaleOne(score, n, n+1, m.top, m.bottom, w.scaling())
 }

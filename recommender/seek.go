@@ -79,7 +79,10 @@ func (w *work) found(k *rules.Seek, model modelScores, want int) (rows []int32) 
 	if !k.Ordered && model.vec != nil {
 		allowed := w.gate.bits.Clone()
 		allowed.And(o.mask.fill(w.s.cat).bits)
-		for _, h := range w.m.index.Search(model.vec, want+len(w.gate.exclude)+len(w.gate.shown), w.m.searchable(allowed)) {
+		depth := want + len(w.gate.exclude) + len(w.gate.shown)
+		hits := w.m.index.Search(model.vec, depth, w.m.searchable(allowed))
+		among := func(row int32) bool { return allowed.Has(int(row)) }
+		for _, h := range w.merge(model.vec, hits, depth, among) {
 			if len(rows) < want && w.gate.late(int32(h.Row)) {
 				rows = append(rows, int32(h.Row))
 			}
