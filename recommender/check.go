@@ -46,6 +46,12 @@ func (r *Recommender) check(q Request) (*checked, error) {
 	return c, nil
 }
 
+// CheckDocument returns what is wrong with the document of an item or user that somebody wants to store: values that would count as
+// unknown.
+func (r *Recommender) CheckDocument(k features.EntityKind, document map[string]any) []features.Problem {
+	return r.schema.CheckDocument(k, document)
+}
+
 // checkFields refuses item fields that the schema does not know.
 func (r *Recommender) checkFields(names []string, p *problems) {
 	if len(names) > MaxFields {

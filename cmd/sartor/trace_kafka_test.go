@@ -46,7 +46,7 @@ func TestTraceReachesWhereItIsApplied(t *testing.T) {
 	if code := send(t, "PUT", url+"/v1/items/lamp", `{"title":"Lamp"}`, nil); code != http.StatusAccepted { // not traced
 		t.Fatalf("status %d", code)
 	}
-	event := `{"event_id":"e","type":"view","time":"2026-10-23T11:00:00Z","user_id":"u1","item_id":"lamp"}`
+	event := `{"event_id":"e","type":"view","time":"2025-10-23T11:00:00Z","user_id":"u1","item_id":"lamp"}`
 	if code := send(t, "POST", url+"/v1/events", event, callers); code != http.StatusAccepted {
 		t.Fatalf("status %d", code)
 	}

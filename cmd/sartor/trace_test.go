@@ -157,7 +157,7 @@ func TestLogLinesNameTheTrace(t *testing.T) {
 	var mu sync.Mutex
 	var log bytes.Buffer
 	url, _ := tracedServing(t, 1, lockedWriter{&mu, &log}, nil)
-	event := `{"event_id":"e","type":"view","time":"2026-10-23T11:00:00Z","user_id":"u1","item_id":"i"}`
+	event := `{"event_id":"e","type":"view","time":"2025-10-23T11:00:00Z","user_id":"u1","item_id":"i"}`
 	if code := send(t, "POST", url+"/v1/events", event, map[string]string{"traceparent": callersTrace}); code != 503 {
 		t.Fatalf("status %d without a log", code)
 	}
@@ -259,7 +259,7 @@ func TestNoTracing(t *testing.T) {
 func TestTraceGoesOnIntoKafka(t *testing.T) {
 	stack := startStack(t, devstack.Options{})
 	url, _ := tracedServing(t, 1, io.Discard, func(a *app) { a.config.Kafka.Brokers = stack.Brokers() })
-	event := `{"event_id":"e","type":"view","time":"2026-10-23T11:00:00Z","user_id":"u1","item_id":"i"}`
+	event := `{"event_id":"e","type":"view","time":"2025-10-23T11:00:00Z","user_id":"u1","item_id":"i"}`
 	if code := send(t, "POST", url+"/v1/events", event, map[string]string{"traceparent": callersTrace}); code != http.StatusAccepted {
 		t.Fatalf("status %d", code)
 	}

@@ -8,12 +8,16 @@ import (
 
 	"github.com/gofiber/fiber/v2"
 
+	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/streams"
 	"github.com/sartorhq/sartor/streams/codec"
 )
 
 // maxEvents is the most events in one request.
 const maxEvents = 1000
+
+// maxAhead is how far ahead of the clock the time of an event may be: consumers send later ones to the dead letters.
+const maxAhead = 5 * time.Minute
 
 // partialError is an error of an EventWriter that tells the fate of each event: nil for one that is
 // safe.
@@ -35,6 +39,9 @@ func (s *Server) postEvents(c *fiber.Ctx) error {
 	skipped := 0
 	for i, data := range in.raw {
 		e, err := codec.DecodeAny(in.format, &codec.Message{Value: data, Headers: in.headers})
+		if err == nil && e.Time.After(s.opts.Now().Add(maxAhead)) {
+			err = &codec.Error{Problems: []codec.Problem{{Field: "time", Message: "is more than five minutes ahead of the clock here, and would be a dead letter: check the clock of the sender"}}}
+		}
 		switch {
 		case errors.Is(err, codec.ErrSkipped):
 			skipped++
@@ -134,6 +141,9 @@ func (s *Server) change(c *fiber.Ctx, what streams.Type) error {
 		if e.Attributes, err = decodeObject(c.Request().Body()); err != nil {
 			return err
 		}
+		if wrong := s.documentErrors(what, e.Attributes); len(wrong) > 0 {
+			return invalid(wrong...)
+		}
 	}
 	if found := codec.Validate(&e); len(found) > 0 {
 		return &codec.Error{Problems: found}
@@ -145,4 +155,21 @@ func (s *Server) change(c *fiber.Ctx, what streams.Type) error {
 		s.rec.Forget(id)
 	}
 	return reply(c, http.StatusAccepted, changeAnswer{EventID: e.ID})
+}
+
+// documentErrors says which values of a document would count as unknown: its author is still there to be told, and ingest could only
+// leave them out.
+func (s *Server) documentErrors(what streams.Type, document map[string]any) []fieldError {
+	if inner, ok := document["attributes"].(map[string]any); ok && len(document) == 1 && len(inner) > 0 {
+		return []fieldError{{Field: "attributes", Message: "the body is the document itself, without attributes around it"}}
+	}
+	kind := features.UserEntity
+	if what == streams.ItemUpsert {
+		kind = features.ItemEntity
+	}
+	var wrong []fieldError
+	for _, p := range s.rec.CheckDocument(kind, document) {
+		wrong = append(wrong, fieldError{Field: p.Field, Message: p.Message})
+	}
+	return wrong
 }

@@ -27,6 +27,13 @@ func TestMistakesOfNewcomers(t *testing.T) {
 		{name: "another-parameter", method: "GET", path: "/v1/items/sku-1/similar?n=3", status: 422, want: []string{"there are count, scenario, filter"}},
 		{name: "event-type", path: "/v1/events", body: `{"event_id":"e","type":"veiw","time":"2026-10-23T12:00:00Z","user_id":"u","item_id":"i"}`, status: 422, want: []string{"did you mean view?"}},
 		{name: "event-field", path: "/v1/events", body: `{"event_id":"e","type":"view","time":"2026-10-23T12:00:00Z","userId":"u","item_id":"i"}`, status: 422, want: []string{"did you mean user_id?"}},
+		{name: "event-of-tomorrow", path: "/v1/events", body: `[{"event_id":"e","type":"view","time":"2026-10-23T12:06:00Z","user_id":"u","item_id":"i"}]`, status: 422,
+			want: []string{`{"index":0,"field":"time","message":"is more than five minutes ahead of the clock here, and would be a dead letter: check the clock of the sender"}`}},
+		{name: "event-of-a-fast-clock", path: "/v1/events", body: `{"event_id":"e","type":"view","time":"2026-10-23T12:04:00Z","user_id":"u","item_id":"i"}`, status: 202},
+		{name: "price-in-euros", method: "PUT", path: "/v1/items/x", body: `{"price":12.99,"stock":"3","tags":"sale","titel":"x"}`, status: 422, want: []string{
+			`{"field":"price","message":"must be a whole number of minor units (1999 for 19.99), not 12.99"}`, `{"field":"stock","message":"must be a whole number, not a text"}`, `{"field":"tags"`}, not: []string{"titel"}},
+		{name: "attributes-around-it", method: "PUT", path: "/v1/items/x", body: `{"attributes":{"title":"Lamp"}}`, status: 422, want: []string{`{"field":"attributes","message":"the body is the document itself, without attributes around it"}`}},
+		{name: "user-segments", method: "PUT", path: "/v1/users/x", body: `{"segments":"vip"}`, status: 422, want: []string{`{"field":"segments","message":"must be a list of texts, not a text"}`}},
 		{name: "filter", path: "/v1/recommend", body: `{"filter":"item.prise < 3"}`, status: 422, want: []string{"did you mean `item.price`?"}},
 		{name: "method", method: "GET", path: "/v1/recommend", status: 405, want: []string{`"detail":"this path takes POST"`}},
 		{name: "methods", method: "POST", path: "/v1/items/x", body: `{}`, status: 405, want: []string{`"detail":"this path takes `, "PUT", "DELETE"}},

@@ -105,7 +105,7 @@ func jsonBody(schema *huma.Schema, example any) *huma.RequestBody {
 
 // withCloudEvents adds the media types of CloudEvents to a body of events.
 func withCloudEvents(body *huma.RequestBody) *huma.RequestBody {
-	event := map[string]any{"specversion": "1.0", "id": "7", "source": "/shop", "type": "view", "time": "2026-10-23T19:00:00Z",
+	event := map[string]any{"specversion": "1.0", "id": "7", "source": "/shop", "type": "view", "time": "2026-10-23T11:00:00Z",
 		"data": map[string]any{"user_id": "u1", "item_id": "sku-1"}}
 	object := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: true}
 	body.Content[typeCloudEvent] = &huma.MediaType{Schema: object, Example: event}

@@ -92,7 +92,7 @@ func (s *Server) eventRoutes() []route {
 			OperationID: "postEvents", Tags: []string{"events"}, Summary: "Report what happened: one event or a list",
 			Description: "Valid events are written to the log although others are not. 202 tells how many were accepted and names the rest; 422 when none is valid; 503 with not_accepted when the log does not take them. Segment calls, Segment's batches and CloudEvents are told by themselves; a CloudEvent may also come in binary mode, its attributes in ce- headers. streams/EVENTS.md has the fields.",
 			RequestBody: withCloudEvents(jsonBody(&huma.Schema{Description: "An event, or a list of events"}, map[string]any{
-				"event_id": "e1", "type": "view", "time": "2026-10-23T19:00:00Z", "user_id": "u1", "item_id": "sku-1",
+				"event_id": "e1", "type": "view", "time": "2026-10-23T11:00:00Z", "user_id": "u1", "item_id": "sku-1",
 			})),
 			Responses: d.answers(http.StatusAccepted, "What was accepted, and what was not.", eventsAnswer{}),
 		}},

@@ -1207,7 +1207,7 @@ export interface operations {
                  *       "id": "7",
                  *       "source": "/shop",
                  *       "specversion": "1.0",
-                 *       "time": "2026-10-23T19:00:00Z",
+                 *       "time": "2026-10-23T11:00:00Z",
                  *       "type": "view"
                  *     }
                  */
@@ -1224,7 +1224,7 @@ export interface operations {
                  *         "id": "7",
                  *         "source": "/shop",
                  *         "specversion": "1.0",
-                 *         "time": "2026-10-23T19:00:00Z",
+                 *         "time": "2026-10-23T11:00:00Z",
                  *         "type": "view"
                  *       }
                  *     ]
@@ -1236,7 +1236,7 @@ export interface operations {
                  * @example {
                  *       "event_id": "e1",
                  *       "item_id": "sku-1",
-                 *       "time": "2026-10-23T19:00:00Z",
+                 *       "time": "2026-10-23T11:00:00Z",
                  *       "type": "view",
                  *       "user_id": "u1"
                  *     }
