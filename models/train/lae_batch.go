@@ -140,27 +140,41 @@ func (a *autoencoder) weighTargets(l *Log) {
 	for _, j := range a.catalog {
 		allowed[j] = true
 	}
-	best := map[[2]int32]float32{}
-	if o.Objective != nil {
-		for _, x := range l.events.all() {
-			if w := float32(o.Objective[string(l.types[x.kind()])]); w > 0 {
-				key := [2]int32{x.user, x.item}
-				best[key] = max(best[key], w)
-			}
-		}
-	}
-	for u := range a.p.byUser.rows() {
-		for k := a.p.byUser.starts[u]; k < a.p.byUser.starts[u+1]; k++ {
-			j := a.p.byUser.cols[k]
-			switch {
-			case !allowed[j]:
-			case o.Objective == nil:
+	if o.Objective == nil {
+		for k, j := range a.p.byUser.cols {
+			if allowed[j] {
 				a.target[k] = 1
-			default:
-				a.target[k] = best[[2]int32{a.p.userNumbers[u], a.p.itemNumbers[j]}]
 			}
 		}
+		return
 	}
+	user, item := rowsOf(a.p.userNumbers, len(l.users.list)), rowsOf(a.p.itemNumbers, len(l.items.list))
+	weights := make([]float32, len(l.types))
+	for k, t := range l.types {
+		weights[k] = float32(o.Objective[string(t)])
+	}
+	for _, x := range l.events.all() {
+		u, j, w := user[x.user], item[x.item], weights[x.kind()]
+		if w <= 0 || u < 0 || j < 0 || !allowed[j] {
+			continue
+		}
+		cols, _ := a.p.byUser.row(int(u))
+		if k, ok := slices.BinarySearch(cols, j); ok {
+			k += a.p.byUser.starts[u]
+			a.target[k] = max(a.target[k], w)
+		}
+	}
+}
+
+// rowsOf returns where each of n numbers stands in the list, -1 for those that do not.
+func rowsOf(list []int32, n int) []int32 {
+	at := slices.Repeat([]int32{-1}, n)
+	for i, number := range list {
+		if number >= 0 {
+			at[number] = int32(i)
+		}
+	}
+	return at
 }
 
 // invert lists for every shown item the users to whom it was shown, in their order.

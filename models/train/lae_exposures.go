@@ -52,8 +52,17 @@ func (x *Exposures) left(l *Log, ids []string, itemNumbers, userNumbers []int32)
 		user[number] = u
 	}
 	took := map[[2]int32]bool{}
+	for _, pair := range x.pairs { // no more than there are pairs, however long the log is
+		number, ok := l.UserNumber(x.users.list[pair[0]])
+		item, known := l.ItemNumber(x.items.list[pair[1]])
+		if ok && known {
+			took[[2]int32{number, item}] = false
+		}
+	}
 	for _, e := range l.events.all() {
-		took[[2]int32{e.user, e.item}] = true
+		if _, shown := took[[2]int32{e.user, e.item}]; shown {
+			took[[2]int32{e.user, e.item}] = true
+		}
 	}
 	out := make([][]int32, len(userNumbers))
 	for _, pair := range x.pairs {

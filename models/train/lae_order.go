@@ -13,9 +13,9 @@ import (
 
 // step is one event of a user's timeline.
 type step struct {
+	time  int64
 	item  int32 // row of the problem
 	kind  uint8
-	time  int64
 	ready bool // an example may begin here: something came before, and this item is new and a target
 }
 
@@ -27,23 +27,6 @@ const maxShown = 100
 
 // order builds the timelines of the users of the problem and returns those with a place for an example.
 func (a *autoencoder) order(l *Log) {
-	row := make([]int32, len(l.items.list))
-	for i := range row {
-		row[i] = -1
-	}
-	for j, number := range a.p.itemNumbers {
-		if number >= 0 {
-			row[number] = int32(j)
-		}
-	}
-	user := make([]int32, len(l.users.list))
-	for i := range user {
-		user[i] = -1
-	}
-	for u, number := range a.p.userNumbers {
-		user[number] = int32(u)
-	}
-	a.timelines = make([]timeline, a.p.byUser.rows())
 	weights, aims := make([]float64, len(l.types)), make([]float32, len(l.types))
 	for k, t := range l.types {
 		weights[k] = a.o.Signal.Weights[string(t)]
@@ -53,33 +36,49 @@ func (a *autoencoder) order(l *Log) {
 		}
 	}
 	a.kindWeights, a.kindAims = weights, aims
-	for _, x := range l.events.all() {
-		u, j := user[x.user], row[x.item]
-		if u < 0 || j < 0 || weights[x.kind()] == 0 && aims[x.kind()] == 0 {
-			continue
-		}
-		a.timelines[u] = append(a.timelines[u], step{item: j, kind: uint8(x.kind()), time: x.time()})
-	}
+	a.collect(l)
 	allowed := make([]bool, len(a.p.ids))
 	for _, j := range a.catalog {
 		allowed[j] = true
 	}
 	a.users = a.users[:0]
+	had := make([]int32, len(a.p.ids)) // the last user, plus 1, who had the item
 	for u, line := range a.timelines {
 		slices.SortStableFunc(line, func(x, y step) int { return cmp.Compare(x.time, y.time) })
-		seen, any := map[int32]bool{}, false
-		shown := false // something with weight came before
+		any, shown := false, false // something with weight came before
 		for i := range line {
 			s := &line[i]
-			s.ready = shown && allowed[s.item] && aims[s.kind] > 0 && (a.o.LAE.Again || !seen[s.item])
+			s.ready = shown && allowed[s.item] && aims[s.kind] > 0 && (a.o.LAE.Again || had[s.item] != int32(u+1))
 			any = any || s.ready
-			seen[s.item] = true
+			had[s.item] = int32(u + 1)
 			shown = shown || weights[s.kind] > 0
 		}
 		if any {
 			a.users = append(a.users, int32(u))
 		}
 	}
+}
+
+// collect fills the timelines, in the order of the log, in one piece of memory.
+func (a *autoencoder) collect(l *Log) {
+	row, user := rowsOf(a.p.itemNumbers, len(l.items.list)), rowsOf(a.p.userNumbers, len(l.users.list))
+	a.timelines = make([]timeline, a.p.byUser.rows())
+	each := func(do func(u int32, s step)) {
+		for _, x := range l.events.all() {
+			u, j, k := user[x.user], row[x.item], x.kind()
+			if u >= 0 && j >= 0 && (a.kindWeights[k] != 0 || a.kindAims[k] != 0) {
+				do(u, step{time: x.time(), item: j, kind: uint8(k)})
+			}
+		}
+	}
+	sizes := make([]int, len(a.timelines))
+	total := 0
+	each(func(u int32, _ step) { sizes[u]++; total++ })
+	steps := make([]step, total)
+	for u, n := range sizes {
+		a.timelines[u], steps = steps[:0:n], steps[n:]
+	}
+	each(func(u int32, s step) { a.timelines[u] = append(a.timelines[u], s) })
 }
 
 // drawOrdered appends one user's example at a random place of the timeline.
