@@ -66,6 +66,9 @@ func (a *app) serve(ctx context.Context, record recordFlags) error {
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	if err := makeDataFolders(a.config.Data); err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	parts := servingParts{}
 	if parts.admin, err = a.openAdmin(ctx); err != nil {
 		return errors.Join(err, ln.Close())

@@ -3,7 +3,10 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/sartorhq/sartor/features"
@@ -80,4 +83,18 @@ type noItems struct{ err error }
 // ChangedItems returns nothing but the reason.
 func (n noItems) ChangedItems(context.Context, []int64) ([]features.ItemState, []int64, error) {
 	return nil, nil, n.err
+}
+
+// makeDataFolders makes the folders of the files that a server keeps: found missing later, the catalogue and the exposures of an outage
+// would be lost with a line in the log.
+func makeDataFolders(c DataConfig) error {
+	for _, file := range []string{c.CatalogueFile, c.ExposuresFile} {
+		if file == "" {
+			continue
+		}
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			return fmt.Errorf("make the folder of %s: %w", file, err)
+		}
+	}
+	return nil
 }

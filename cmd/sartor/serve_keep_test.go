@@ -21,14 +21,18 @@ import (
 // gone: the catalogue comes from its file, the model from the registry.
 func TestServeStartsWithoutRedis(t *testing.T) {
 	redis := miniredis.RunT(t)
-	models, file := shopInRedis(t, redis.Addr()), filepath.Join(t.TempDir(), "catalogue")
+	models, file := shopInRedis(t, redis.Addr()), filepath.Join(t.TempDir(), "not", "there", "catalogue")
 	newApp := func(addr string) *app {
 		a := &app{config: defaultConfig(), logger: slog.New(slog.DiscardHandler), metrics: prometheus.NewRegistry()}
 		a.config.Redis.Addrs, a.config.Models.Dir, a.config.Data.CatalogueFile = []string{addr}, models, file
 		a.config.Models.Poll, a.config.Redis.ReadTimeout = 20*time.Millisecond, time.Second
 		return a
 	}
-	url, stop := serveHere(t, newApp(redis.Addr()))
+	first := newApp(redis.Addr())
+	if err := makeDataFolders(first.config.Data); err != nil { // as serve does: without the folder nothing is kept
+		t.Fatal(err)
+	}
+	url, stop := serveHere(t, first)
 	eventually(t, "an answer of the model", func() bool {
 		_, body := get(t, "POST", url+"/v1/recommend", `{"user_id":"u1"}`)
 		return strings.Contains(body, `"served_by":"model"`) && !strings.Contains(body, "no_catalogue")
