@@ -79,6 +79,8 @@ func (s scenarioSpec) check() error {
 	var problems []error
 	if s.Scenario == "" {
 		problems = append(problems, errors.New("scenario: the name is missing"))
+	} else if strings.ContainsAny(s.Scenario, `/\`) || strings.HasPrefix(s.Scenario, ".") || len(s.Scenario) > 128 { // it names a folder of the registry
+		problems = append(problems, fmt.Errorf("scenario: %.140q: need a name without slashes that does not begin with a dot, of at most 128 bytes", s.Scenario))
 	}
 	positive := len(s.Objective) == 0
 	for _, name := range sortedKeys(s.Objective) {
