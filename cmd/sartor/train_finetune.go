@@ -241,24 +241,24 @@ func someUsers(l *train.Log, share float64) *train.Log {
 }
 
 // tuningTable prints the comparison; differences are to the pretrained model without tuning.
-func (t *tuner) tuningTable(h *holdout, j *judged, names []string, seconds []float64) {
+func (t *tuner) tuningTable(h *holdout, j *judged, names []string, costs []cost) {
 	t.say("\nScenario %s: %s\n", t.spec.Scenario, t.splitText(h))
 	t.say("Judged: %s users on the scenario's objective%s.\n\n", thousands(int64(j.users)), t.seenText())
 	w := tabwriter.NewWriter(t.o.Out, 0, 4, 2, ' ', 0)
-	fmt.Fprintf(w, "\tRecall@%d\tNDCG@%d\tNDCG@%d - pretrained\tprocessor s\n", j.k, j.k, j.k)
+	fmt.Fprintf(w, "\tRecall@%d\tNDCG@%d\tNDCG@%d - pretrained\tprocessor s\tpeak MiB\n", j.k, j.k, j.k)
 	for m, name := range names {
 		difference := ""
 		if m > 1 {
 			difference = eval.Paired(j.values(m, ndcgOf), j.values(1, ndcgOf), 1).String()
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f\n", name, eval.Bootstrap(j.values(m, recallOf), 1), eval.Bootstrap(j.values(m, ndcgOf), 1),
-			difference, seconds[m])
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%.1f\t%.0f\n", name, eval.Bootstrap(j.values(m, recallOf), 1), eval.Bootstrap(j.values(m, ndcgOf), 1),
+			difference, costs[m].Processor.Seconds(), mebi(costs[m].Memory))
 	}
 	_ = w.Flush() // as other writes to people: an error cannot be told
 	for m := 2; m+1 < len(names); m += 2 {
 		t.say("%s minus %s: NDCG@%d %s.\n", names[m], names[m+1], j.k, eval.Paired(j.values(m, ndcgOf), j.values(m+1, ndcgOf), 1))
 	}
-	t.say("95 %% intervals by bootstrap over users; differences are paired by user. Seconds are of all goroutines.\n")
+	t.say("95 %% intervals by bootstrap over users; differences are paired by user. Seconds are of all goroutines; the peak has the log in it.\n")
 }
 
 // tunedMetrics is what the manifest of a tuned model keeps: its own figures, from the tuning with most

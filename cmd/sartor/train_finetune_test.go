@@ -72,10 +72,14 @@ func TestFinetuneEncoderKeepsWhatIsFrozenAndPublishesForTheScenario(t *testing.T
 		t.Fatalf("exit code %d\n%s%s", code, out, errs)
 	}
 	for _, want := range []string{"Scenario next: ", "\npretrained ", "\ntuned, 50 % ", "\nfrom scratch, 100 % ", "tuned, 100 % minus from scratch, 100 %",
+		"  processor s  peak MiB\n",
 		"Published encoder-", "for scenario next, tuned from " + base} {
 		if !strings.Contains(out, want) {
 			t.Errorf("output lacks %q", want)
 		}
+	}
+	if peakMemory() > 0 && !strings.Contains(out, " processor seconds, peak memory ") { // where the system tells it
+		t.Error("what the tuning took is not told")
 	}
 	if strings.Contains(out, "half-life") || t.Failed() {
 		t.Error(out)

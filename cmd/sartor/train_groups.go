@@ -180,7 +180,10 @@ func early(o *train.Options, patience, every int, kappa float64, look func(model
 // learn trains a model of the kind that is tuned, which has the weights of the best epoch if the options judge.
 func (t *tuner) learn(ctx context.Context, l *train.Log, o train.Options) (models.Model, train.Report, error) {
 	o.Encoder.Tower.Catalog = t.catalog
+	meter := newMeter()
 	m, report, err := modelKinds()[t.o.Kind].fit(ctx, l, o)
+	used := meter.cost()
+	report.Processor, report.Memory = used.Processor, used.Memory
 	if t.o.Kind == models.KindEncoder {
 		report.Best = report.BestEpoch
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"time"
 
 	"github.com/sartorhq/sartor/features"
@@ -156,6 +157,8 @@ func newTrainer(ctx context.Context, o trainOptions) (*trainer, error) {
 		t.catalog = train.NewCatalog(o.Schema)
 		add = func(e *streams.Event) { t.catalog.Add(e); t.log.Add(e) }
 	}
+	// What reading leaves behind must not add up to as much as the log.
+	defer debug.SetGCPercent(debug.SetGCPercent(gcWhileReading))
 	if err := o.Read(ctx, add); err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}

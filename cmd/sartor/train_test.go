@@ -187,6 +187,7 @@ func TestTrainUsageErrors(t *testing.T) {
 		"--kappa much: need a number":       {from, "--kappa", "much"},
 		"--lambda much: need a number":      {from, "--lambda", "much"},
 		"lambda is -1":                      {from, "--lambda", "-1"},
+		"65 steps of conjugate gradients":   {from, "--model", "als", "--steps", "65"},
 		"12 factors":                        {from, "--dim", "12"},
 		"--weight view: need TYPE=NUMBER":   {from, "--weight", "view"},
 		"--weight item-upsert=1: need TYPE": {from, "--weight", "item-upsert=1"},

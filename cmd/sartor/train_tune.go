@@ -66,15 +66,15 @@ func (t *tuner) judge(ctx context.Context) (map[string]float64, error) {
 	}
 	o := t.o.Train
 	o.Kappa, o.LAE.Tower.Catalog = w.pretrained.kappa, t.catalog
-	began := processCPU()
-	pretrained, _, err := t.learn(ctx, h.before, o)
+	pretrained, report, err := t.learn(ctx, h.before, o)
 	if err != nil {
 		return nil, fmt.Errorf("pretrain: %w", err)
 	}
-	list, names, seconds := []models.Model{popularity, pretrained}, []string{"popularity", "pretrained"}, []float64{0, (processCPU() - began).Seconds()}
+	list, names := []models.Model{popularity, pretrained}, []string{"popularity", "pretrained"}
+	costs := []cost{{}, {report.Processor, report.Memory}}
 	for _, share := range t.shares {
 		for _, way := range []way{{fmt.Sprintf("tuned, %g %%", 100*share), share, true}, {fmt.Sprintf("from scratch, %g %%", 100*share), share, false}} {
-			m, s, err := t.walk(ctx, w, h, pretrained, way)
+			m, used, err := t.walk(ctx, w, h, pretrained, way)
 			if errors.Is(err, train.ErrTooLittle) {
 				t.say("%s: %v.\n", way.name, err)
 				m, err = popularity, nil
@@ -82,14 +82,14 @@ func (t *tuner) judge(ctx context.Context) (map[string]float64, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", way.name, err)
 			}
-			list, names, seconds = append(list, m), append(names, way.name), append(seconds, s)
+			list, names, costs = append(list, m), append(names, way.name), append(costs, used)
 		}
 	}
 	j, err := h.judge(ctx, t.o.K, list...)
 	if err != nil {
 		return nil, err
 	}
-	t.tuningTable(h, j, names, seconds)
+	t.tuningTable(h, j, names, costs)
 	return tunedMetrics(j, names), nil
 }
 
@@ -149,31 +149,31 @@ func (t *tuner) weigh(ctx context.Context, w *window, m models.Model, c constant
 }
 
 // walk goes one way: the constants on the validation window, then training on all of the part before the
-// cut. It returns the processor seconds of the latter.
-func (t *tuner) walk(ctx context.Context, w *window, h *holdout, pretrained models.Model, way way) (models.Model, float64, error) {
+// cut. It returns what the latter took.
+func (t *tuner) walk(ctx context.Context, w *window, h *holdout, pretrained models.Model, way way) (models.Model, cost, error) {
 	c, err := t.validate(ctx, w, way)
 	if err != nil {
-		return nil, 0, err
+		return nil, cost{}, err
 	}
 	if way.tuned && way.share == 1 {
 		t.chosen = &c
 	}
 	t.say("%s: %s, NDCG@%d %.4f on the validation window.\n", way.name, t.describe(c), t.o.K, c.ndcg)
-	began := processCPU()
-	m := pretrained
+	m, used := pretrained, cost{}
 	if c.epochs > 0 {
 		o := t.options(way, c.spec, pretrained)
 		stop(&o, c.epochs)
-		if m, _, err = t.learn(ctx, someUsers(h.before, way.share), o); err != nil {
-			return nil, 0, err
+		var report train.Report
+		if m, report, err = t.learn(ctx, someUsers(h.before, way.share), o); err != nil {
+			return nil, cost{}, err
 		}
+		used = cost{report.Processor, report.Memory}
 	}
-	seconds := (processCPU() - began).Seconds()
 	if m, err = models.WithKappa(m, c.kappa); err != nil || t.o.Kind == models.KindEncoder {
-		return m, seconds, err
+		return m, used, err
 	}
 	m, err = models.WithSignal(m, c.signal)
-	return m, seconds, err
+	return m, used, err
 }
 
 // options are those of training on the way.
