@@ -71,7 +71,7 @@ func TestTrainCompareJudgesAllKinds(t *testing.T) {
 	if t.Failed() {
 		t.Log(out)
 	}
-	if list := compared(models.MaxDenseItems + 1, false); len(list) != 4 {
+	if list := compared(models.MaxDenseItems+1, false); len(list) != 4 {
 		t.Errorf("compared for a large catalogue: %v", list)
 	}
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -28,6 +30,10 @@ const withRepeat = "+repeat"
 // the share from which on an encoder has a recall.
 const comingBack = 0.05
 
+// repeatDepth is how many times as many places as are judged the constants are chosen by: few of the items that
+// are wanted stand among the first, and constants chosen by those alone are chosen by chance.
+const repeatDepth = 5
+
 // repeater is a model that may have a repeat term.
 type repeater interface {
 	Repeats(u *features.User, now time.Time, room []models.Repeated) []models.Repeated
@@ -38,9 +44,9 @@ func (t *trainer) wantsRepeat() bool {
 	return t.o.Sampled == 0 && (t.o.Repeat == repeatOn || t.o.Repeat == repeatAuto && t.o.KeepSeen)
 }
 
-// chooseRepeat returns the constants of a repeat term for the kind and the constants at hand: those with
-// which the newest part of l, which the model that is tried did not see, is foreseen best. nil = no term:
-// people do not come back to items, or it is not clearly better with one.
+// chooseRepeat returns the repeat term for the kind and the constants at hand: the one with which the newest
+// part of l, which the model that is tried did not see, is foreseen best. nil = no term: people do not come
+// back to items, or it is not clearly better with one.
 func (t *trainer) chooseRepeat(ctx context.Context, l *train.Log) (*models.RepeatParams, error) {
 	if !t.wantsRepeat() || !slices.Contains(publishable(), t.o.Kind) {
 		return nil, nil
@@ -60,9 +66,9 @@ func (t *trainer) chooseRepeat(ctx context.Context, l *train.Log) (*models.Repea
 	if err != nil {
 		return nil, err
 	}
-	weights := t.o.Train.Signal.Weights
-	measure := func(ranked, truth []int32) float64 { return eval.Measure(ranked, truth, t.o.K).NDCG }
-	c, err := train.ChooseRepeat(m, train.RepeatRates(h.before, m.Items().IDs, weights), weights, h.repeatCases(m, t.o.K), t.o.K, measure)
+	weights, k := t.o.Train.Signal.Weights, repeatDepth*t.o.K
+	measure := func(ranked, truth []int32) float64 { return eval.Measure(ranked, truth, k).NDCG }
+	c, err := train.ChooseRepeat(m, train.RepeatRates(h.before, m.Items().IDs, weights), weights, h.repeatCases(m, k), k, measure)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +79,7 @@ func (t *trainer) chooseRepeat(ctx context.Context, l *train.Log) (*models.Repea
 	}
 	p := c.Params
 	t.say("Repeats, %.0f %% of what was taken: weight %.4g with half-life %v and %.4g with %v, power %g, rate %g (the best of %d for %s, NDCG@%d + %s).\n",
-		100*share, p.Slow.Weight, p.Slow.HalfLife, p.Fast.Weight, p.Fast.HalfLife, p.Power, p.Rate, c.Tried, modelKinds()[t.o.Kind].name, t.o.K, gain)
+		100*share, p.Slow.Weight, p.Slow.HalfLife, p.Fast.Weight, p.Fast.HalfLife, p.Power, p.Rate, c.Tried, modelKinds()[t.o.Kind].name, k, gain)
 	return &p, nil
 }
 
@@ -178,3 +184,35 @@ func checkRepeat(o trainOptions) error {
 	}
 	return nil
 }
+
+// baselines are the kinds that a term of repeats is compared with.
+func baselines() []string {
+	var names []string
+	for _, kind := range []string{models.KindPopularity, models.KindItemKNN, models.KindEASE, models.KindALS} {
+		names = append(names, modelKinds()[kind].name)
+	}
+	return names
+}
+
+// aboveBaselines prints, for each kind with a repeat term, how many times the best of the baselines of the
+// same run it reaches, and the difference. Popularity is model 0 of j.
+func aboveBaselines(w io.Writer, j *judged, entries []contender) {
+	for m, e := range entries {
+		if e.repeat == nil || len(entries) < 3 {
+			continue
+		}
+		fmt.Fprintf(w, "%s / best baseline", e.name)
+		for _, of := range []func(eval.Measures) float64{recallOf, ndcgOf} {
+			best, name := 0, "popularity"
+			for b, x := range entries {
+				if slices.Contains(baselines(), x.name) && meanOf(j.values(b+1, of)) > meanOf(j.values(best, of)) {
+					best, name = b+1, x.name
+				}
+			}
+			fmt.Fprintf(w, "\t%.3f times %s, + %s", meanOf(j.values(m+1, of))/meanOf(j.values(best, of)), name, eval.Paired(j.values(m+1, of), j.values(best, of), 1))
+		}
+		fmt.Fprint(w, "\t\t\n")
+	}
+}
+
+func meanOf(values []float64) float64 { return eval.Bootstrap(values, 1).Mean }

@@ -46,6 +46,7 @@ func (t *trainer) table(h *holdout, j *judged, entries []contender, items int) {
 				eval.Paired(j.values(best, ndcgOf), j.values(m, ndcgOf), 1))
 		}
 	}
+	aboveBaselines(w, j, entries)
 	_ = w.Flush() // as other writes to people: an error cannot be told
 	t.say("95 %% intervals by bootstrap over users; the difference is paired by user.\n")
 	t.remarks(j, names)

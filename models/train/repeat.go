@@ -1,6 +1,7 @@
 package train
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -36,7 +37,7 @@ func RepeatRates(l *Log, ids []string, weights map[string]float64) []float32 {
 			if a.Item != b.Item {
 				return int(a.Item) - int(b.Item)
 			}
-			return sign(a.Time - b.Time)
+			return cmp.Compare(a.Time, b.Time)
 		})
 		for k := range mine {
 			switch {
@@ -48,16 +49,6 @@ func RepeatRates(l *Log, ids []string, weights map[string]float64) []float32 {
 		}
 	}
 	return ratesOf(l, ids, users, again)
-}
-
-func sign(x int64) int {
-	switch {
-	case x < 0:
-		return -1
-	case x > 0:
-		return 1
-	}
-	return 0
 }
 
 // ratesOf draws each item's rate to that of all.
@@ -252,37 +243,48 @@ type repeater interface {
 func (s *repeatSearch) values(m models.Model) []float64 {
 	out := make([]float64, len(s.cases))
 	var room []models.Repeated
-	var scores []float32
-	var at []int32
+	list := make([]int32, 0, s.k)
 	for i := range s.cases {
 		c := &s.cases[i]
-		scores = append(scores[:0], c.Scores...)
 		if r, ok := m.(repeater); ok {
 			room = r.Repeats(c.User, c.Now, room[:0])
-			for k, row := range c.Rows {
-				if at, found := slices.BinarySearchFunc(room, row, func(x models.Repeated, row int32) int { return int(x.Row) - int(row) }); found {
-					scores[k] += room[at].Score
-				}
-			}
 		}
-		at = at[:0]
-		for k := range scores {
-			at = append(at, int32(k))
-		}
-		slices.SortStableFunc(at, func(a, b int32) int {
-			switch {
-			case scores[a] > scores[b]:
-				return -1
-			case scores[a] < scores[b]:
-				return 1
-			}
-			return int(c.Rows[a]) - int(c.Rows[b])
-		})
-		list := make([]int32, 0, s.k)
-		for _, k := range at[:min(s.k, len(at))] {
-			list = append(list, c.Rows[k])
-		}
+		list = c.rank(room, list[:0], s.k)
 		out[i] = s.measure(list, c.Truth)
 	}
 	return out
+}
+
+// rank appends to list the best k rows when the raised ones have their whole score. All others stay in the
+// order in which they are.
+func (c *RepeatCase) rank(raised []models.Repeated, list []int32, k int) []int32 {
+	whole := make([]models.Repeated, 0, len(raised)) // those of the case
+	for i, row := range c.Rows {
+		if at, ok := findRepeated(raised, row); ok {
+			whole = append(whole, models.Repeated{Row: row, Score: c.Scores[i] + raised[at].Score})
+		}
+	}
+	slices.SortFunc(whole, func(a, b models.Repeated) int {
+		return cmp.Or(cmp.Compare(b.Score, a.Score), cmp.Compare(a.Row, b.Row))
+	})
+	for i, row := range c.Rows {
+		if _, ok := findRepeated(raised, row); ok {
+			continue
+		}
+		for len(whole) > 0 && len(list) < k && (whole[0].Score > c.Scores[i] || whole[0].Score == c.Scores[i] && whole[0].Row < row) {
+			list, whole = append(list, whole[0].Row), whole[1:]
+		}
+		if len(list) == k {
+			return list
+		}
+		list = append(list, row)
+	}
+	for _, r := range whole[:min(len(whole), k-len(list))] {
+		list = append(list, r.Row)
+	}
+	return list
+}
+
+func findRepeated(list []models.Repeated, row int32) (at int, ok bool) {
+	return slices.BinarySearchFunc(list, row, func(r models.Repeated, row int32) int { return cmp.Compare(r.Row, row) })
 }
