@@ -312,7 +312,7 @@ func (w *work) pinBase(m modelScores, row int32) float64 {
 	if m.vec == nil || vec == nil {
 		return 0
 	}
-	return w.scoreRow(m, vec, w.raisedBy(row))
+	return w.scoreRow(m, vec, float64(w.raisedBy(row)))
 }
 
 func (w *work) scoreRow(m modelScores, vec []float32, more float64) float64 {

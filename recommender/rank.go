@@ -99,7 +99,10 @@ func (w *work) gatherGiven(given []string) ServedBy {
 	w.plan = &plan
 	w.pool = w.newPool(len(given))
 	vec := w.encode()
-	if vec == nil && w.m != nil {
+	switch {
+	case vec != nil:
+		w.raise()
+	case w.m != nil:
 		w.trail.noVector()
 	}
 	var scored []index.Hit
@@ -119,7 +122,7 @@ func (w *work) gatherGiven(given []string) ServedBy {
 			rest = append(rest, row)
 			continue
 		}
-		scored = append(scored, index.Hit{Row: int(row), Score: dot(vec, own)})
+		scored = append(scored, index.Hit{Row: int(row), Score: dot(vec, own) + w.raisedBy(row)})
 	}
 	return w.offerGiven(scored, rest)
 }
@@ -129,6 +132,7 @@ func (w *work) offerGiven(scored []index.Hit, rest []int32) ServedBy {
 	ceiling, by := 1.0, ServedByGiven
 	if len(scored) > 0 {
 		index.Sort(scored)
+		w.trail.repeats(w, scored)
 		for i, base := range scale(scored, w.scaling(), nil) {
 			w.pool.add(int32(scored[i].Row), base, rules.SourceModel)
 		}

@@ -30,17 +30,9 @@ type raised struct {
 // history that are not among them, and returns the best again, at most depth. A raised row only moves others
 // down: so these are the best of all open rows by the whole score, as far as the hits are by their vectors.
 func (w *work) repeats(vec []float32, hits []index.Hit, depth int) []index.Hit {
-	room := w.pool.room
-	room.raised = room.raised[:0]
-	m, ok := w.m.model.(Repeater)
-	if !ok {
+	if w.raise(); len(w.pool.room.raised) == 0 {
 		return hits
 	}
-	room.repeated = m.Repeats(w.user, w.q.now, room.repeated[:0])
-	if len(room.repeated) == 0 {
-		return hits
-	}
-	w.raise(room)
 	hits = w.merge(vec, hits, depth, w.gate.open)
 	w.trail.repeats(w, hits)
 	return hits
@@ -73,9 +65,16 @@ func (w *work) merge(vec []float32, hits []index.Hit, depth int, open func(row i
 	return hits[:min(depth, len(hits))]
 }
 
-// raise notes the rows of the catalogue that are raised, ascending. An item that it does not know is left out.
-func (w *work) raise(room *poolRoom) {
+// raise notes the rows of the catalogue that the model's repeat term raises for this user, ascending; none
+// where it has no such term. An item that the catalogue does not know is left out.
+func (w *work) raise() {
+	room := w.pool.room
 	room.raised = room.raised[:0]
+	m, ok := w.m.model.(Repeater)
+	if !ok {
+		return
+	}
+	room.repeated = m.Repeats(w.user, w.q.now, room.repeated[:0])
 	for _, r := range room.repeated {
 		if row, ok := w.s.cat.find(w.m.items.IDs[r.Row]); ok {
 			room.raised = append(room.raised, raised{row: row, by: r.Score})
@@ -89,9 +88,9 @@ func findRaised(list []raised, row int32) (at int, ok bool) {
 }
 
 // raisedBy is what the repeat term adds to the score of a row of this request's model candidates.
-func (w *work) raisedBy(row int32) float64 {
+func (w *work) raisedBy(row int32) float32 {
 	if at, ok := findRaised(w.pool.room.raised, row); ok {
-		return float64(w.pool.room.raised[at].by)
+		return w.pool.room.raised[at].by
 	}
 	return 0
 }

@@ -121,6 +121,30 @@ func TestRepeatsAreRankedExactly(t *testing.T) {
 	}
 }
 
+// TestGivenItemsAreRankedWithRepeats ranks every third item as the definition does.
+func TestGivenItemsAreRankedWithRepeats(t *testing.T) {
+	s, m := repeatShop(t, 300, 4, 30)
+	r := s.open(t, s.options())
+	if err := r.SetModel(m); err != nil {
+		t.Fatal(err)
+	}
+	var given []string
+	for j := 1; j < 300; j += 3 {
+		given = append(given, m.Items().IDs[j])
+	}
+	for u := range 4 {
+		user := fmt.Sprint("u", u)
+		got, err := r.Rank(t.Context(), recommender.RankRequest{Request: recommender.Request{UserID: user}, Items: given})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := byDefinition(t, s, m, user, len(given), func(id string) bool { return slices.Contains(given, id) })
+		if ids(got) != want {
+			t.Errorf("%s:\n got %s\nwant %s", user, ids(got), want)
+		}
+	}
+}
+
 // TestRepeatsAreExplained buys one item again and again, which the model by itself puts last.
 func TestRepeatsAreExplained(t *testing.T) {
 	s, m := repeatShop(t, 300, 1, 30)
