@@ -102,7 +102,7 @@ func newCodes(dim int, vectors []float32, order []int32, halves int) *codes {
 	var done sync.WaitGroup
 	for i := range parts {
 		done.Go(func() {
-			e := encoder{codes: c, dim: dim, unit: make([]float64, dim), means: make([]means, dim), bytes: make([]byte, len(c.slots))}
+			e := newEncoder(c, dim)
 			for b := blocks * i / workers; b < blocks*(i+1)/workers; b++ {
 				parts[i].add(e.block(vectors, order, b, rows))
 			}
@@ -156,7 +156,8 @@ func (c *codes) layout(dim int, vectors []float32) {
 	}
 	for j, n := range counts {
 		for i := range n {
-			c.slots = append(c.slots, slot{column: j, share: 1 / float64(n), shift: coarseStep * ((float64(i)+0.5)/float64(n) - 0.5)})
+			shift := coarseStep * ((float64(i)+0.5)/float64(n) - 0.5)
+			c.slots = append(c.slots, slot{column: j, share: 1 / float64(n), shift: shift})
 		}
 	}
 	for len(c.slots) < slots {
@@ -168,13 +169,33 @@ func (c *codes) layout(dim int, vectors []float32) {
 type encoder struct {
 	*codes
 	dim   int
-	unit  []float64
-	means []means // of each column
-	bytes []byte  // of each slot
+	live  []live
+	unit  []float64 // of each live column
+	bytes []byte    // of each slot
 }
 
-// means are those of e over the slots of a column, of upper halves and of whole bytes.
-type means struct{ coarse, fine float64 }
+// live is a column with values: its slots stand behind those of the one before.
+type live struct {
+	column, count  int
+	inverse, share float64 // of its scale, of the number of its slots
+	reach          float64 // 1 over what a number may be, for no shift to carry it out of its range
+}
+
+func newEncoder(c *codes, dim int) *encoder {
+	e := &encoder{codes: c, dim: dim, bytes: make([]byte, len(c.slots))}
+	for _, s := range c.slots {
+		n := len(e.live)
+		switch {
+		case s.column < 0:
+		case n > 0 && e.live[n-1].column == s.column:
+			e.live[n-1].count++
+		default: // the first shift of a column is as large as the last
+			e.live = append(e.live, live{s.column, 1, 1 / c.columns[s.column], s.share, 1 / (127 - math.Abs(s.shift))})
+		}
+	}
+	e.unit = make([]float64, len(e.live))
+	return e
+}
 
 // block makes the codes of a block of rows.
 func (e *encoder) block(vectors []float32, order []int32, b, rows int) (m maxima) {
@@ -190,16 +211,16 @@ func (e *encoder) block(vectors []float32, order []int32, b, rows int) (m maxima
 }
 
 func (e *encoder) row(vector []float32, i int) (m maxima) {
-	var largest float64
-	for j, v := range vector {
-		if e.columns[j] > 0 {
-			e.unit[j] = float64(v) / e.columns[j]
-		}
-		m.norm += float64(v) * float64(v)
+	var largest, norm float64
+	for _, v := range vector {
+		norm += float64(v) * float64(v)
 	}
-	for _, s := range e.slots {
-		if s.column >= 0 { // the shift must not carry a byte out of its range
-			largest = max(largest, math.Abs(e.unit[s.column])/(127-math.Abs(s.shift)))
+	unit := e.unit[:len(e.live)]
+	for k := range e.live {
+		l := &e.live[k]
+		u := float64(vector[l.column]) * l.inverse
+		if unit[k] = u; math.Abs(u)*l.reach > largest {
+			largest = math.Abs(u) * l.reach
 		}
 	}
 	if largest == 0 { // scores 0, whatever its code
@@ -211,12 +232,8 @@ func (e *encoder) row(vector []float32, i int) (m maxima) {
 	}
 	e.scale[i] = scale
 	inverse := 1 / float64(scale)
-	m.norm *= inverse * inverse
-	e.round(inverse, &m)
-	for j := range e.means {
-		m.rest += e.means[j].coarse * e.means[j].coarse
-		m.fineRest += e.means[j].fine * e.means[j].fine
-	}
+	m = e.round(inverse)
+	m.norm = norm * inverse * inverse
 	e.store(i)
 	return m
 }
@@ -240,21 +257,28 @@ func (e *encoder) store(i int) {
 }
 
 // round rounds the row that is at hand, inverse its 1/c, and adds up what that leaves.
-func (e *encoder) round(inverse float64, m *maxima) {
-	clear(e.means)
-	for i, s := range e.slots {
-		if s.column < 0 {
-			continue
+func (e *encoder) round(inverse float64) (m maxima) {
+	slots, bytes := e.slots, e.bytes[:len(e.slots)]
+	i := 0
+	for k := range e.live {
+		l := &e.live[k]
+		x := e.unit[k] * inverse
+		var fineRest, rest float64
+		for range l.count {
+			code := max(min(int(x+slots[i].shift+128.5), 255), 0)
+			bytes[i] = byte(code)
+			fine, coarse := float64(code-128), float64(code&^15-coarseMiddle)
+			m.fineSize += fine * fine
+			m.size += coarse * coarse
+			fineRest += x - fine
+			rest += x - coarse
+			i++
 		}
-		x := e.unit[s.column] * inverse
-		code := max(min(int(x+s.shift+128.5), 255), 0)
-		e.bytes[i] = byte(code)
-		fine, coarse := float64(code-128), float64(code&^15-coarseMiddle)
-		m.fineSize += fine * fine
-		m.size += coarse * coarse
-		e.means[s.column].fine += (x - fine) * s.share
-		e.means[s.column].coarse += (x - coarse) * s.share
+		fineRest, rest = fineRest*l.share, rest*l.share
+		m.fineRest += fineRest * fineRest
+		m.rest += rest * rest
 	}
+	return m
 }
 
 // weighted returns the codes under weights, which share the bytes; nil when a weight is out of range.

@@ -5,6 +5,8 @@
 // Operands stand in Go's order, the destination last; of
 // VPDPBUSD and VPMADDUBSW the middle one is unsigned.
 
+// Memory is asked for into the second-level cache: of a million rows into the first one took 9 % longer, not
+// at all 28 %.
 // The upper bits of a byte are multiplied where they stand, as sixteen times their value, into sums of
 // their own; those of the lower bits are shifted at the end.
 // func coarseVNNI(scores *float32, query *int8, codes *byte, scale *float32, groups int, blocks int, bias int32, adds *float32, ahead int)
@@ -40,10 +42,10 @@ vnniBlock:
 vnniGroup:
 	VPBROADCASTD (R8), Z4
 	VPBROADCASTD 4(R8), Z9
-	PREFETCHT0 (R12)
-	PREFETCHT0 64(R12)
-	PREFETCHT0 128(R12)
-	PREFETCHT0 192(R12)
+	PREFETCHT1 (R12)
+	PREFETCHT1 64(R12)
+	PREFETCHT1 128(R12)
+	PREFETCHT1 192(R12)
 	VMOVDQU32 (BX), Z5
 	VMOVDQU32 64(BX), Z6
 	VMOVDQU32 128(BX), Z7
@@ -70,6 +72,10 @@ vnniGroup:
 	DECQ R9
 	JNZ vnniGroup
 
+	PREFETCHT0 4096(R10)
+	PREFETCHT0 4160(R10)
+	PREFETCHT0 4224(R10)
+	PREFETCHT0 4288(R10)
 	VBROADCASTSS (R11), Z31
 	VPSLLD $4, Z0, Z0
 	VPSLLD $4, Z1, Z1
