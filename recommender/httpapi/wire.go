@@ -100,7 +100,7 @@ type recommendation struct {
 	ServedBy         string           `json:"served_by" doc:"The strategy that made the list" enum:"model,rules,similar,category,popular,static,given,none"`
 	Degraded         []string         `json:"degraded" nullable:"false" doc:"What the answer had to do without; empty when nothing"`
 	Versions         versions         `json:"versions" doc:"What computed the answer"`
-	NextCursor       string           `json:"next_cursor,omitempty" doc:"Send it as cursor for the next page; absent on the last one"`
+	NextCursor       string           `json:"next_cursor,omitempty" doc:"Send it as cursor for the next page; absent on the last one, and when 1000 items or more have been shown"`
 	Explain          *explanationBody `json:"explain,omitempty" doc:"The story of the answer, when asked for"`
 }
 

@@ -427,7 +427,7 @@ type Recommendation struct {
 	// Items The list, best first
 	Items []Recommended `json:"items"`
 
-	// NextCursor Send it as cursor for the next page; absent on the last one
+	// NextCursor Send it as cursor for the next page; absent on the last one, and when 1000 items or more have been shown
 	NextCursor *string `json:"next_cursor,omitempty"`
 
 	// RecommendationId Send it with clicks and orders to attribute them

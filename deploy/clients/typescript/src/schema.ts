@@ -752,7 +752,7 @@ export interface components {
             explain?: components["schemas"]["ExplanationBody"];
             /** @description The list, best first */
             items: components["schemas"]["Recommended"][];
-            /** @description Send it as cursor for the next page; absent on the last one */
+            /** @description Send it as cursor for the next page; absent on the last one, and when 1000 items or more have been shown */
             next_cursor?: string;
             /** @description Send it with clicks and orders to attribute them */
             recommendation_id: string;
