@@ -116,6 +116,9 @@ func (a *app) prepareData(cmd *cobra.Command, f prepareFlags) error {
 	if err != nil {
 		return usageError{err}
 	}
+	if err := mayReplace(f.out, f.from); err != nil {
+		return err
+	}
 	read, err := a.prepareSource(&f)
 	if err != nil {
 		return err

@@ -87,6 +87,8 @@ func (m *mailing) check() error {
 		return usagef("--out is missing: name a file that ends in .ndjson or .parquet")
 	case m.workers < 1:
 		return usagef("--workers must be greater than zero")
+	case sameFile(m.users, m.out):
+		return usagef("--out %s is the file of users: name another", m.out)
 	}
 	return m.checkResume()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 
@@ -69,4 +70,39 @@ func tellRows(w io.Writer, stats file.Stats) {
 			fmt.Fprintf(w, "%s: %s of %s (%s)\n", part.what, grouped(part.counts[reason]), grouped(stats.Rows), reason)
 		}
 	}
+}
+
+// sameFile tells whether two names are of one file that is there.
+func sameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
+}
+
+// mayReplace refuses an --out of 'data prepare' that is the recording it reads, or holds something else than a Parquet file: a
+// mistyped name must not cost anybody their data.
+func mayReplace(out, from string) error {
+	if _, path, ok := strings.Cut(from, ":"); ok {
+		path, _, _ = strings.Cut(path, "@")
+		if sameFile(path, out) {
+			return usagef("--out %s is what is read: name another file", out)
+		}
+	}
+	f, err := os.Open(out)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	const magic = "PAR1"
+	begin := make([]byte, len(magic))
+	if n, err := io.ReadFull(f, begin); n == 0 && errors.Is(err, io.EOF) || string(begin) == magic {
+		return nil
+	}
+	return usagef("--out %s is there and no Parquet file: name a new one", out)
 }
