@@ -18,7 +18,7 @@ import (
 )
 
 // Behind the name of a kind, withDocuments lets it learn from the items' documents, too, and withUser from
-// what is known of users and of their visits.
+// what is known of users and of their visits. Behind them, withRepeat gives it a repeat term.
 const (
 	withDocuments = "+documents"
 	withUser      = "+user"
@@ -29,10 +29,12 @@ const headUnits = 64
 
 // parts takes the name of a kind apart; ok is false when that kind cannot have what the name says.
 func parts(name string) (kind string, documents, user, ok bool) {
+	name, again := strings.CutSuffix(name, withRepeat)
 	kind, user = strings.CutSuffix(name, withUser)
 	kind, documents = strings.CutSuffix(kind, withDocuments)
 	_, ok = modelKinds()[kind]
 	ok = ok || kind == kindContent && name == kind
+	ok = ok && (!again || slices.Contains(publishable(), kind))
 	return kind, documents, user, ok && (!documents || kind == models.KindLAE || kind == models.KindEncoder) && (!user || kind == models.KindEncoder)
 }
 
@@ -71,7 +73,7 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 	flags := cmd.Flags()
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")
 	a.bind(flags, "models", "models.dir", "registry folder, whose current version is the champion")
-	flags.StringSliceVar(&f.kinds, "model", []string{models.KindALS, models.KindLAE, models.KindLAE + withDocuments}, "kinds to train on the older part, as of 'sartor train'; lae"+withDocuments+" and encoder"+withDocuments+" learn from the items' documents, too, encoder"+withUser+" from what is known of users and visits, encoder"+withDocuments+withUser+" from both")
+	flags.StringSliceVar(&f.kinds, "model", []string{models.KindALS, models.KindLAE, models.KindLAE + withDocuments}, "kinds to train on the older part, as of 'sartor train'; lae"+withDocuments+" and encoder"+withDocuments+" learn from the items' documents, too, encoder"+withUser+" from what is known of users and visits, encoder"+withDocuments+withUser+" from both; "+withRepeat+" behind a kind gives what a user had before a term of its own")
 	flags.StringSliceVar(&f.versions, "version", nil, "further published versions of --models to judge")
 	flags.StringVar(&f.report, "report", "", "`folder` to write report.md, report.json and report.html to")
 	flags.BoolVar(&f.cold, "cold", false, "judge items that nobody had seen before the cut")
@@ -105,8 +107,8 @@ func (a *app) evaluate(cmd *cobra.Command, f evaluateFlags) error {
 	for _, name := range f.kinds {
 		kind, documents, user, ok := parts(name)
 		if !ok {
-			return usagef("--model %s: it can be %s or %s; %s and %s also with %s, %s with %s behind it", name, strings.Join(sortedKinds(), ", "), kindContent,
-				models.KindLAE, models.KindEncoder, withDocuments, models.KindEncoder, withUser)
+			return usagef("--model %s: it can be %s or %s; %s and %s also with %s, %s with %s, and what can be published with %s behind it", name, strings.Join(sortedKinds(), ", "), kindContent,
+				models.KindLAE, models.KindEncoder, withDocuments, models.KindEncoder, withUser, withRepeat)
 		}
 		f.options.Features = f.options.Features || documents || kind == kindContent
 		f.options.Profile = f.options.Profile || user
@@ -212,8 +214,12 @@ func (e *evaluation) fitAll(ctx context.Context, kinds []string) error {
 	catalog, given := e.catalog, e.o
 	defer func() { e.catalog, e.o = catalog, given }()
 	for _, name := range kinds {
+		name, again := strings.CutSuffix(name, withRepeat)
 		kind, documents, user, _ := parts(name)
 		e.o, e.catalog = given, nil
+		if e.o.Repeat = repeatOff; again {
+			e.o.Repeat = repeatOn
+		}
 		e.o.Compare = true
 		if user {
 			e.o.Train.Encoder.Head.Hidden = headUnits
@@ -238,6 +244,16 @@ func (e *evaluation) fitAll(ctx context.Context, kinds []string) error {
 			return err
 		}
 		label := c.name + strings.ReplaceAll(strings.TrimPrefix(name, kind), "+", " + ")
+		if again {
+			label = c.name + " + repeat" + strings.TrimPrefix(label, c.name)
+		}
+		if c.repeat != nil {
+			if m, err = train.Repeat(e.h.before, m, *c.repeat); err != nil {
+				return err
+			}
+		} else if again {
+			e.say("%s is judged without a repeat term.\n", label)
+		}
 		e.entries = append(e.entries, contestant{name: label, model: m, seconds: c.report.Elapsed.Seconds()})
 	}
 	return nil
