@@ -39,7 +39,7 @@ type sifted struct {
 
 // Where no more than one row in narrow is allowed, reading the floats of those is less work than reading
 // the codes of all.
-const narrow = 24
+const narrow = 16
 
 // pass is one query on its way over the codes.
 type pass struct {
