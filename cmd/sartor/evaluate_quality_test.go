@@ -47,3 +47,20 @@ func TestQualityOnRetailrocket(t *testing.T) {
 		}
 	}
 }
+
+// TestQualityCasesAreAccepted runs each case without its data: the command line is right, and only the data is missing.
+func TestQualityCasesAreAccepted(t *testing.T) {
+	for _, q := range qualities() {
+		args := make([]string, len(q.args))
+		work := t.TempDir()
+		if err := os.WriteFile(filepath.Join(work, "scenario.yaml"), []byte("scenario: s\nobjective: {order: 1}\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for i, arg := range q.args {
+			args[i] = strings.NewReplacer("WORK/scenario.yaml", filepath.Join(work, "scenario.yaml"), "WORK", filepath.Join(work, "none"), "DATA", filepath.Join(work, "none")).Replace(arg)
+		}
+		if code, _, stderr := runHere(t, args...); code != exitFailed || !strings.Contains(stderr, "no such file or directory") {
+			t.Errorf("%s: exit code %d, %s", q.name, code, stderr)
+		}
+	}
+}

@@ -115,6 +115,11 @@ Exit code 1: training or reading failed. Exit code 2: the command line is wrong.
 
 // train runs one call of the command.
 func (a *app) train(cmd *cobra.Command, f trainFlags) error {
+	if !f.options.Compare { // which trains all kinds
+		if err := otherKinds(cmd.Flags(), f.options.Kind, f.trainedKinds()); err != nil {
+			return err
+		}
+	}
 	o, err := a.trainOptions(cmd, f)
 	if err != nil {
 		return err
