@@ -36,8 +36,8 @@ func newBenchTrainCommand(a *app) *cobra.Command {
 		Short: "Measure how time and memory of training grow with the events",
 		Long: `Makes logs of a synthetic shop with a hundredth as many users as events and a tenth as many items as
 users, keeps each in memory, and trains every kind of model on it, one epoch unless asked for more. A row
-is printed as soon as it is measured: processor time of all threads, also for a thousand events, and the
-largest resident memory of the process meanwhile. The row "shop" is the making of the events, with the log
+is printed as soon as it is measured: seconds by the clock, processor time of all threads, also for a thousand
+events, and the largest resident memory of the process meanwhile. The row "shop" is the making of the events, with the log
 that grows meanwhile; the row "log" is what the log takes when the shop is gone, and the processor time of
 keeping the events alone. All trainings have the log in their memory.
 
@@ -71,6 +71,7 @@ type trainRow struct {
 	Users  int     `json:"users"`
 	Items  int     `json:"items"`
 	Pairs  int     `json:"pairs,omitempty"` // of a user and an item; 0 where the kind needs none
+	Clock  float64 `json:"seconds"`         // by the clock; 0 where that says nothing
 	CPU    float64 `json:"processor_seconds"`
 	// Share of the epochs that ran, and the processor time of all of them, which is computed where that is
 	// not 1.
@@ -106,14 +107,14 @@ func (a *app) benchTrain(ctx context.Context, o benchTrainOptions) error {
 	}
 	w := tabwriter.NewWriter(a.stdout, 14, 0, 2, ' ', tabwriter.AlignRight)
 	if !o.asJSON {
-		fmt.Fprintln(w, "events\tpart\tusers\titems\tpairs\tprocessor s\tshare\twhole s\tms per 1,000\tpeak MiB\t")
+		fmt.Fprintln(w, "events\tpart\tusers\titems\tpairs\ts\tprocessor s\tshare\twhole s\tms per 1,000\tpeak MiB\t")
 	}
 	show := func(r trainRow) error {
 		if o.asJSON {
 			return json.NewEncoder(a.stdout).Encode(r)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t%.3g%%\t%.1f\t%.2f\t%.0f\t\n", thousands(r.Events), r.Part, thousands(int64(r.Users)), thousands(int64(r.Items)),
-			thousands(int64(r.Pairs)), r.CPU, 100*r.Share, r.Whole, 1e6*r.Whole/float64(r.Events), mebi(r.Memory))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.1f\t%.1f\t%.3g%%\t%.1f\t%.2f\t%.0f\t\n", thousands(r.Events), r.Part, thousands(int64(r.Users)), thousands(int64(r.Items)),
+			thousands(int64(r.Pairs)), r.Clock, r.CPU, 100*r.Share, r.Whole, 1e6*r.Whole/float64(r.Events), mebi(r.Memory))
 		return w.Flush()
 	}
 	for _, n := range slices.Sorted(slices.Values(o.events)) { // ascending: a peak that cannot be reset says as much as it can
@@ -182,12 +183,13 @@ func (o benchTrainOptions) measure(ctx context.Context, kind string, log *train.
 			stop()
 		}
 	}
-	m := newMeter()
+	m, began := newMeter(), time.Now()
 	_, report, err := modelKinds()[kind].fit(limited, log, options)
 	if err != nil && (ctx.Err() != nil || !errors.Is(err, context.Canceled)) {
 		return trainRow{}, err
 	}
 	r := row(kind, report.Users, report.Items, m.cost())
+	r.Clock = time.Since(began).Seconds()
 	if r.Pairs = report.Pairs; err != nil {
 		each := (now - first).Seconds() / float64(max(last.Step-1, 1))
 		r.Share, r.Whole = last.Done, r.CPU+each*(float64(last.Step)/last.Done-float64(last.Step))
