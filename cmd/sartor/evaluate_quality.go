@@ -64,6 +64,12 @@ func qualities() []quality {
 		{name: "rees46, the last view of each user, what he had before ranked, too", data: "rees46-2day", large: true,
 			args:  []string{"train", "--compare", "--from-file", "rees46:DATA", "--split", "last", "--keep-seen", "--epochs", "8", "--judge-every", "4"},
 			lines: []string{"popularity", "item-kNN", "ALS", "LAE", "Encoder"}, known: "the encoder must exceed item-kNN by 10 % in Recall@20 and MRR@20"},
+		{name: "Online Retail, next orders, what a customer had before ranked, too", data: "online-retail", large: true,
+			args:  []string{"train", "--compare", "--keep-seen", "--epochs", "16", "--judge-every", "4", "--from-file", "online-retail:DATA"},
+			lines: nextOrders(), known: "the best must be 1.15 times the best baseline (popularity, item-kNN, EASE, ALS)"},
+		{name: "completejourney, next orders, what a household had before ranked, too", data: "completejourney", large: true,
+			args:  []string{"train", "--compare", "--keep-seen", "--epochs", "16", "--judge-every", "4", "--from-file", "completejourney:DATA"},
+			lines: nextOrders(), known: "the best must be 1.15 times the best baseline (popularity, item-kNN, EASE, ALS)"},
 		{name: "ML-1M, next item, SASRec's sequences", data: "ml-1m", large: true,
 			args:  []string{"train", "--model", "encoder", "--from-file", "sasrec:DATA", "--split", "last", "--k", "10", "--whole-history", "--eval-only"},
 			lines: []string{"popularity", "Encoder"}, known: "gSASRec 0.3003 / 0.1726, SASRec 0.2392 / 0.1259 (Recall@10 / NDCG@10)"},
@@ -75,6 +81,12 @@ func qualities() []quality {
 			lines: []string{"popularity", "Encoder"}, known: "NeuMF 0.73 / 0.45 (HR@10, which is Recall@10 here, and NDCG@10); Gorse's test asserts 0.36 (NDCG@10) on the same files",
 			files: ncfOrder},
 	}
+}
+
+// nextOrders are the lines that count where people buy again.
+func nextOrders() []string {
+	return []string{"popularity", "popular + repeat  ", "popular + repeat /", "item-kNN  ", "EASE  ", "ALS  ", "ALS + repeat  ", "ALS + repeat /",
+		"LAE  ", "LAE + repeat  ", "LAE + repeat /", "Encoder  ", "Encoder + repeat  ", "Encoder + repeat /"}
 }
 
 func newQualityCommand(a *app) *cobra.Command {

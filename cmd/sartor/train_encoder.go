@@ -76,7 +76,7 @@ func (t *trainer) fitEncoder(ctx context.Context, l *train.Log, o train.Options,
 	if err != nil {
 		return nil, report, err
 	}
-	t.epochs = report.BestEpoch
+	t.epochs, t.older = report.BestEpoch, m
 	t.say("Epoch %d of %d did best on the newest part of the training data, %s users.\n", report.BestEpoch, report.Epochs, thousands(int64(len(users))))
 	if t.o.Split == splitLast {
 		return m, report, nil

@@ -89,11 +89,7 @@ func (t *trainer) olderModel(ctx context.Context, h *holdout) (models.Model, err
 	if t.older != nil {
 		return t.older, nil
 	}
-	what := "choose"
-	if t.o.Kind == models.KindEncoder {
-		what = "train" // for as many epochs as were chosen
-	}
-	m, _, err := t.fit(ctx, h.before, what)
+	m, _, err := t.fit(ctx, h.before, "choose")
 	return m, err
 }
 
