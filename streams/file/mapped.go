@@ -1,7 +1,6 @@
 package file
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,9 +22,10 @@ type mapped struct {
 	documents []*mappedTable
 	events    []*mappedTable
 	now       *mappedTable
-	pending   *streams.Event // an order whose lines may go on
-	count     map[string]int // events of each order, by their id
-	ready     []streams.Event
+	pending   *streams.Event  // an order whose lines may go on
+	count     map[string]int  // events of each order, by their id
+	ready     []streams.Event // to be returned next
+	held      heldEvents      // of files that are in no order: all events
 	loaded    bool
 	first     time.Time
 	last      time.Time
@@ -156,6 +156,10 @@ func (r *mapped) read(s *Source) error {
 		r.ready = r.ready[1:]
 		s.queue = append(s.queue, e) // add has checked it
 		return nil
+	case r.held.left() > 0:
+		e, err := r.held.take()
+		r.ready = append(r.ready[:0], e)
+		return err
 	case len(r.events) > 0:
 		return r.event(s)
 	}
@@ -168,23 +172,30 @@ func (r *mapped) load(s *Source) error {
 		if err := r.event(s); err != nil {
 			return err
 		}
+		if r.m.Sorted {
+			continue
+		}
+		for i := range r.ready {
+			if err := r.held.add(&r.ready[i]); err != nil {
+				return err
+			}
+		}
+		clear(r.ready)
+		r.ready = r.ready[:0]
 	}
-	slices.SortStableFunc(r.ready, func(a, b streams.Event) int {
-		return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(rank(a.Type), rank(b.Type)))
-	})
+	r.held.sort()
+	if r.held.left() > 0 {
+		e, err := r.held.take()
+		if err != nil {
+			return err
+		}
+		r.ready = append(r.ready, e)
+	}
 	r.loaded, r.first = true, time.Unix(1, 0).UTC()
 	if len(r.ready) > 0 {
 		r.first = r.ready[0].Time
 	}
 	return nil
-}
-
-// rank puts what something is before what happens to it at the same moment.
-func rank(t streams.Type) int {
-	if t.Stream() == streams.Catalog || t.Stream() == streams.Users {
-		return 0
-	}
-	return 1
 }
 
 // take reads a row of the first of the files. It returns false at the end of the file, and for a row that is left out.
