@@ -376,8 +376,7 @@ func TestPanicIsAProblem(t *testing.T) {
 	}
 }
 
-// TestStringsOutliveTheRequest keeps strings that came from Fiber across requests: without copies all
-// of them would end up as the last one.
+// TestStringsOutliveTheRequest keeps strings that came from Fiber across requests: without copies all of them would end up as the last one.
 func TestStringsOutliveTheRequest(t *testing.T) {
 	s := serve(t, nil)
 	var want []string

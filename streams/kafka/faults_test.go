@@ -60,8 +60,7 @@ func TestBrokerRestarts(t *testing.T) {
 	checkExact(t, m, all)
 }
 
-// freePort returns a port that was free a moment ago, below those that the system hands out by itself: no
-// other test's server and no connection comes by it in the meantime, also not while its server is down.
+// freePort returns a port that was free a moment ago, below those that the system hands out by itself: nobody comes by it meanwhile.
 func freePort(t *testing.T) int {
 	t.Helper()
 	for range 1000 {
