@@ -205,7 +205,7 @@ func aboveBaselines(w io.Writer, j *judged, entries []contender) {
 					best, name = b+1, x.name
 				}
 			}
-			fmt.Fprintf(w, "\t%.3f times %s, + %s", meanOf(j.values(m+1, of))/meanOf(j.values(best, of)), name, eval.Paired(j.values(m+1, of), j.values(best, of), 1))
+			fmt.Fprintf(w, "\t%.3f times %s: %s", meanOf(j.values(m+1, of))/meanOf(j.values(best, of)), name, eval.Paired(j.values(m+1, of), j.values(best, of), 1))
 		}
 		fmt.Fprint(w, "\t\t\n")
 	}
