@@ -58,10 +58,10 @@ func (f *freshnessRun) measure(ctx context.Context) error {
 		followers.Go(func() { f.follow(ctx, m, probes) })
 	}
 	posts := int(f.opts.rate * f.opts.duration.Seconds() / float64(f.opts.batch))
-	begin, spent := time.Now(), processTime()
+	begin, spent := time.Now(), processCPU()
 	f.post(ctx, m, posts, begin, probes)
 	took := time.Since(begin)
-	m.cpus = float64(processTime()-spent) / float64(took)
+	m.cpus = float64(processCPU()-spent) / float64(took)
 	close(probes)
 	followers.Wait()
 	if ctx.Err() != nil {

@@ -163,11 +163,11 @@ func (g *growthRun) run(ctx context.Context) (cell growth, err error) {
 	if err != nil {
 		return cell, err
 	}
-	spent := processTime()
+	spent := processCPU()
 	if cell.took, err = g.consume(ctx); err != nil {
 		return cell, err
 	}
-	cell.events, cell.cpu = int64(g.opts.events), processTime()-spent
+	cell.events, cell.cpu = int64(g.opts.events), processCPU()-spent
 	after, err := redisFigures(ctx, g.stack.RedisNetwork(), g.stack.RedisAddrs()[0])
 	if err != nil {
 		return cell, err

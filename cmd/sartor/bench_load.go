@@ -125,7 +125,7 @@ func (p *loadPlan) send(ctx context.Context) *loadReport {
 		return c.ask(requests[(worker*31+c.turn)%len(requests)])
 	}
 	var load *loadResult
-	out, spent := new(loadReport), processTime()
+	out, spent := new(loadReport), processCPU()
 	if p.Rate == 0 {
 		load = saturate(ctx, p.Duration, p.Connections, do)
 	} else {
@@ -133,7 +133,7 @@ func (p *loadPlan) send(ctx context.Context) *loadReport {
 		load, late = openLoopFrom(ctx, p.Duration, p.Rate, p.Connections, do)
 		out.Late = spreadOf(late)
 	}
-	out.Took, out.CPU = load.Took, processTime()-spent
+	out.Took, out.CPU = load.Took, processCPU()-spent
 	var accepted, refused []time.Duration
 	for i := range conns {
 		accepted, refused = append(accepted, conns[i].accepted...), append(refused, conns[i].refused...)

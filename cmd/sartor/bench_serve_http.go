@@ -114,9 +114,9 @@ func (b *benchServeRun) figureOf(ctx context.Context, name string, do call) (fig
 	if r := saturate(ctx, warm, b.opts.connections, do); r.Errors > 0 {
 		return figure{}, fmt.Errorf("%s: %d of %d failed, the first: %w", name, r.Errors, r.Calls, r.FirstErr)
 	}
-	before := processTime()
+	before := processCPU()
 	r := saturate(ctx, b.opts.duration, b.opts.connections, do)
-	spent := processTime() - before
+	spent := processCPU() - before
 	if r.Errors > 0 || r.Calls == 0 {
 		return figure{}, fmt.Errorf("%s: %d of %d failed, the first: %w", name, r.Errors, r.Calls, r.FirstErr)
 	}

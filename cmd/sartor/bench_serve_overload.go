@@ -98,9 +98,9 @@ func overloaded(ctx context.Context, s server, asks [][]byte, few int, calm, lon
 
 // measured is apart and tells how many processors this process used meanwhile.
 func measured(ctx context.Context, p *loadPlan) (r *loadReport, processors float64, err error) {
-	before := processTime()
+	before := processCPU()
 	if r, err = p.apart(ctx); err != nil {
 		return nil, 0, err
 	}
-	return r, (processTime() - before).Seconds() / r.Took.Seconds(), nil
+	return r, (processCPU() - before).Seconds() / r.Took.Seconds(), nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,15 +12,6 @@ import (
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/recommender"
 )
-
-// processTime is the user and system time that this process has spent.
-func processTime() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
 
 // timesOf returns the shortest and the median of n runs.
 func timesOf(n int, do func() error) (least, median time.Duration, err error) {
@@ -58,7 +48,7 @@ func (b *benchServeRun) starts(ctx context.Context, p *benchPath) error {
 	if err != nil {
 		return err
 	}
-	begin, spent := time.Now(), processTime()
+	begin, spent := time.Now(), processCPU()
 	var loaded, read, swapped time.Duration
 	var both errgroup.Group // as 'sartor serve' does it
 	both.Go(func() error {
@@ -87,7 +77,7 @@ func (b *benchServeRun) starts(ctx context.Context, p *benchPath) error {
 		return err
 	}
 	b.printf("  %-46s %9s   CPU %s: catalogue after %s, model read after %s and indexed after %s, first answer in %s\n", "start to ready from local files", ready.Round(time.Millisecond),
-		(processTime() - spent).Round(time.Millisecond), loaded.Round(time.Millisecond), read.Round(time.Millisecond),
+		(processCPU() - spent).Round(time.Millisecond), loaded.Round(time.Millisecond), read.Round(time.Millisecond),
 		swapped.Round(time.Millisecond), (ready - whole).Round(time.Millisecond))
 	b.verdict(fmt.Sprintf("ready in %v", goalStart), ready <= goalStart, "%s", ready.Round(time.Millisecond))
 	return ctx.Err()
