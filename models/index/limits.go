@@ -49,8 +49,12 @@ func (x *Flat) Limits(passes int) Limits {
 		query.query = make([]int8, len(x.codes.slots))
 	}
 	q := make([]float32, x.dim)
+	// All passes over one memory and then all over the other: taking turns, each would find in a shared cache
+	// what the other left there, and which of them that helps depends on the cache.
 	for range max(passes, 1) {
 		out.Read = min(out.Read, timed(func() { bytes.IndexByte(room, 0) }), timed(func() { equalPieces(room, other) }))
+	}
+	for range max(passes, 1) {
 		out.Scan = min(out.Scan, timed(func() { x.score(scores, query, q) }))
 	}
 	runtime.KeepAlive(owner)
