@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/sartorhq/sartor/features"
-	"github.com/sartorhq/sartor/streams"
 )
 
 // evidence is what a history says about the rows of a model: ids ascending, weights > 0. It is work
@@ -27,11 +26,11 @@ type trace struct {
 func (e *evidence) collect(s Signal, rows map[string]int32, history []features.Entry, now int64) bool {
 	e.found, e.ids, e.weights = e.found[:0], e.ids[:0], e.weights[:0]
 	newest, seen := int64(0), false
-	kind, w := streams.Type(""), s.Weights[""] // neighbours are mostly of one type
+	w := 0.0
 	for i := range history {
 		h := &history[i]
-		if h.Type != kind {
-			kind, w = h.Type, s.Weights[string(h.Type)]
+		if i == 0 || h.Type != history[i-1].Type { // neighbours are mostly of one type
+			w = s.Weights[string(h.Type)]
 		}
 		if w == 0 || h.Time > now {
 			continue

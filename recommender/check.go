@@ -2,12 +2,14 @@ package recommender
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/recommender/decision"
 	"github.com/sartorhq/sartor/rules"
+	"github.com/sartorhq/sartor/streams/spelling"
 )
 
 // compiledFilter is the outcome of compiling a request's filter, good or bad.
@@ -20,6 +22,11 @@ type compiledFilter struct {
 func (r *Recommender) check(q Request) (*checked, error) {
 	var p problems
 	q.shape(&p)
+	for i := range p {
+		if p[i].Field == "scenario" {
+			p[i].Message += meant(q.Scenario, r.current.Load().scenarios())
+		}
+	}
 	c := &checked{Request: q, now: r.opts.Now().UTC().Truncate(time.Millisecond)}
 	c.subject = decision.Subject(q.UserID, q.AnonymousID)
 	values, wrong := r.schema.Context(q.Context)
@@ -60,17 +67,40 @@ func (r *Recommender) checkFields(names []string, p *problems) {
 	}
 	for i, name := range names {
 		if !r.itemFields[name] {
-			p.add(fmt.Sprintf("include_fields[%d]", i), "is not an item field of the schema")
+			p.add(fmt.Sprintf("include_fields[%d]", i), "is not an item field of the schema%s", meant(name, r.fieldNames))
 		}
 	}
 }
 
-func itemFields(schema *features.Schema) map[string]bool {
-	out := make(map[string]bool)
+// itemFields are the names of the schema's item fields, as a set and in its order.
+func itemFields(schema *features.Schema) (set map[string]bool, names []string) {
+	set = make(map[string]bool)
 	for _, f := range schema.ItemFields() {
-		out[f.Name] = true
+		set[f.Name] = true
+		names = append(names, f.Name)
 	}
-	return out
+	return set, names
+}
+
+// meant says which known name may have been meant, "" for none.
+func meant(name string, known []string) string {
+	if near := spelling.Nearest(name, known); near != "" {
+		return "; did you mean " + near + "?"
+	}
+	return ""
+}
+
+// scenarios are those that rules, sources or a model of their own are for, in the order of their names.
+func (s *snapshot) scenarios() []string {
+	names := s.rules.Scenarios()
+	for name := range s.blends {
+		names = append(names, name)
+	}
+	for name := range s.special {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func contextField(name string) string {

@@ -1,7 +1,9 @@
 package recommender
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +72,9 @@ func (t *trail) plan(w *work) {
 	}
 	if w.otherModel() {
 		t.say(stagePlan, "A rule asks for the model %s, which is not loaded; the current one answers.", w.plan.Model)
+	}
+	if known := w.s.scenarios(); w.q.Scenario != DefaultScenario && !slices.Contains(known, w.q.Scenario) {
+		t.say(stagePlan, "No rule, source or model is for the scenario %s alone%s", w.q.Scenario, cmp.Or(meant(w.q.Scenario, known), "."))
 	}
 	if len(w.plan.Fired) == 0 {
 		t.say(stagePlan, "No rule changed where candidates come from.")

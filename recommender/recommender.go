@@ -135,6 +135,7 @@ type Recommender struct {
 	filters *lru[string, *compiledFilter]
 	// itemFields are the names that Request.Fields may hold.
 	itemFields map[string]bool
+	fieldNames []string
 
 	current atomic.Pointer[snapshot]
 	rooms   sync.Pool // of *poolRoom
@@ -163,9 +164,8 @@ func New(opts Options) *Recommender {
 		filters: newLRU[string, *compiledFilter](2 * opts.Filters),
 		workers: newWorkers(opts.Workers),
 		riders:  newWorkers(ridersPerWorker * opts.Workers),
-
-		itemFields: itemFields(opts.Schema),
 	}
+	r.itemFields, r.fieldNames = itemFields(opts.Schema)
 	set := rules.Empty()
 	s := &snapshot{
 		cat:      &catalog{order: new(order)},

@@ -3,6 +3,8 @@ package recommender
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sartorhq/sartor/features"
@@ -16,6 +18,7 @@ type userState struct {
 	now     func() time.Time
 	breaker *breaker
 	cache   *lru[string, cachedState]
+	took    leastTime
 }
 
 type cachedState struct {
@@ -74,7 +77,9 @@ func (u *userState) attempt(ctx context.Context, subject string) (*features.Stat
 	}()
 	timed, cancel := context.WithTimeout(ctx, u.timeout)
 	defer cancel()
+	start := time.Now()
 	st, err := u.reader.User(timed, subject)
+	u.took.note(time.Since(start))
 	result := succeeded
 	if err != nil {
 		result = failed
@@ -86,5 +91,32 @@ func (u *userState) attempt(ctx context.Context, subject string) (*features.Stat
 	u.breaker.done(result)
 	return st, err
 }
+
+// leastTime is the shortest of the last times, of which a busy processor makes nearly all longer.
+type leastTime struct {
+	mu    sync.Mutex
+	n     int
+	least time.Duration // of the n last
+	shown atomic.Int64  // of those before, as many as leastOf
+}
+
+// leastOf is how many times have a shortest: enough that one of them did not wait for a processor.
+const leastOf = 64
+
+func (l *leastTime) note(took time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.n == 0 || took < l.least {
+		l.least = took
+	}
+	if l.n++; l.n == leastOf {
+		l.n = 0
+		l.shown.Store(int64(l.least))
+	}
+}
+
+// UserTime is how long the reading of a user takes at present, at least: of the last reads, the shortest, since
+// others waited for a processor, too. 0 = not known yet.
+func (r *Recommender) UserTime() time.Duration { return time.Duration(r.users.took.shown.Load()) }
 
 func (u *userState) forget(subject string) { u.cache.remove(subject) }

@@ -150,3 +150,44 @@ func TestOneReadPerRequest(t *testing.T) {
 		t.Errorf("%d reads for a request without a user, want 0", got)
 	}
 }
+
+// TestUserTime: the shortest of the last reads is shown, and forgotten when they all take longer.
+func TestUserTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := furnished()
+		users := &sleepy{shop: s}
+		opts := s.options()
+		opts.Users, opts.UserTimeout, opts.Budget = users, time.Second, time.Minute
+		r := s.open(t, opts)
+		for _, step := range []struct {
+			usual, once, want time.Duration
+		}{
+			{3 * time.Millisecond, 2 * time.Millisecond, 2 * time.Millisecond},
+			{25 * time.Millisecond, 25 * time.Millisecond, 25 * time.Millisecond},
+			{time.Millisecond, 25 * time.Millisecond, time.Millisecond},
+		} {
+			for i := range 64 {
+				if users.takes = step.usual; i == 40 {
+					users.takes = step.once
+				}
+				if _, err := r.Recommend(t.Context(), recommender.Request{UserID: "u1"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := r.UserTime(); got != step.want {
+				t.Errorf("%v, want %v", got, step.want)
+			}
+		}
+	})
+}
+
+// sleepy reads users slowly.
+type sleepy struct {
+	*shop
+	takes time.Duration
+}
+
+func (s *sleepy) User(ctx context.Context, subject string) (*features.State, error) {
+	<-time.After(s.takes) // by the bubble's clock
+	return s.shop.User(ctx, subject)
+}

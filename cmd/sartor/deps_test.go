@@ -51,7 +51,7 @@ var packageTable = map[string][]string{
 
 	"recommender/experiment": {},
 	"recommender/decision":   {"streams", "rules", "recommender/experiment"},
-	"recommender":            {"features", "models", "models/index", "rules", "recommender/experiment", "recommender/decision"},
+	"recommender":            {"streams/spelling", "features", "models", "models/index", "rules", "recommender/experiment", "recommender/decision"},
 	"recommender/console":    {},
 	"recommender/identity":   {}, // who a person is, by the company's OpenID Connect provider
 	"recommender/httpapi": {"streams", "streams/codec", "streams/foreign", "streams/spelling", "features", "models", "rules", "rules/rulestore",

@@ -31,6 +31,9 @@ func TestGorseClients(t *testing.T) {
 		{name: "category-that-is-code", method: "GET", path: "/api/recommend/bob?category=" + `%22%20or%20true%20or%20%22`, status: 200, want: []string{`[]`}},
 		{name: "bad-n", method: "GET", path: "/api/recommend/bob?n=many&offset=-1", status: 422, want: []string{`"field":"n"`, `"field":"offset"`}},
 		{name: "neighbors", method: "GET", path: "/api/item/sku-1/neighbors/?n=1", status: 200, want: []string{`[{"Id":"sku-2","Score":`}},
+		{name: "item-to-item", method: "GET", path: "/api/item-to-item/any/sku-1?n=1", status: 200, want: []string{`[{"Id":"sku-2","Score":`}},
+		{name: "item-to-item-offset", method: "GET", path: "/api/item-to-item/any/sku-1?n=1&offset=90", status: 200, want: []string{`[]`}},
+		{name: "item-to-item-too-far", method: "GET", path: "/api/item-to-item/any/sku-1?n=20&offset=90", status: 422, want: []string{`"field":"offset"`}},
 		{name: "session", method: "POST", path: "/api/session/recommend?n=2", status: 200, want: []string{`[{"Id":"sku-2","Score":`}, not: []string{"sku-1"},
 			body: `[{"FeedbackType":"read","UserId":"","ItemId":"sku-1","Timestamp":"2026-10-23T11:00:00Z"}]`},
 		{name: "session-offset", method: "POST", path: "/api/session/recommend?offset=9", status: 200, want: []string{`[]`}, body: `[{"FeedbackType":"read","ItemId":"sku-1"}]`},
@@ -172,7 +175,7 @@ func TestMetarankClients(t *testing.T) {
 // TestAdaptersAreOff: without being asked for they are not there, and not in the document.
 func TestAdaptersAreOff(t *testing.T) {
 	s := serve(t, nil)
-	for _, path := range []string{"/api/recommend/bob", "/api/item/x/neighbors"} {
+	for _, path := range []string{"/api/recommend/bob", "/api/item/x/neighbors", "/api/item-to-item/like/x"} {
 		if resp, _ := s.do(t, "GET", path, "", nil); resp.StatusCode != http.StatusNotFound {
 			t.Errorf("%s answers %d", path, resp.StatusCode)
 		}

@@ -48,10 +48,14 @@ func (s *Server) gorseRoutes() []route {
 		queryParam("write-back-type", "Changes nothing.", textSchema(128)), queryParam("write-back-delay", "Changes nothing.", textSchema(32)))
 	recommend.operation.Responses["200"].Content[fiber.MIMEApplicationJSON].Schema = &huma.Schema{AnyOf: []*huma.Schema{
 		{Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeString}}, {Type: huma.TypeArray, Items: d.schema(gorseScore{})}}}
+	itemToItem := list(http.MethodGet, "/api/item-to-item/{name}/{id}", "ItemToItem", "Items like this one", s.gorseNeighbors)
+	itemToItem.operation.Description = "There is one list for all names. What a user has seen already is not left out of it."
+	itemToItem.operation.Parameters = append(itemToItem.operation.Parameters, count("offset", "How many items of the list to leave out.", 0, recommender.MaxCount),
+		&huma.Param{Name: "name", In: "path", Required: true, Description: "Changes nothing.", Schema: textSchema(128)})
 	feedback := []any{map[string]any{"FeedbackType": "star", "UserId": "bob", "ItemId": "sku-1", "Timestamp": "2026-10-23"}}
 	out := scoped(ScopeRecommend, recommend, s.gorseSessionRoute(recommend.operation.Parameters[1:4], feedback),
 		list(http.MethodGet, "/api/item/{id}/neighbors", "Neighbors", "Items like this one", s.gorseNeighbors),
-		list(http.MethodGet, "/api/item/{id}/neighbors/", "NeighborsSlash", "Items like this one", s.gorseNeighbors))
+		list(http.MethodGet, "/api/item/{id}/neighbors/", "NeighborsSlash", "Items like this one", s.gorseNeighbors), itemToItem)
 	write := func(method, path, id, summary string, example any, handler func(*fiber.Ctx) error) route {
 		o := op(id, summary)
 		o.Responses = d.answers(http.StatusOK, "Written to the log.", gorseRows{})
@@ -107,7 +111,7 @@ func (s *Server) gorseRecommend(c *fiber.Ctx) error {
 	return reply(c, http.StatusOK, ids)
 }
 
-// gorseNeighbors answers GET /api/item/{item-id}/neighbors/.
+// gorseNeighbors answers GET /api/item/{item-id}/neighbors/ and /api/item-to-item/{name}/{item-id}.
 func (s *Server) gorseNeighbors(c *fiber.Ctx) error {
 	id, err := pathID(c)
 	if err != nil {
@@ -115,14 +119,18 @@ func (s *Server) gorseNeighbors(c *fiber.Ctx) error {
 	}
 	var wrong []fieldError
 	n := number(c, "n", recommender.DefaultCount, 1, recommender.MaxCount, &wrong)
+	offset := number(c, "offset", 0, 0, recommender.MaxCount, &wrong)
+	if len(wrong) == 0 && offset+n > recommender.MaxCount {
+		wrong = append(wrong, fieldError{Field: "offset", Message: fmt.Sprintf("offset and n may be %d together", recommender.MaxCount)})
+	}
 	if len(wrong) > 0 {
 		return invalid(wrong...)
 	}
-	resp, err := s.rec.Similar(s.context(c), recommender.SimilarRequest{ItemID: id, Count: n, Filter: gorseFilter(c)})
+	resp, err := s.rec.Similar(s.context(c), recommender.SimilarRequest{ItemID: id, Count: offset + n, Filter: gorseFilter(c)})
 	if err != nil {
 		return err
 	}
-	return reply(c, http.StatusOK, gorseScores(resp.Items))
+	return reply(c, http.StatusOK, gorseScores(resp.Items[min(offset, len(resp.Items)):]))
 }
 
 func gorseScores(items []recommender.Item) []gorseScore {

@@ -12,6 +12,7 @@ func TestMistakesOfNewcomers(t *testing.T) {
 	s := serve(t, nil)
 	for _, sc := range []scenario{
 		{name: "field", path: "/v1/recommend", body: `{"cuont":5}`, status: 422, want: []string{`{"field":"cuont","message":"unknown field; did you mean count?"}`}},
+		{name: "item-field", path: "/v1/recommend", body: `{"user_id":"u","include_fields":["titel"]}`, status: 422, want: []string{`{"field":"include_fields[0]","message":"is not an item field of the schema; did you mean title?"}`}},
 		{name: "camel-case", path: "/v1/recommend", body: `{"user_id":"u","includeFields":[]}`, status: 422, want: []string{`{"field":"includeFields","message":"unknown field; did you mean include_fields?"}`}},
 		{name: "another-word", path: "/v1/recommend", body: `{"limit":5}`, status: 422, want: []string{`{"field":"limit","message":"unknown field; there are anonymous_id, channel, context, count, `}},
 		{name: "in-a-batch", path: "/v1/recommend:batch", body: `{"requests":[{"user_id":"u","coutn":3}]}`, status: 422, want: []string{`{"field":"requests[0].coutn","message":"unknown field; did you mean count?"}`}},
@@ -78,7 +79,7 @@ func TestEveryBodyNamesWhatIsUnknown(t *testing.T) {
 			if len(op.RequestBody.Content) == 0 {
 				continue
 			}
-			url := strings.ReplaceAll(path, "{id}", "sku-1")
+			url := strings.NewReplacer("{id}", "sku-1", "{name}", "like").Replace(path)
 			if resp, body := s.do(t, strings.ToUpper(method), url, "", nil); resp.StatusCode != 400 || !strings.Contains(body, "the body is empty: send") {
 				t.Errorf("%s %s without a body: %d %s", method, path, resp.StatusCode, body)
 			}

@@ -153,7 +153,7 @@ func New(opts Options) *Server {
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.metrics = newMetrics(opts.Registerer)
 	s.keys.Store(newKeyring(opts.Keys, nil, opts.Now))
-	s.reads, s.writes = newReads(opts.MaxReads), newGateway(opts.MaxWrites, writesPerCPU)
+	s.reads, s.writes = newReads(opts.MaxReads, opts.Recommender.UserTime), newGateway(opts.MaxWrites, writesPerCPU)
 	s.app = fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		// Strings from Fiber's context are otherwise reused after the handler: see DESIGN.md.

@@ -17,10 +17,12 @@ import (
 // gateway bounds the requests that are answered at once. Those beyond are refused at once, so that the
 // accepted ones keep their latency: a queue would only make all of them late. It lets in what is answered
 // in its wait at the pace of the last answers, between least and most: a fixed number would be a long
-// queue where answers are slow, or refuse without need where they are fast.
+// queue where answers are slow, or refuse without need where they are fast. Those who wait for something
+// else than a processor stand in nobody's way: as many more are let in as are answered in that time.
 type gateway struct {
-	least, most int64         // most < 0 = no limit
-	wait        time.Duration // 0 = the limit stays
+	least, most int64                // most < 0 = no limit
+	wait        time.Duration        // 0 = the limit stays
+	idle        func() time.Duration // how long a request waits for others at least, at present; nil = not at all
 	now         func() time.Time
 
 	busy  atomic.Int64
@@ -40,12 +42,14 @@ const (
 	paceWeight = 64
 )
 
-// newReads returns the gateway of recommendations: limit 0 = as many as are answered soon.
-func newReads(limit int) *gateway {
+// newReads returns the gateway of recommendations: limit 0 = as many as are answered soon, and as wait
+// meanwhile, for idle.
+func newReads(limit int, idle func() time.Duration) *gateway {
 	g := newGateway(limit, readsPerCPU)
 	if limit != 0 { // who names a number has it
 		return g
 	}
+	g.idle = idle
 	return g.following(readsWait, int64(leastReadsPerCPU*runtime.GOMAXPROCS(0)))
 }
 
@@ -98,7 +102,11 @@ func (g *gateway) leave() {
 	gap, pace := min(now-before, int64(g.wait)), g.pace.Load()
 	pace = max(pace+(gap-pace)/paceWeight, 1)
 	g.pace.Store(pace)
-	g.limit.Store(min(max(int64(g.wait)/pace, g.least), g.most))
+	wait := g.wait
+	if g.idle != nil {
+		wait += g.idle()
+	}
+	g.limit.Store(min(max(int64(wait)/pace, g.least), g.most))
 }
 
 func errOverloaded() *httpError {

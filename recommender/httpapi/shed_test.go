@@ -48,6 +48,13 @@ func TestGatewayFollowsThePace(t *testing.T) {
 	if got := g.limit.Load(); got != 4 {
 		t.Errorf("at an answer in a second it lets %d in, want 4, the least", got)
 	}
+	g.idle = func() time.Duration { return 25 * time.Millisecond } // a slow Redis: 25 ms of waiting stand in nobody's way
+	busy(4, 3000, time.Millisecond)
+	if got := g.limit.Load(); got != 34 {
+		t.Errorf("at an answer in 1 ms that waits 25 ms it lets %d in, want the 34 of 35 ms: the pace comes from above", got)
+	}
+	g.idle = nil
+	busy(4, 3000, time.Second)
 	fill(4)
 	if g.enter() == nil || !g.full() {
 		t.Error("a fifth is let in")
@@ -61,7 +68,7 @@ func TestGatewayFollowsThePace(t *testing.T) {
 func TestGatewayNeverLosesAPlace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock := time.Unix(1, 0)
-		g := newReads(rapid.IntRange(-1, 40).Draw(t, "limit"))
+		g := newReads(rapid.IntRange(-1, 40).Draw(t, "limit"), nil)
 		if rapid.Bool().Draw(t, "following") {
 			g = newGateway(40, 0).following(8*time.Millisecond, rapid.Int64Range(1, 60).Draw(t, "least"))
 		}
