@@ -74,11 +74,11 @@ func qualities() []quality {
 			args:  []string{"train", "--model", "encoder", "--from-file", "sasrec:DATA", "--split", "last", "--k", "10", "--whole-history", "--eval-only"},
 			lines: []string{"popularity", "Encoder"}, known: "gSASRec 0.3003 / 0.1726, SASRec 0.2392 / 0.1259 (Recall@10 / NDCG@10)"},
 		{name: "ML-1M, one rating of each user at random, among 100 sampled negatives (only for comparison)", data: "ml-1m", large: true,
-			args:  []string{"train", "--compare", "--from-file", "ml-1m:DATA", "--split", "random", "--sampled-negatives", "100", "--k", "10", "--whole-history", "--epochs", "16"},
-			lines: []string{"popularity", "item-kNN", "EASE", "ALS", "LAE"}, known: "a goal of 0.60 (NDCG@10); the split and the 100 candidates of Gorse (dataset.SplitCF, cf.Evaluate), with which it publishes no figure"},
+			args:  []string{"evaluate", "--model", "item-knn,ease,als,lae,blend", "--epochs", "16", "--from-file", "ml-1m:DATA", "--split", "random", "--sampled-negatives", "100", "--k", "10", "--whole-history"},
+			lines: []string{"| popularity", "| item-kNN", "| EASE", "| ALS", "| LAE", "| Blend"}, known: "a goal of 0.60 (NDCG@10); the split and the 100 candidates of Gorse (dataset.SplitCF, cf.Evaluate), with which it publishes no figure"},
 		{name: "ML-1M, NCF's protocol, the latest rating among 99 sampled negatives (only for comparison)", data: "ml-1m", large: true,
-			args:  []string{"train", "--model", "encoder", "--keep-order", "--from-file", "ml-1m:WORK", "--split", "last", "--sampled-negatives", "99", "--k", "10", "--whole-history", "--eval-only"},
-			lines: []string{"popularity", "Encoder"}, known: "NeuMF 0.73 / 0.45 (HR@10, which is Recall@10 here, and NDCG@10); Gorse's test asserts 0.36 (NDCG@10) on the same files",
+			args:  []string{"train", "--model", "blend", "--of", "encoder,lae,als", "--epochs", "16", "--keep-order", "--from-file", "ml-1m:WORK", "--split", "last", "--sampled-negatives", "99", "--k", "10", "--whole-history", "--eval-only"},
+			lines: []string{"popularity", "Blend"}, known: "NeuMF 0.73 / 0.45 (HR@10, which is Recall@10 here, and NDCG@10); Gorse's test asserts 0.36 (NDCG@10) on the same files",
 			files: ncfOrder},
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -96,6 +97,16 @@ func (t *trainer) takeMix(mix float64) string {
 	}
 	t.o.Train.Blend.Mix = []float64{mix}
 	return fmt.Sprintf("weight %g of the parts after the first, ", mix)
+}
+
+// fitToJudge trains what is judged on the part before the cut. Where the last event of each user is held out,
+// a blend with an encoder stays with the training by which its constants were chosen, as an encoder alone does
+// (fitEncoder).
+func (t *trainer) fitToJudge(ctx context.Context, before *train.Log) (models.Model, train.Report, error) {
+	if t.o.Split == splitLast && t.o.Kind == models.KindBlend && t.older != nil && slices.Contains(t.o.Train.Blend.Of, models.KindEncoder) {
+		return t.older, t.olderReport, nil
+	}
+	return t.fit(ctx, before, "evaluate")
 }
 
 // fitBlend trains a blend.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -45,6 +46,27 @@ func TestTrainABlendWithGivenWeights(t *testing.T) {
 	} {
 		if code, _, errs := runHere(t, append(call, flags...)...); code != exitUsage || !strings.Contains(errs, want) {
 			t.Errorf("%v: exit code %d, %q, want %q", flags, code, errs, want)
+		}
+	}
+}
+
+// With an encoder among its parts, and the last event of each user held out, a blend is judged by the training
+// that chose its constants; without one it is trained again.
+func TestABlendWithAnEncoderIsTrainedOnceForTheLastEvent(t *testing.T) {
+	path := writeEvents(t, twoTastes(40, 20, 20))
+	for of, again := range map[string]bool{"encoder,lae": false, "lae,als": true} {
+		history := filepath.Join(t.TempDir(), "history.jsonl")
+		code, out, errs := runHere(t, "train", "--model", "blend", "--of", of, "--split", "last", "--dim", "8", "--hidden", "8", "--inner", "8", "--epochs", "2",
+			"--k", "5", "--eval-only", "--history", history, "--from-file", "ndjson:"+path)
+		if code != exitOK {
+			t.Fatalf("%s: exit code %d\n%s%s", of, code, out, errs)
+		}
+		text, err := os.ReadFile(history)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), `"phase":"choose"`) || strings.Contains(string(text), `"phase":"evaluate"`) != again {
+			t.Errorf("%s: trained again to be judged should be %v:\n%s", of, again, text)
 		}
 	}
 }

@@ -79,7 +79,7 @@ func (t *trainer) choose(ctx context.Context, l *train.Log) (ndcg float64, err e
 	}
 	t.o.Train = given
 	if best.ndcg > 0 {
-		t.older = best.model
+		t.older, t.olderReport = best.model, best.report
 		t.o.Train.Lambda, t.o.Train.Kappa = best.lambda, best.kappa
 		ridge, tried := t.takeMix(best.mix), len(ridges)*len(weights)*max(len(mixes), 1)
 		if len(k.ridges) > 0 {
@@ -102,16 +102,18 @@ type choice struct {
 	users               int
 	signal              models.Signal // where that is chosen, too
 	model               models.Model
+	report              train.Report
 }
 
 // try trains once with the ridge, on the older part, and judges it with each weight of popularity.
 func (t *trainer) try(ctx context.Context, h *holdout, ridge float64, weights []float64) (choice, error) {
 	best := choice{lambda: ridge}
 	t.o.Train.Lambda, t.o.Train.Kappa = ridge, 0
-	base, _, err := t.fit(ctx, h.before, "choose")
+	base, report, err := t.fit(ctx, h.before, "choose")
 	if err != nil {
 		return best, err
 	}
+	best.report = report
 	popularity, err := train.Popularity(h.before, t.o.Train)
 	if err != nil {
 		return best, err

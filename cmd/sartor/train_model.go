@@ -121,7 +121,8 @@ type trainer struct {
 	// trainings is how many there will be: each gets an equal part of the budget.
 	trainings int
 	// older is the model of the older part of the training data by which the constants were chosen; nil = none.
-	older models.Model
+	older       models.Model
+	olderReport train.Report
 	// repeat are the constants of the repeat term of what is to be published; nil = none.
 	repeat *models.RepeatParams
 	// epochs is how many did best where an encoder was judged; 0 = all.
@@ -290,7 +291,7 @@ func (t *trainer) contend(ctx context.Context, h *holdout, kind string) (models.
 		return nil, e, fmt.Errorf("choose the constants: %w", err)
 	}
 	e.name = modelKinds()[t.o.Kind].name
-	m, report, err := t.fit(ctx, h.before, "evaluate")
+	m, report, err := t.fitToJudge(ctx, h.before)
 	if err != nil {
 		return nil, e, fmt.Errorf("%s: %w", e.name, err)
 	}
