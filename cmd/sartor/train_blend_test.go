@@ -56,8 +56,12 @@ func TestABlendWithAnEncoderIsTrainedOnceForTheLastEvent(t *testing.T) {
 	path := writeEvents(t, twoTastes(40, 20, 20))
 	for of, again := range map[string]bool{"encoder,lae": false, "lae,als": true} {
 		history := filepath.Join(t.TempDir(), "history.jsonl")
-		code, out, errs := runHere(t, "train", "--model", "blend", "--of", of, "--split", "last", "--dim", "8", "--hidden", "8", "--inner", "8", "--epochs", "2",
-			"--k", "5", "--eval-only", "--history", history, "--from-file", "ndjson:"+path)
+		call := []string{"train", "--model", "blend", "--of", of, "--split", "last", "--dim", "8", "--epochs", "2", "--k", "5", "--eval-only", "--history", history,
+			"--from-file", "ndjson:" + path}
+		if !again {
+			call = append(call, "--hidden", "8", "--inner", "8")
+		}
+		code, out, errs := runHere(t, call...)
 		if code != exitOK {
 			t.Fatalf("%s: exit code %d\n%s%s", of, code, out, errs)
 		}
