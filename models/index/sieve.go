@@ -10,10 +10,10 @@ import (
 )
 
 // sieve finds the rows that may be among the best k by their codes. Every row that it has seen has a
-// highest score, first by half of its code and, if that can matter, by all of it, and then a lowest score too. Once the lowest scores of k rows reach a floor, a row whose highest score
-// is below cannot be among the best: k rows are better. The rest is scored as floats, so that the
-// hits are exactly those of a search over floats; how many that are depends on the codes, what is found
-// does not.
+// highest score, first by half of its code and, if that can matter, by all of it, and then a lowest score
+// too. Once the lowest scores of k rows reach a floor, a row whose highest score is below cannot be among
+// the best: k rows are better. The rest is scored as floats, so that the hits are exactly those of a search
+// over floats; how many that are depends on the codes, what is found does not.
 type sieve struct {
 	k     int
 	floor float32 // the highest score must exceed this
@@ -74,6 +74,12 @@ func (x *Flat) scan(passes []pass) {
 	for i := range passes {
 		passes[i].start(passes[i].k, passes[i].guess)
 	}
+	x.over(passes)
+	runtime.KeepAlive(x) // the garbage collector does not know the codes
+}
+
+// over takes passes that have started over all codes.
+func (x *Flat) over(passes []pass) {
 	for first := 0; first < x.rows; first += chunk {
 		for i := range passes {
 			x.sift(&passes[i], first)
@@ -82,7 +88,6 @@ func (x *Flat) scan(passes []pass) {
 	for i := range passes {
 		passes[i].s.settle(x.codes, &passes[i].query)
 	}
-	runtime.KeepAlive(x) // the garbage collector does not know the codes
 }
 
 // finish scores as floats what the scan left. It is all there is when k rows score more than the guess: the
@@ -98,10 +103,7 @@ func (x *Flat) finish(p *pass, q []float32) {
 			floor = math.Nextafter32(float32(at), lowest)
 		}
 		p.start(p.k, floor)
-		for first := 0; first < x.rows; first += chunk {
-			x.sift(p, first)
-		}
-		p.s.settle(x.codes, &p.query)
+		x.over([]pass{*p})
 		p.s.best.reset(p.k)
 		x.rescore(p.s, q)
 	}
@@ -310,7 +312,6 @@ type waiting struct{ high, less, scale float32 }
 
 // tighten raises the floor to the k-th best lowest score, and drops what no longer passes it.
 func (v *sieve) tighten() {
-
 	lows := v.lows[:0]
 	for i := range v.found {
 		lows = append(lows, -v.found[i].low)

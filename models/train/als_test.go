@@ -76,13 +76,20 @@ func TestCheckerboard(t *testing.T) {
 	if r.Users != users || r.Items != items || r.Events != users*(items/2-1) || m.Meta().TrainedThrough != noon {
 		t.Errorf("report %+v, meta %+v", r, m.Meta())
 	}
+	checkColours(t, m, l, users, items, func(wanted, other float32) bool { return wanted >= 0.4 && other <= 0.1 })
+}
+
+// checkColours wants, for each user of a checkerboard, the scores of the item left out and of the best of the
+// other colour to be good.
+func checkColours(t *testing.T, m models.Model, l *Log, users, items int, good func(wanted, other float32) bool) {
+	t.Helper()
 	it := m.Items()
 	for u := range users {
 		vec, ok := m.Encode(history(l, fmt.Sprint("u", u)), noon)
 		if !ok {
 			t.Fatalf("u%d is not encoded", u)
 		}
-		wanted, other := float32(0), float32(-1)
+		wanted, other := float32(0), float32(math.Inf(-1))
 		for j, id := range it.IDs {
 			score := kernel.Dot(vec, it.Vectors[j*it.Dim:(j+1)*it.Dim])
 			switch i := int(id[1] - '0'); {
@@ -92,7 +99,7 @@ func TestCheckerboard(t *testing.T) {
 				other = max(other, score)
 			}
 		}
-		if wanted < 0.4 || other > 0.1 {
+		if !good(wanted, other) {
 			t.Errorf("u%d: the item left out scores %.3f, the best of the other colour %.3f", u, wanted, other)
 		}
 	}

@@ -3,7 +3,6 @@ package train
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/sartorhq/sartor/models"
-	"github.com/sartorhq/sartor/models/kernel"
 )
 
 func smallBlend() Options {
@@ -62,26 +60,7 @@ func TestBlendOnTheCheckerboard(t *testing.T) {
 	if r.Epochs != 30+alsEpochs {
 		t.Errorf("%d epochs, want 30 and the %d of ALS", r.Epochs, alsEpochs)
 	}
-	it := m.Items()
-	for u := range users {
-		vec, ok := m.Encode(history(l, fmt.Sprint("u", u)), noon)
-		if !ok {
-			t.Fatalf("u%d is not encoded", u)
-		}
-		wanted, other := float32(0), float32(math.Inf(-1))
-		for j, id := range it.IDs {
-			score := kernel.Dot(vec, it.Vectors[j*it.Dim:(j+1)*it.Dim])
-			switch i := int(id[1] - '0'); {
-			case i == missing(u, items):
-				wanted = score
-			case u%2 != i%2:
-				other = max(other, score)
-			}
-		}
-		if wanted < other+2 {
-			t.Errorf("u%d: the item left out scores %.3f, the best of the other colour %.3f", u, wanted, other)
-		}
-	}
+	checkColours(t, m, l, users, items, func(wanted, other float32) bool { return wanted >= other+2 })
 }
 
 func TestBlendOfOneKindIsOfTwoSeeds(t *testing.T) {

@@ -39,26 +39,7 @@ func TestLAEOnTheCheckerboard(t *testing.T) {
 	if r.Users != users || r.Items != items || r.Epochs != 30 || r.Loss[29] >= r.Loss[0] || m.Meta().Kind != models.KindLAE {
 		t.Errorf("report %+v", r)
 	}
-	it := m.Items()
-	for u := range users {
-		vec, ok := m.Encode(history(l, fmt.Sprint("u", u)), noon)
-		if !ok {
-			t.Fatalf("u%d is not encoded", u)
-		}
-		wanted, other := float32(0), float32(math.Inf(-1))
-		for j, id := range it.IDs {
-			score := kernel.Dot(vec, it.Vectors[j*it.Dim:(j+1)*it.Dim])
-			switch i := int(id[1] - '0'); {
-			case i == missing(u, items):
-				wanted = score
-			case u%2 != i%2:
-				other = max(other, score)
-			}
-		}
-		if wanted < other+2 {
-			t.Errorf("u%d: the item left out scores %.3f, the best of the other colour %.3f", u, wanted, other)
-		}
-	}
+	checkColours(t, m, l, users, items, func(wanted, other float32) bool { return wanted >= other+2 })
 }
 
 // lossByDefinition computes the loss of the batch from the equations, in float64.

@@ -42,25 +42,29 @@ func FuzzSource(f *testing.F) {
 			return
 		}
 		defer s.Close()
-		var events int64
-		for {
-			e, err := s.Next()
-			if err != nil {
-				if _, again := s.Next(); again != err {
-					t.Fatalf("error %v, then %v", err, again)
-				}
-				checkStats(t, s.Stats(), events, err)
-				return
-			}
-			events++
-			if problems := codec.Validate(&e); problems != nil || e.ID == "" {
-				t.Fatalf("%s event %+v: %v", format, e, problems)
-			}
-			if events > int64(3*len(data)) {
-				t.Fatalf("%d events from %d bytes", events, len(data))
-			}
+		if events := readAll(t, s); events > int64(3*len(data)) {
+			t.Fatalf("%d %s events from %d bytes", events, format, len(data))
 		}
 	})
+}
+
+// readAll reads a source to its end or first error: every event is valid, the error stays, the counts add up.
+func readAll(t *testing.T, s *Source) (events int64) {
+	t.Helper()
+	for {
+		e, err := s.Next()
+		if err != nil {
+			if _, again := s.Next(); again != err {
+				t.Fatalf("error %v, then %v", err, again)
+			}
+			checkStats(t, s.Stats(), events, err)
+			return events
+		}
+		events++
+		if problems := codec.Validate(&e); problems != nil || e.ID == "" {
+			t.Fatalf("event %+v: %v", e, problems)
+		}
+	}
 }
 
 // checkStats compares the counts of a source that has ended.
