@@ -15,7 +15,6 @@ import (
 	"unicode/utf16"
 
 	"go.yaml.in/yaml/v3"
-
 )
 
 // mappedFolder writes the files and returns the path of the mapping among them.
