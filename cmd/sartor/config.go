@@ -34,6 +34,7 @@ type HTTPConfig struct {
 	Addr            string        `koanf:"addr" doc:"host:port to listen on"`
 	ReadTimeout     time.Duration `koanf:"read_timeout" doc:"longest time to read a request"`
 	Budget          time.Duration `koanf:"budget" doc:"longest time for one answer; what is late is left out of it"`
+	Drain           time.Duration `koanf:"drain" doc:"time between being told to stop, when /readyz begins to say 503, and taking no more connections; 5s to 10s on Kubernetes"`
 	ShutdownTimeout time.Duration `koanf:"shutdown_timeout" doc:"time given to running requests when stopping"`
 	KeysFile        string        `koanf:"keys_file" doc:"API keys, made by 'sartor serve key', watched; empty = none are asked for"`
 	Insecure        bool          `koanf:"insecure" doc:"serve other machines without API keys"`

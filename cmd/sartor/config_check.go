@@ -43,6 +43,9 @@ func (c *Config) validate() configProblems {
 	if c.HTTP.MaxConnsPerIP < 0 {
 		bad("http.max_conns_per_ip", "must not be negative")
 	}
+	if c.HTTP.Drain < 0 {
+		bad("http.drain", "must not be negative")
+	}
 	c.validateAccess(bad, oneOf)
 	c.validateTrace(bad)
 	positive("http.read_timeout", int64(c.HTTP.ReadTimeout))

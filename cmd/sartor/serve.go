@@ -36,7 +36,9 @@ func newServeCommand(a *app) *cobra.Command {
 		Long: `Reads features from Redis, the newest model from the registry folder and rules from the rules
 folder, and answers POST /v1/recommend. Models and rules are watched and swapped in whole; a broken
 one never replaces a good one. It starts and answers without Redis, Kafka, model or rules, and says
-in each answer what is missing. Any number of replicas may run. It stops cleanly on SIGTERM.`,
+in each answer what is missing. Any number of replicas may run. It stops cleanly on SIGTERM: /readyz
+says 503 for http.drain while requests are still answered, then those under way are finished. A
+second signal ends it at once.`,
 		Example: `  sartor serve --config sartor.yaml
   sartor serve --addr :8080 --set http.keys_file=keys.yaml --rules rules/ --models models/ --set redis.addrs=redis:6379`,
 		Args: cobra.NoArgs,
@@ -179,10 +181,14 @@ func newServing(w *wiring, parts servingParts) *serving {
 	return s
 }
 
-// run serves until ctx is done, then finishes the requests under way and writes what was shown.
+// run serves until ctx is done and http.drain is over, then finishes the requests under way and writes what
+// was shown.
 func (s *serving) run(ctx context.Context, ln net.Listener) error {
 	defer keepGCRoom()()
-	g, ctx := errgroup.WithContext(ctx)
+	told := ctx
+	g, ctx := errgroup.WithContext(context.WithoutCancel(told)) // what is refreshed stays so while it drains
+	ctx, end := context.WithCancel(ctx)
+	defer end()
 	g.Go(func() error { return s.server.Serve(ln) })
 	if s.parts.admin != nil {
 		g.Go(func() error { return s.serveAdmin(ctx) })
@@ -192,7 +198,8 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 		g.Go(func() error { return s.decisions.Run(context.WithoutCancel(ctx)) })
 	}
 	g.Go(func() error {
-		<-ctx.Done()
+		s.drain(told, ctx)
+		end()
 		stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.HTTP.ShutdownTimeout)
 		defer cancel()
 		err := s.server.Shutdown(stop)
@@ -225,6 +232,28 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 		g.Go(func() error { s.parts.recorder.run(ctx); return nil })
 	}
 	return g.Wait()
+}
+
+// drain waits until serving is to end: http.drain after told is done, or as soon as ctx is, when a part has
+// failed. Balancers learn by /readyz that nothing more is to be sent here, which takes them a while, and what
+// they send meanwhile is answered.
+func (s *serving) drain(told, ctx context.Context) {
+	select {
+	case <-told.Done():
+	case <-ctx.Done():
+		return
+	}
+	s.server.Drain()
+	if s.config.HTTP.Drain == 0 {
+		return
+	}
+	s.logger.Info("draining: /readyz says 503, requests are still answered", "for", s.config.HTTP.Drain)
+	over := time.NewTimer(s.config.HTTP.Drain)
+	defer over.Stop()
+	select {
+	case <-over.C:
+	case <-ctx.Done():
+	}
 }
 
 func (s *serving) rulesStatus() httpapi.RulesStatus {

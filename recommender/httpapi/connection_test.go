@@ -219,6 +219,28 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 	waitUntil(t, func() bool { conn, status := ask(); conn.Close(); return status == "HTTP/1.1 200" })
 }
 
+// TestDrainAnswersAndSendsAway: a server that drains says so to whoever asks whether to send, answers those
+// who send all the same, a refusal and an unknown path too, and keeps none of their connections.
+func TestDrainAnswersAndSendsAway(t *testing.T) {
+	s := serve(t, nil)
+	ask := func(method, path, body string, want int, closes bool) {
+		t.Helper()
+		resp, text := s.do(t, method, path, body, nil)
+		if resp.StatusCode != want || resp.Close != closes {
+			t.Errorf("%s %s: HTTP %d, closed: %v; want %d, %v: %s", method, path, resp.StatusCode, resp.Close, want, closes, text)
+		}
+	}
+	const user = `{"user_id":"u1","scenario":"home"}`
+	ask("GET", "/readyz", "", http.StatusOK, false)
+	ask("POST", "/v1/recommend", user, http.StatusOK, false)
+	s.http.Drain()
+	ask("GET", "/readyz", "", http.StatusServiceUnavailable, true)
+	ask("GET", "/livez", "", http.StatusOK, true)
+	ask("POST", "/v1/recommend", user, http.StatusOK, true)
+	ask("POST", "/v1/recommend", `{"count":-1}`, http.StatusUnprocessableEntity, true)
+	ask("GET", "/nowhere", "", http.StatusNotFound, true)
+}
+
 // TestShutdownAtOnce: a stop that comes before the first connection is accepted is not lost.
 func TestShutdownAtOnce(t *testing.T) {
 	for range 20 {

@@ -132,7 +132,8 @@ type Server struct {
 	logger   *slog.Logger
 	metrics  *metrics
 	document document
-	draining atomic.Bool
+	draining atomic.Bool             // nothing more should be sent here
+	stopping atomic.Bool             // no more connections are taken
 	keys     atomic.Pointer[keyring] // nil = nobody is asked for a key
 	keysMu   sync.Mutex              // serialises SetKeys
 	reads    *gateway
@@ -194,7 +195,7 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.mu.Lock()
 	s.ln = ln
 	s.mu.Unlock()
-	if s.draining.Load() { // Shutdown may have closed it
+	if s.stopping.Load() { // Shutdown may have closed it
 		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 			return fmt.Errorf("close the listener: %w", err)
 		}
@@ -206,10 +207,15 @@ func (s *Server) Serve(ln net.Listener) error {
 	return nil
 }
 
+// Drain makes /readyz answer 503 and goes on answering. Each answer closes its connection, so that a client
+// that keeps one opens its next elsewhere, in place of finding this one gone in the middle of a request.
+func (s *Server) Drain() { s.draining.Store(true) }
+
 // Shutdown makes /readyz answer 503, takes no more connections, answers the requests that are
 // under way and returns. It returns the error of ctx when that takes too long.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
+	s.stopping.Store(true)
 	defer s.stop()
 	if err := s.app.ShutdownWithContext(ctx); err != nil {
 		return fmt.Errorf("drain HTTP connections: %w", err)

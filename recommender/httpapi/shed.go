@@ -154,6 +154,9 @@ func (s *Server) shed(doors map[string]door, next fasthttp.RequestHandler) fasth
 	}
 	wait := strconv.Itoa(e.retryAfter)
 	return func(c *fasthttp.RequestCtx) {
+		if s.draining.Load() {
+			c.SetConnectionClose()
+		}
 		d, ok := doors[string(c.Path())]
 		if !ok || !d.gateway.full() || string(c.Method()) != d.method || brokenHeader(&c.Request.Header) != "" {
 			next(c)
