@@ -139,8 +139,9 @@ type Recommender struct {
 
 	current atomic.Pointer[snapshot]
 	rooms   sync.Pool // of *poolRoom
-	workers workers
-	riders  workers // those whose searches share passes
+	workers *workers
+	riders  *workers // those whose searches share passes
+	usher   *usher
 	// failing is true while the item source does not answer.
 	failing atomic.Bool
 	// refreshedAt is when an item source last answered, in Unix milliseconds; 0 = never.
@@ -157,13 +158,15 @@ type Recommender struct {
 // New returns a recommender with an empty snapshot, which answers every request with an empty list.
 func New(opts Options) *Recommender {
 	opts = opts.withDefaults()
+	u := new(usher)
 	r := &Recommender{
 		opts:    opts,
 		schema:  opts.Schema,
 		users:   newUserState(opts),
 		filters: newLRU[string, *compiledFilter](2 * opts.Filters),
-		workers: newWorkers(opts.Workers),
-		riders:  newWorkers(ridersPerWorker * opts.Workers),
+		workers: newWorkers(opts.Workers, u),
+		riders:  newWorkers(ridersPerWorker*opts.Workers, u),
+		usher:   u,
 	}
 	r.itemFields, r.fieldNames = itemFields(opts.Schema)
 	set := rules.Empty()

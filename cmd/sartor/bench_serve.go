@@ -193,6 +193,7 @@ func (b *benchServeRun) size(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
+	defer ushered(ctx, p.rec, b.app.logger)()
 	b.printf("\n%s ITEMS, %d dimensions: %s a catalogue item, %s an item of model and index; built in %s\n", thousands(int64(n)), b.opts.factors,
 		bytesText(p.catalogueBytes/int64(n)), bytesText(p.modelBytes/int64(n)), p.took.Round(time.Millisecond))
 	for _, part := range []struct {

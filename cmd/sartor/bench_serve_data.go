@@ -45,6 +45,7 @@ func (b *benchServeRun) recording(ctx context.Context) error {
 		return err
 	}
 	rec := recommender.New(b.recOptions())
+	defer ushered(ctx, rec, b.app.logger)() // as in 'sartor serve'
 	rec.SetRules(set)
 	data, err := b.storeRecording(ctx, name, fileEvents(format, path))
 	if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"testing"
 	"time"
@@ -18,7 +19,8 @@ func TestOverload(t *testing.T) {
 		t.Skip("-short: takes some seconds")
 	}
 	schema := features.Default()
-	rec := recommender.New(recommender.Options{Schema: schema, Budget: devBudget, RulesBudget: devBudget})
+	rec := recommender.New(recommender.Options{Schema: schema, Budget: devBudget, RulesBudget: devBudget, Workers: networkThread()})
+	t.Cleanup(ushered(t.Context(), rec, slog.New(slog.DiscardHandler))) // as in 'sartor serve'
 	if err := rec.Refresh(t.Context(), benchCatalogue{schema, 3000, time.Now()}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,8 +1,13 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"os"
 	"runtime"
+	"sync"
+
+	"github.com/sartorhq/sartor/recommender"
 )
 
 // networkThread has Go run one thread more than there are processors, for a program that answers requests,
@@ -18,4 +23,20 @@ func networkThread() (processors int) {
 		runtime.GOMAXPROCS(processors + 1)
 	}
 	return processors
+}
+
+// usher runs the usher of a recommender until ctx is done. Without one refusals come later under overload,
+// and nothing else is amiss.
+func usher(ctx context.Context, rec *recommender.Recommender, logger *slog.Logger) {
+	if err := rec.Usher(ctx); err != nil {
+		logger.Info("waiting requests let each other in", "error", err)
+	}
+}
+
+// ushered is usher beside what the caller does until it calls stop.
+func ushered(ctx context.Context, rec *recommender.Recommender, logger *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	running.Go(func() { usher(ctx, rec, logger) })
+	return func() { cancel(); running.Wait() }
 }

@@ -208,6 +208,7 @@ func (s *serving) run(ctx context.Context, ln net.Listener) error {
 		}
 		return err
 	})
+	g.Go(func() error { usher(ctx, s.rec, s.logger); return nil })
 	if s.parts.store != nil {
 		g.Go(func() error { s.keepCatalogue(ctx); return nil })
 	} else {
