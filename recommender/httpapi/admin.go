@@ -88,7 +88,7 @@ func (s *Server) admit(r *http.Request, role identity.Role) (who string, err err
 	keys, text := s.keys.Load(), credential(r.Header.Get("Authorization"), r.Header.Get("X-Api-Key"))
 	switch {
 	case keys == nil && s.opts.People == nil:
-		return anybody, nil
+		return anybody, sameSite(r.Header.Get(fetchSite))
 	case s.opts.People == nil || strings.HasPrefix(text, keyPrefix):
 		if keys == nil {
 			return "", unauthorized("there are no API keys: send a token of the identity provider")

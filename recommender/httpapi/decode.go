@@ -20,21 +20,19 @@ func (d *document) decode(body []byte, schema *huma.Schema, out any) error {
 	}
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
-	err := dec.Decode(out)
-	if err == nil {
-		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-			return malformed("there is something after the JSON value")
-		}
-		return nil
+	if err := dec.Decode(out); err != nil {
+		return d.judge(schema, body, err)
 	}
-	var whole any
-	if synErr := json.Unmarshal(body, &whole); synErr != nil {
-		return syntax(synErr)
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return malformed("there is something after the JSON value")
 	}
-	if found := d.validate(schema, whole); len(found) > 0 {
+	if bytes.Equal(bytes.TrimSpace(body), []byte("null")) { // encoding/json takes it for an object without fields
+		return invalid(fieldError{Message: "must be an object: {...}"})
+	}
+	if found := d.names(schema, body); len(found) > 0 {
 		return invalid(found...)
 	}
-	return invalid(typeError(err))
+	return nil
 }
 
 // maxDepth is how deep objects and lists may nest in a body: deeper than any of ours, and far from what

@@ -127,7 +127,11 @@ func acceptable(c *fiber.Ctx, rt route) error {
 			detail: "compressed bodies are not taken: send the body without Content-Encoding"}
 	}
 	if len(c.Request().Body()) > rt.maxBody {
-		return fromFiber(fiber.ErrRequestEntityTooLarge)
+		e := fromFiber(fiber.ErrRequestEntityTooLarge)
+		if rt.maxBody == 0 {
+			e.detail = "a request to this path has no body"
+		}
+		return e
 	}
 	return nil
 }

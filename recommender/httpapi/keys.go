@@ -85,8 +85,8 @@ func CheckKeys(keys []Key, now time.Time) []string {
 				bad("scope %q is not one of %v", s, Scopes())
 			}
 		}
-		if k.Rate < 0 || k.Burst < 0 || math.IsNaN(k.Rate) {
-			bad("rate and burst must not be negative")
+		if k.Rate < 0 || k.Burst < 0 || math.IsNaN(k.Rate) || math.IsInf(k.Rate, 0) {
+			bad("rate and burst must be numbers of 0 or more")
 		}
 		if k.liveAt(now) {
 			if live[k.client()]++; live[k.client()] == 3 {
@@ -252,18 +252,49 @@ func (b *bucket) take(now time.Time) (left allowance, ok bool) {
 	if ok = b.tokens >= 1; ok {
 		b.tokens--
 	}
-	left = allowance{quota: int(b.burst), window: max(1, int(math.Ceil(b.burst/b.rate))), remaining: int(b.tokens)}
+	return b.left(), ok
+}
+
+// spend takes n more requests from the rate of a request's key, which was let in already: a batch of a hundred
+// lists counts as a hundred. What the key does not have left is waited for by its next requests.
+func (s *Server) spend(c *fiber.Ctx, n int) {
+	keys := s.keys.Load()
+	if keys == nil || n <= 0 {
+		return
+	}
+	if k := keys.find(credential(c.Get(fiber.HeaderAuthorization), c.Get("X-Api-Key"))); k != nil {
+		k.bucket.owe(n).headers(c.Set)
+	}
+}
+
+// owe takes n tokens although fewer may be there.
+func (b *bucket) owe(n int) allowance {
+	if b.rate <= 0 {
+		return allowance{}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.tokens -= float64(n)
+	return b.left()
+}
+
+// left tells what the bucket holds; the caller has its lock.
+func (b *bucket) left() allowance {
+	left := allowance{quota: int(b.burst), window: max(1, int(math.Ceil(b.burst/b.rate))), remaining: max(0, int(b.tokens))}
 	if b.tokens < 1 {
 		left.wait = max(1, int(math.Ceil((1-b.tokens)/b.rate)))
 	}
-	return left, ok
+	return left
 }
 
 // authorize judges a request to a route.
 func (s *Server) authorize(c *fiber.Ctx, scope Scope) error {
 	keys := s.keys.Load()
-	if keys == nil || scope == "" {
+	if scope == "" {
 		return nil
+	}
+	if keys == nil {
+		return sameSite(string(c.Request().Header.Peek(fetchSite)))
 	}
 	left, err := keys.allow(credential(c.Get(fiber.HeaderAuthorization), c.Get("X-Api-Key")), scope)
 	left.headers(c.Set)
@@ -271,4 +302,16 @@ func (s *Server) authorize(c *fiber.Ctx, scope Scope) error {
 		c.Set(fiber.HeaderWWWAuthenticate, `Bearer realm="sartor"`)
 	}
 	return err
+}
+
+// fetchSite is the header in which browsers say where the page stands that has them send a request.
+const fetchSite = "Sec-Fetch-Site"
+
+// sameSite refuses what the page of another site has a browser send. Without keys nothing else keeps any page
+// that somebody on this machine looks at from posting events here: a form needs no permission by CORS.
+func sameSite(site string) error {
+	if site != "cross-site" {
+		return nil
+	}
+	return &httpError{status: http.StatusForbidden, kind: "forbidden", detail: "pages of other sites may not send requests here: let your own server ask"}
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -36,9 +37,37 @@ func (d *document) inPlainWords(schema *huma.Schema, place, found string) fieldE
 		found = "must be a list: [...]"
 	case validation.MsgExpectedObject:
 		found = "must be an object: {...}"
+	default:
+		found = limitInPlainWords(d.at(schema, place), found)
 	}
 	return fieldError{Field: place, Message: found}
 }
+
+// limitInPlainWords says which limit of a field's schema was not kept, in the words that package recommender has
+// for the same.
+func limitInPlainWords(schema *huma.Schema, found string) string {
+	is := func(message string) bool {
+		before, _, _ := strings.Cut(message, "%")
+		return strings.HasPrefix(found, before)
+	}
+	switch {
+	case schema == nil:
+	case (is(validation.MsgExpectedMinimumNumber) || is(validation.MsgExpectedMaximumNumber)) && schema.Minimum != nil && schema.Maximum != nil:
+		return fmt.Sprintf("must be between %v and %v", *schema.Minimum, *schema.Maximum)
+	case is(validation.MsgExpectedMaxLength) && schema.MaxLength != nil:
+		return fmt.Sprintf("longer than %d characters", *schema.MaxLength)
+	case (is(validation.MsgExpectedMinItems) || is(validation.MsgExpectedMaxItems)) && schema.MinItems != nil && schema.MaxItems != nil:
+		return fmt.Sprintf("must hold between %d and %d", *schema.MinItems, *schema.MaxItems)
+	case is(validation.MsgExpectedMaxItems) && schema.MaxItems != nil:
+		return fmt.Sprintf("must hold at most %d", *schema.MaxItems)
+	case is(validation.MsgExpectedMatchPattern) && schema.Pattern == namePattern:
+		return "must be 1 to 63 of a-z, 0-9, - and _, starting with a letter or digit"
+	}
+	return found
+}
+
+// namePattern is the pattern of scenarios, placements and channels in the document.
+const namePattern = "^[a-z0-9][a-z0-9_-]*$"
 
 // unknownName says what may have been meant by a name of a request, or else what there is.
 func unknownName(what, name string, known []string) string {
@@ -53,18 +82,40 @@ func unknownName(what, name string, known []string) string {
 
 // inner returns the fields that the object around a place has, and the place's own name.
 func (d *document) inner(schema *huma.Schema, place string) (known []string, name string) {
-	parts := strings.FieldsFunc(place, func(r rune) bool { return r == '.' || r == '[' })
-	for schema = d.resolved(schema); schema != nil && len(parts) > 1; parts = parts[1:] {
+	parts := placeParts(place)
+	if len(parts) == 0 {
+		return nil, place
+	}
+	last := len(parts) - 1
+	return propertiesOf(d.follow(schema, parts[:last])), parts[last]
+}
+
+// at returns the schema of a place, nil for one that the document does not have.
+func (d *document) at(schema *huma.Schema, place string) *huma.Schema {
+	return d.follow(schema, placeParts(place))
+}
+
+func placeParts(place string) []string {
+	return strings.FieldsFunc(place, func(r rune) bool { return r == '.' || r == '[' })
+}
+
+func (d *document) follow(schema *huma.Schema, parts []string) *huma.Schema {
+	for schema = d.resolved(schema); schema != nil && len(parts) > 0; parts = parts[1:] {
 		if strings.HasSuffix(parts[0], "]") {
 			schema = d.resolved(schema.Items)
 		} else {
 			schema = d.resolved(schema.Properties[parts[0]])
 		}
 	}
-	if schema == nil || len(parts) == 0 {
-		return nil, place
+	return schema
+}
+
+// propertiesOf lists the fields of an object's schema, none of no schema.
+func propertiesOf(schema *huma.Schema) []string {
+	if schema == nil {
+		return nil
 	}
-	return slices.Sorted(maps.Keys(schema.Properties)), parts[0]
+	return slices.Sorted(maps.Keys(schema.Properties))
 }
 
 // resolved follows a reference into the document.

@@ -16,6 +16,7 @@ type document struct {
 	recommend *huma.Schema // of recommendBody
 	rank      *huma.Schema // of rankBody
 	batch     *huma.Schema // of batchBody
+	envelope  *huma.Schema // of batchBody, whatever its requests are: each is judged by itself
 	problem   *huma.Schema
 	json      []byte
 }
@@ -46,6 +47,9 @@ func newDocument() document {
 	d.recommend = d.schema(recommendBody{})
 	d.rank = d.schema(rankBody{})
 	d.batch = d.schema(batchBody{})
+	d.envelope = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"requests"},
+		Properties: map[string]*huma.Schema{"requests": {Type: huma.TypeArray}}}
+	d.envelope.PrecomputeMessages()
 	d.problem = d.schema(problem{})
 	return d
 }

@@ -2,7 +2,7 @@ package httpapi
 
 import "strings"
 
-// plainBody reads the bodies that nearly all clients send: an object of plain texts, short whole numbers and
+// plainBody reads the bodies that nearly all clients send: an object of plain texts, none empty, short whole numbers and
 // booleans, with a context of plain texts and booleans, each key once. ok is false for all else, right or
 // wrong: the strict decoder then judges it. What it reads, it reads as that decoder would.
 func plainBody(body []byte) (out recommendBody, ok bool) {
@@ -112,10 +112,10 @@ func (p *plain) string() (string, bool) {
 	return "", false
 }
 
-// set reads a text into a field that has none yet.
+// set reads a text that is not empty into a field that has none yet.
 func (p *plain) set(field *string) bool {
 	s, ok := p.string()
-	ok = ok && *field == ""
+	ok = ok && *field == "" && s != ""
 	*field = s
 	return ok
 }

@@ -8,8 +8,10 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/gofiber/fiber/v2"
+	"github.com/valyala/fasthttp"
 
 	"github.com/sartorhq/sartor/recommender"
 	"github.com/sartorhq/sartor/streams/codec"
@@ -134,6 +136,23 @@ func fromFiber(e *fiber.Error) *httpError {
 		}
 	}
 	return out
+}
+
+// spoken are the methods of HTTP that Fiber's router knows; those that no route here has are answered by it.
+const spoken = " GET HEAD POST PUT DELETE CONNECT OPTIONS TRACE PATCH "
+
+// knownMethods answers requests of methods that nobody knows, to which Fiber has an answer of its own, as plain text.
+func (s *Server) knownMethods(next fasthttp.RequestHandler) fasthttp.RequestHandler {
+	return func(rc *fasthttp.RequestCtx) {
+		if m := string(rc.Method()); strings.Contains(spoken, " "+m+" ") {
+			next(rc)
+			return
+		}
+		c := s.app.AcquireCtx(rc)
+		defer s.app.ReleaseCtx(c)
+		c.Set(fiber.HeaderAllow, "GET, HEAD, POST, PUT, DELETE")
+		_ = s.unrouted(c, fiber.ErrMethodNotAllowed) // never fails
+	}
 }
 
 // elsewhere says where to go instead of a path or a method that is not there.

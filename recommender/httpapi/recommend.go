@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,17 +15,22 @@ import (
 
 // recommend answers POST /v1/recommend.
 func (s *Server) recommend(c *fiber.Ctx) error {
-	body, ok := plainBody(c.Request().Body())
-	if !ok {
-		if err := s.document.decode(c.Request().Body(), s.document.recommend, &body); err != nil {
-			return err
-		}
-	}
-	resp, err := s.rec.Recommend(s.context(c), body.request())
+	resp, err := s.recommendOf(s.context(c), c.Request().Body())
 	if err != nil {
 		return err
 	}
 	return replyRecommendation(c, resp)
+}
+
+// recommendOf answers one body.
+func (s *Server) recommendOf(ctx context.Context, raw []byte) (*recommender.Response, error) {
+	body, ok := plainBody(raw)
+	if !ok {
+		if err := s.document.decode(raw, s.document.recommend, &body); err != nil {
+			return nil, err
+		}
+	}
+	return s.rec.Recommend(ctx, body.request())
 }
 
 // rank answers POST /v1/rank.
@@ -45,16 +52,19 @@ const maxBatch = 100
 // recommendBatch answers POST /v1/recommend:batch: each request on its own, one after the other, so that a
 // batch does not crowd out the visitors of a shop.
 func (s *Server) recommendBatch(c *fiber.Ctx) error {
-	var body batchBody
-	if err := s.document.decode(c.Request().Body(), s.document.batch, &body); err != nil {
+	var body struct {
+		Requests []json.RawMessage `json:"requests"`
+	}
+	if err := s.document.decode(c.Request().Body(), s.document.envelope, &body); err != nil {
 		return err
 	}
 	if n := len(body.Requests); n < 1 || n > maxBatch {
 		return invalid(fieldError{Field: "requests", Message: fmt.Sprintf("must hold between 1 and %d requests", maxBatch)})
 	}
+	s.spend(c, len(body.Requests)-1)
 	out := batchAnswer{Results: make([]batchResult, len(body.Requests))}
-	for i := range body.Requests {
-		resp, err := s.rec.Recommend(s.context(c), body.Requests[i].request())
+	for i, raw := range body.Requests {
+		resp, err := s.recommendOf(s.context(c), raw)
 		if err != nil {
 			p := s.problem(asHTTP(err), requestID(c))
 			out.Results[i] = batchResult{Status: p.Status, Problem: &p}

@@ -185,7 +185,7 @@ func New(opts Options) *Server {
 		}
 	}
 	s.document.freeze()
-	s.app.Server().Handler = s.shed(s.doorsOf(routes), s.app.Server().Handler)
+	s.app.Server().Handler = s.shed(s.doorsOf(routes), s.knownMethods(s.app.Server().Handler))
 	return s
 }
 
