@@ -1,16 +1,13 @@
 package rulestore
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -29,29 +26,6 @@ type Remote interface {
 
 // ErrMoved tells that somebody else has changed the remote since it was read.
 var ErrMoved = errors.New("somebody else has changed the shared archive meanwhile")
-
-// Bundle is a part of an archive: lines of its audit log and all that they speak of.
-type Bundle struct {
-	// Whole says that the lines are the whole log.
-	Whole bool
-	// Lines are audit lines, without their line ends, in their order.
-	Lines []string
-	// Records are the revisions' records as JSON by id, and Trees the files of those handed in.
-	Records map[string]string
-	Trees   map[string]Tree
-}
-
-// Head is the hash of the last line, "" without lines.
-func (b *Bundle) Head() (string, error) {
-	if len(b.Lines) == 0 {
-		return "", nil
-	}
-	var e Entry
-	if err := json.Unmarshal([]byte(b.Lines[len(b.Lines)-1]), &e); err != nil {
-		return "", fmt.Errorf("read the last audit line: %w", err)
-	}
-	return e.Hash, nil
-}
 
 // Clone is a local archive that follows a remote one. What is local is whole at any time, so that a
 // replica starts and serves from it while the remote is away. Its methods may be called by several
@@ -103,12 +77,12 @@ func (c *Clone) sync(ctx context.Context, giveBack bool) (changed bool, err erro
 	if mine == nil {
 		mine = c.log()
 	}
-	theirs, err := c.check(mine, b)
+	theirs, err := b.check(mine)
 	if err != nil {
 		return false, fmt.Errorf("the shared archive is not what its audit log says: %w", err)
 	}
-	if giveBack && len(theirs) < len(mine) && prefix(theirs, mine) {
-		if err := c.push(ctx, len(theirs)); err != nil && !errors.Is(err, ErrMoved) {
+	if giveBack && len(theirs.log) < len(mine) && prefix(theirs.log, mine) {
+		if err := c.push(ctx, len(theirs.log)); err != nil && !errors.Is(err, ErrMoved) {
 			return false, fmt.Errorf("give the shared archive back what it has lost: %w", err)
 		}
 		return false, nil
@@ -116,7 +90,7 @@ func (c *Clone) sync(ctx context.Context, giveBack bool) (changed bool, err erro
 	if err := c.keep(theirs, b); err != nil {
 		return false, err
 	}
-	c.last.Store(lastOf(theirs))
+	c.last.Store(lastOf(theirs.log))
 	return true, nil
 }
 
@@ -141,69 +115,18 @@ func prefix(short, long []Entry) bool {
 	return len(short) <= len(long) && (len(short) == 0 || short[len(short)-1].Hash == long[len(short)-1].Hash)
 }
 
-// check returns the whole log that a bundle leads to.
-func (c *Clone) check(mine []Entry, b *Bundle) ([]Entry, error) {
-	if b.Whole {
-		mine = nil
-	}
-	var log bytes.Buffer
-	for _, e := range mine {
-		line, err := json.Marshal(e)
-		if err != nil {
-			return nil, err
-		}
-		log.Write(append(line, '\n'))
-	}
-	for _, line := range b.Lines {
-		log.WriteString(line + "\n")
-	}
-	all, err := readAudit(log.Bytes())
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range all[len(mine):] {
-		if e.Action == ActionDraft && b.Trees[e.Revision].hash() != e.Tree {
-			return nil, fmt.Errorf("the files of revision %s were changed", e.Revision)
-		}
-		if e.Revision != "" && b.Records[e.Revision] == "" {
-			return nil, fmt.Errorf("the record of revision %s is missing", e.Revision)
-		}
-	}
-	for id := range b.Records {
-		if !filepath.IsLocal(id) || filepath.Base(id) != id {
-			return nil, fmt.Errorf("%q is no revision", id)
-		}
-	}
-	for _, tree := range b.Trees {
-		for name := range tree {
-			if !filepath.IsLocal(filepath.FromSlash(name)) {
-				return nil, fmt.Errorf("%q is outside of the folder", name)
-			}
-		}
-	}
-	return all, nil
-}
-
 // keep makes a checked bundle local. Files come first and the link to the live ones after them, so that
 // a reader never sees half of a revision.
-func (c *Clone) keep(all []Entry, b *Bundle) error {
-	a := c.local
-	for _, id := range slices.Sorted(maps.Keys(b.Records)) {
-		r := &Revision{}
-		if err := json.Unmarshal([]byte(b.Records[id]), r); err != nil {
-			return fmt.Errorf("read the record of revision %s: %w", id, err)
-		}
-		if r.ID != id {
-			return fmt.Errorf("the record of revision %s speaks of %q", id, r.ID)
-		}
-		if err := c.keepRevision(r, b.Trees[id]); err != nil {
-			return fmt.Errorf("keep revision %s: %w", id, err)
+func (c *Clone) keep(h history, b *Bundle) error {
+	for _, r := range h.records {
+		if err := c.keepRevision(r, b.Trees[r.ID]); err != nil {
+			return fmt.Errorf("keep revision %s: %w", r.ID, err)
 		}
 	}
-	if err := c.point(all); err != nil {
+	if err := c.point(h.log); err != nil {
 		return err
 	}
-	if err := a.audit().replace(all); err != nil {
+	if err := c.local.audit().replace(h.log); err != nil {
 		return fmt.Errorf("write the audit log: %w", err)
 	}
 	if b.Whole {

@@ -308,13 +308,13 @@ func TestReadersNeverSeeAMixture(t *testing.T) {
 	for range 4 {
 		readers.Go(func() {
 			for ctx.Err() == nil {
-				set, st := d.Set(), d.Status()
-				if n := len(set.RuleIDs()); n != 1 {
+				now := d.current.Load()
+				if n := len(now.set.RuleIDs()); n != 1 {
 					t.Errorf("a set with %d rules was never published", n)
 					return
 				}
-				if st.Revision == "" || st.Version == "" {
-					t.Error("a status without revision was never published")
+				if st := now.status; st.Revision == "" || st.Version != now.set.Version() {
+					t.Errorf("the set of version %s with the status of %q was never published", now.set.Version(), st.Version)
 					return
 				}
 			}
