@@ -334,8 +334,9 @@ func (u *opsUnpacker) push(op *Op, form byte) {
 	}
 }
 
-// MergeOps returns what the operations on an item do together, with one operation for each counter. It must not be used for users: an erasure takes the sums of some events and
-// leaves others. What is older than the retention stays visible by its time, the least one of each sum.
+// MergeOps returns what the operations on an item do together, with one operation for each counter. It must
+// not be used for users: an erasure takes the sums of some events and leaves others. What is older than the
+// retention stays visible by its time, the least one of each sum.
 func MergeOps(batches ...[]Op) []Op {
 	ops := slices.Concat(batches...)
 	at, out := make(map[string]int, len(ops)), ops[:0]

@@ -85,8 +85,8 @@ func (n noItems) ChangedItems(context.Context, []int64) ([]features.ItemState, [
 	return nil, nil, n.err
 }
 
-// makeDataFolders makes the folders of the files that a server keeps: found missing later, the catalogue and the exposures of an outage
-// would be lost with a line in the log.
+// makeDataFolders makes the folders of the files that a server keeps: found missing later, the catalogue and
+// the exposures of an outage would be lost with a line in the log.
 func makeDataFolders(c DataConfig) error {
 	for _, file := range []string{c.CatalogueFile, c.ExposuresFile} {
 		if file == "" {

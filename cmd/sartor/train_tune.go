@@ -115,7 +115,8 @@ func (t *tuner) open(ctx context.Context, h *holdout) (*window, error) {
 	return w, err
 }
 
-// weigh measures a model and chooses its popularity weight, if its kind has several, and, with signal, half-life and weights of event types.
+// weigh measures a model and chooses its popularity weight, if its kind has several, and, with signal,
+// half-life and weights of event types.
 func (t *tuner) weigh(ctx context.Context, w *window, m models.Model, c constants, signal bool) (constants, error) {
 	if users, _ := w.h.testUsers(); len(users) == 0 {
 		return c, nil

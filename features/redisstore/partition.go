@@ -183,10 +183,10 @@ func (p *Partition) pack(ctx context.Context) {
 	}
 }
 
-// Flush brings the shards that the latest batches did not touch up to date, so that Next moves on,
-// looks at some other shards for lost writes, and at which namespace is active: when another became
-// it, ErrFenced is returned, and the partition goes on there from that namespace's own position. Call it about once a second; it costs nothing
-// when nothing moved but for a few reads.
+// Flush brings the shards that the latest batches did not touch up to date, so that Next moves on, looks at
+// some other shards for lost writes, and at which namespace is active: when another became it, ErrFenced is
+// returned, and the partition goes on there from that namespace's own position. Call it about once a second;
+// it costs nothing when nothing moved but for a few reads.
 func (p *Partition) Flush(ctx context.Context) error {
 	if p.broken != nil {
 		return p.broken

@@ -11,9 +11,10 @@ import (
 	"github.com/sartorhq/sartor/rules"
 )
 
-// Play answers one recorded request with a rule set, as the service would: the recorded candidates of
-// the model are the model's (all of them when it had none; not what only a pin had brought in), and what rules ask for beside them (hot goods, a pin by condition) comes from the
-// items of all recordings. The explanation of each item is in the trace.
+// Play answers one recorded request with a rule set, as the service would: the recorded candidates of the
+// model are the model's (all of them when it had none; not what only a pin had brought in), and what rules
+// ask for beside them (hot goods, a pin by condition) comes from the items of all recordings. The explanation
+// of each item is in the trace.
 func (r *Recordings) Play(set *rules.Set, rec *Recording, explain bool) rules.Result {
 	base := make(map[string]float64, len(rec.Candidates))
 	w := &world{seek: r.catalog.sought, drawn: func(f rules.Fetch) []string { return r.drawn(rec, f) }}

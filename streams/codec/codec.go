@@ -1,7 +1,8 @@
-// Package codec turns bytes into events and events into bytes: the native JSON form of streams.Event,
-// and, for reading, Segment calls and CloudEvents. Of the native form it rejects what it does not
-// understand and never guesses, repairs or fills in what a producer may have meant; of the foreign ones
-// it ignores what is not about shopping. What becomes of each field is in ../EVENTS.md. It does no I/O and keeps no state; all functions are safe for concurrent use.
+// Package codec turns bytes into events and events into bytes: the native JSON form of streams.Event, and,
+// for reading, Segment calls and CloudEvents. Of the native form it rejects what it does not understand and
+// never guesses, repairs or fills in what a producer may have meant; of the foreign ones it ignores what is
+// not about shopping. What becomes of each field is in ../EVENTS.md. It does no I/O and keeps no state; all
+// functions are safe for concurrent use.
 package codec
 
 import (

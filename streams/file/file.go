@@ -1,7 +1,7 @@
-// Package file reads recorded events from files: native NDJSON, the CSV tables of known public data
-// sets, the exports of other recommenders and, by a mapping, any table of a shop, for backfill, replay and training. It turns rows into events and nothing else: it keeps the
-// recorded times, invents no behaviour, and says of each row that is no event why not. How each format
-// is read, trap by trap, is in FORMATS.md.
+// Package file reads recorded events from files: native NDJSON, the CSV tables of known public data sets, the
+// exports of other recommenders and, by a mapping, any table of a shop, for backfill, replay and training. It
+// turns rows into events and nothing else: it keeps the recorded times, invents no behaviour, and says of
+// each row that is no event why not. How each format is read, trap by trap, is in FORMATS.md.
 package file
 
 import (
