@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/danielgtaylor/huma/v2"
 	"github.com/gofiber/fiber/v2"
 
 	"github.com/sartorhq/sartor/recommender"
@@ -21,17 +20,8 @@ const (
 	sessionItems = 10
 )
 
-// gorseSessionRoute is the route of sessions, which recommends to somebody who is not known by what was done in
+// gorseSession answers POST /api/session/recommend: it recommends to somebody who is not known by what was done in
 // this visit.
-func (s *Server) gorseSessionRoute(params []*huma.Param, example any) route {
-	scores := &huma.Schema{Type: huma.TypeArray, Items: s.document.schema(gorseScore{})}
-	return route{method: http.MethodPost, path: "/api/session/recommend", maxBody: maxBody, handler: s.gorseSession, operation: &huma.Operation{
-		OperationID: "gorseSession", Tags: []string{"gorse"}, Summary: "Recommend items to a session",
-		Description: "Items like those of the feedback that is sent, of which the newest ten count, added up; none of them is in the list. Nothing is kept of it: /api/feedback reports what happened.",
-		Parameters:  params, RequestBody: jsonBody(&huma.Schema{}, example), Responses: textAnswer(fiber.MIMEApplicationJSON, "The list.", scores)}}
-}
-
-// gorseSession answers POST /api/session/recommend.
 func (s *Server) gorseSession(c *fiber.Ctx) error {
 	rows, err := oneOrMany[foreign.GorseFeedback[looseTime]](c.Request().Body())
 	if err != nil {

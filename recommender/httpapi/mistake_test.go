@@ -79,7 +79,7 @@ func TestEveryBodyNamesWhatIsUnknown(t *testing.T) {
 			if len(op.RequestBody.Content) == 0 {
 				continue
 			}
-			url := strings.NewReplacer("{id}", "sku-1", "{name}", "like").Replace(path)
+			url := strings.NewReplacer("{id}", "sku-1", "{name}", "like", "{category}", "coats").Replace(path)
 			if resp, body := s.do(t, strings.ToUpper(method), url, "", nil); resp.StatusCode != 400 || !strings.Contains(body, "the body is empty: send") {
 				t.Errorf("%s %s without a body: %d %s", method, path, resp.StatusCode, body)
 			}
