@@ -2,8 +2,6 @@ package recommender
 
 import (
 	"math"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/sartorhq/sartor/models"
@@ -16,155 +14,6 @@ const sourcePin rules.Source = "pin"
 
 // searchDepth is how many of the model's candidates the rules choose from.
 func searchDepth(count int) int { return min(max(200, 10*count), 1000) }
-
-// pool collects the candidates of one request, each item once.
-type pool struct {
-	cat  *catalog
-	set  *rules.Set
-	at   rowMap // row -> index in list
-	list []rules.Candidate
-	// model has the items' vectors, nil unless a rule compares them.
-	model *modelView
-	room  *poolRoom
-}
-
-// poolRoom is the memory of a pool, which requests use one after the other: most of what one takes.
-type poolRoom struct {
-	at    rowMap
-	list  []rules.Candidate
-	order []baseKey
-	hits  []index.Hit
-	bases []float64
-	// repeated is the model's repeat term, raised the same by the rows of the catalogue; see repeats.
-	repeated []models.Repeated
-	raised   []raised
-	// alone holds one list per source, shared by all candidates that have no other. They outlive the request.
-	alone [][]rules.Source
-}
-
-// baseKey is what decides about a candidate's place before rules.
-type baseKey struct {
-	base float64
-	at   int32
-}
-
-// newPool returns an empty pool with room for size candidates; release gives its memory back.
-func (w *work) newPool(size int) *pool {
-	s := w.s
-	room, _ := w.r.rooms.Get().(*poolRoom)
-	if room == nil {
-		room = &poolRoom{}
-	}
-	room.at.reset(size)
-	p := &pool{cat: s.cat, set: s.rules, room: room, at: room.at, list: slices.Grow(room.list[:0], size)}
-	if w.m != nil && s.rules.Vectors() {
-		p.model = w.m
-	}
-	return p
-}
-
-// add offers a row from a source. An item that is offered twice keeps its higher base score and
-// lists both sources, the one with that score first.
-func (p *pool) add(row int32, base float64, src rules.Source) {
-	i, ok := p.at.get(row)
-	if !ok {
-		p.at.put(row, len(p.list))
-		r := p.cat.rows[row]
-		p.list = append(p.list, rules.Candidate{Item: r.item(), Base: base, Sources: p.only(src), Facts: r.known(p.set), Vector: p.vector(row)})
-		return
-	}
-	c := &p.list[i]
-	switch {
-	case base > c.Base:
-		sources := []rules.Source{src}
-		for _, s := range c.Sources {
-			if s != src {
-				sources = append(sources, s)
-			}
-		}
-		c.Base, c.Sources = base, sources
-	case !slices.Contains(c.Sources, src):
-		c.Sources = append(slices.Clip(c.Sources), src)
-	}
-}
-
-// vector is what rules compare an item by, nil when it has none or nobody asks.
-func (p *pool) vector(row int32) []float32 {
-	vec := p.model.vector(row)
-	if vec == nil {
-		return nil
-	}
-	return tasteOf(p.model.items, vec)
-}
-
-// maxAlone bounds the lists that a room keeps: sources of rules have names of their own.
-const maxAlone = 16
-
-func (p *pool) only(src rules.Source) []rules.Source {
-	for _, list := range p.room.alone {
-		if list[0] == src {
-			return list
-		}
-	}
-	list := []rules.Source{src}
-	if len(p.room.alone) == maxAlone {
-		p.room.alone = nil
-	}
-	p.room.alone = append(p.room.alone, list)
-	return list
-}
-
-func (p *pool) has(row int32) bool {
-	_, ok := p.at.get(row)
-	return ok
-}
-
-// ranked numbers the candidates from 1 in the order before rules, by base score, ties by item id, and
-// returns them as they stand.
-func (p *pool) ranked() []rules.Candidate {
-	order := p.room.order[:0]
-	for i := range p.list {
-		order = append(order, baseKey{base: p.list[i].Base, at: int32(i)})
-	}
-	slices.SortFunc(order, func(a, b baseKey) int {
-		switch {
-		case a.base > b.base:
-			return -1
-		case a.base < b.base:
-			return 1
-		}
-		return strings.Compare(p.list[a.at].Item.ID, p.list[b.at].Item.ID)
-	})
-	for i, k := range order {
-		p.list[k.at].Rank = i + 1
-	}
-	p.room.order = order
-	return p.list
-}
-
-// release ends the work: its place among the workers and its pool, whose outcome holds copies.
-func (w *work) release() {
-	if w.leave != nil {
-		w.leave()
-	}
-	if w.pool == nil {
-		return
-	}
-	room := w.pool.room
-	room.at, room.list = w.pool.at, w.pool.list
-	clear(room.list)
-	w.pool = nil
-	w.r.rooms.Put(room)
-}
-
-// lowest returns the smallest base score in the pool, 1 for an empty pool.
-func (p *pool) lowest() float64 {
-	low := 1.0
-	for i := range p.list {
-		low = min(low, p.list[i].Base)
-	}
-	return low
-}
 
 // gather collects candidates: the model's or those of the strategy that a rule put in its place,
 // what rules inject, and what they pin by id or by a condition on items.
@@ -340,7 +189,11 @@ func (w *work) rank() {
 }
 
 func (w *work) apply() {
-	w.result = w.s.rules.Apply(w.env, w.plan, w.pool.ranked(), w.q.Count, w.q.Explain)
+	if in := w.pool.ranked(); w.pool.known != nil {
+		w.result = w.s.rules.ApplyBriefs(w.env, w.plan, in, w.pool.known, w.q.Count)
+	} else {
+		w.result = w.s.rules.Apply(w.env, w.plan, in, w.q.Count, w.q.Explain)
+	}
 	w.s.fuses.note(w.result.Tally)
 }
 

@@ -182,7 +182,7 @@ func New(opts Options) *Recommender {
 		seeks:    newLRU[string, *sought](maxSeeks),
 		users:    r.schema.UserReader(nil),
 	}
-	s.listsOf = s.cat
+	s.listsOf, s.known = s.cat, newBriefs(s.cat, set)
 	r.current.Store(s)
 	r.metrics = newMetrics(r, opts.Registerer)
 	return r

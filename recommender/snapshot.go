@@ -38,6 +38,8 @@ type snapshot struct {
 	filters *lru[string, *mask]   // by filter text: item-only filters of requests
 	seeks   *lru[string, *sought] // by key: what pins by condition find; belongs to rules
 	fuses   *fuses                // of rules; nil for the empty set
+	// known is what the rules know of the rows, in short; nil for rules that do without.
+	known *briefs
 	// users reads the fields of users that the rules look at.
 	users *features.UserReader
 }
@@ -110,12 +112,11 @@ func (m *mask) judge(c *catalog) func(*row) (by string, ok bool) {
 	if len(c.rows) == 0 {
 		return nil
 	}
-	reader, room := c.rows[0].view.schema.ItemReader(m.fields), new(features.Item)
+	scan := c.rows[0].view.schema.ItemReader(m.fields).Scan()
 	return func(r *row) (string, bool) {
 		it := r.made.Load()
 		if it == nil {
-			reader.Read(room, r.id, r.state, r.view.now)
-			it = room
+			it = scan.Read(r.id, r.state, r.view.now)
 		}
 		return m.test(it)
 	}
@@ -206,7 +207,7 @@ func (s *snapshot) newAllowed(scenario string) *mask {
 			return e.value
 		}
 	}
-	m := newMask(s.rules.ItemFields(), staticTest(s.rules, scenario))
+	m := newMask(s.rules.StaticFields(scenario), staticTest(s.rules, scenario))
 	m.key = key
 	return m
 }
@@ -278,6 +279,7 @@ func (s *snapshot) withRules(set *rules.Set, given bool, schema *features.Schema
 	next.masks = newMaskCache()
 	next.warm(s.masks.all())
 	next.learn()
+	next.known = newBriefs(next.cat, set)
 	next.seeks = newLRU[string, *sought](maxSeeks)
 	return &next
 }
@@ -293,6 +295,7 @@ func (s *snapshot) withModel(v *modelView, schema *features.Schema, now time.Tim
 		next.main, next.versions.Model = v.behind(next.cat), v.version()
 	}
 	next.special = s.special.renumbered(next.cat)
+	next.known = newBriefs(next.cat, next.rules)
 	next.rank(now)
 	next.masks = s.masks.carried(func(m *mask) *mask { return m.renumbered(s.cat, next.cat) })
 	next.warm(s.masks.all())
@@ -312,6 +315,7 @@ func (s *snapshot) emptied(schema *features.Schema, now time.Time) *snapshot {
 		next.main = s.main.behind(next.cat)
 	}
 	next.special = s.special.renumbered(next.cat)
+	next.known = newBriefs(next.cat, next.rules)
 	next.rank(now)
 	next.masks = s.masks.carried(func(m *mask) *mask { return m.again() })
 	next.filters = newLRU[string, *mask](s.filters.max)
@@ -335,6 +339,7 @@ func (s *snapshot) withItems(cat *catalog, changed []int32, from origin, now tim
 	}
 	next.main = s.main.with(s.cat, cat, changed)
 	next.special = s.special.with(s.cat, cat, changed)
+	next.known = s.known.with(cat, changed)
 	next.masks = s.masks.carried(func(m *mask) *mask { return m.carry(s.cat, cat, changed) })
 	next.warm(nil)
 	next.filters = newLRU[string, *mask](s.filters.max)

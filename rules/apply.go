@@ -13,6 +13,11 @@ import (
 // sources, and ties go by base score and item id. See Plan for candidates that only fill. Items
 // that are deleted or nil are dropped. Nothing that is passed in is changed.
 func (s *Set) Apply(env *Env, plan *Plan, in []Candidate, count int, explain bool) Result {
+	return s.apply(env, plan, count, explain, func(r *run) { r.take(in) })
+}
+
+// apply runs the stages over the candidates that take provides.
+func (s *Set) apply(env *Env, plan *Plan, count int, explain bool, take func(*run)) Result {
 	state, _ := planStateOf(plan)
 	if state == nil || state.set != s {
 		plan = s.Plan(env)
@@ -22,7 +27,7 @@ func (s *Set) Apply(env *Env, plan *Plan, in []Candidate, count int, explain boo
 	defer s.end(r)
 	r.plan, r.state, r.count, r.explain = plan, state, count, explain
 	r.losers = state.superseded[:len(state.superseded):len(state.superseded)]
-	r.take(in)
+	take(r)
 	r.prepare()
 	r.originate()
 	r.filter()
@@ -348,7 +353,7 @@ func (r *run) dedupe(i int, ru *rule, a *action) {
 		if !hits[j] || !r.marks[j].in(stageFilter) {
 			continue
 		}
-		key := a.limit.by.key(r.cands[j].values())
+		key := a.limit.by.key(r.values(j))
 		if key == "" {
 			continue
 		}
@@ -365,16 +370,22 @@ func (r *run) dedupe(i int, ru *rule, a *action) {
 		if !hits[j] || !r.marks[j].in(stageFilter) {
 			continue
 		}
-		key := a.limit.by.key(r.cands[j].values())
+		key := a.limit.by.key(r.values(j))
 		if first := r.firsts[key]; key != "" && first != j {
-			r.remove(j, ru, a, "removed: the same "+a.limit.by.name+" as "+r.cands[first].Item.ID)
+			r.remove(j, ru, a, "removed: the same "+a.limit.by.name+" as "+r.id(first))
 		}
 	}
 	r.fire(ru, a, removed, "")
 }
 
-// better tells whether candidate j, whose id is the greater one, stays in place of candidate k.
+// better tells whether candidate j stays in place of candidate k.
 func (r *run) better(j, k int) bool {
 	p, q := &r.cands[j], &r.cands[k]
-	return p.fill < q.fill || p.fill == q.fill && p.Base > q.Base
+	switch {
+	case p.fill != q.fill:
+		return p.fill < q.fill
+	case p.Base != q.Base:
+		return p.Base > q.Base
+	}
+	return r.byID(j, k) < 0
 }

@@ -45,6 +45,7 @@ func (r *run) arrange() []Ranked {
 	}
 	a.readLimits()
 	a.readVariety()
+	r.listed = r.listed[:0]
 	items := make([]Ranked, 0, min(max(r.count, 0), len(r.cands)))
 	for pos := 1; pos <= r.count; pos++ {
 		j := a.next(pos)
@@ -52,7 +53,8 @@ func (r *run) arrange() []Ranked {
 			break
 		}
 		a.put(j, pos)
-		c := &r.cands[j]
+		c := r.resolved(j)
+		r.listed = append(r.listed, j)
 		items = append(items, Ranked{Candidate: *c.Candidate, Score: c.score, Position: pos})
 	}
 	a.finish()
@@ -84,7 +86,7 @@ func (a *arrangement) pin(i int, ru *rule, act *action) {
 		}
 		if pos != want {
 			a.losers = append(a.losers, Fired{Rule: ru.id, Action: act.name, Items: 1,
-				Detail: fmt.Sprintf("position %d is taken by %s; %s goes to %d", want, a.cands[a.reserved[want]].pinRule, a.cands[j].Item.ID, pos)})
+				Detail: fmt.Sprintf("position %d is taken by %s; %s goes to %d", want, a.cands[a.reserved[want]].pinRule, a.id(j), pos)})
 		}
 		c := &a.cands[j]
 		a.reserved[pos], c.pin, c.pinRule = j, pos, ru.id
@@ -104,8 +106,16 @@ func (a *arrangement) named(spec *pinSpec, hits []bool) []int {
 	return chosen
 }
 
-// index finds a candidate by id; candidates are sorted by id.
+// index finds a candidate by id, by which candidates are sorted unless they came with briefs.
 func (a *arrangement) index(id string) (int, bool) {
+	if a.items != nil {
+		row, ok := a.items.Find(id)
+		if !ok {
+			return 0, false
+		}
+		j := slices.IndexFunc(a.cands, func(c cand) bool { return c.Row == row })
+		return j, j >= 0
+	}
 	j := sort.Search(len(a.cands), func(i int) bool { return a.cands[i].Item.ID >= id })
 	return j, j < len(a.cands) && a.cands[j].Item.ID == id
 }
@@ -217,7 +227,7 @@ func (a *arrangement) count1(j, pos, n int) {
 		if pos > a.window(l) || !l.hits[j] {
 			continue
 		}
-		a.keys = l.spec.by.keys(a.cands[j].values(), a.keys)
+		a.keys = l.spec.by.keys(a.values(j), a.keys)
 		for _, k := range a.keys {
 			l.counts[k] += n
 		}

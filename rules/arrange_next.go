@@ -163,7 +163,7 @@ func (a *arrangement) oversteps(l *activeLimit, j, pos int) bool {
 	if pos > a.window(l) || !l.hits[j] {
 		return false
 	}
-	a.keys = l.spec.by.keys(a.cands[j].values(), a.keys)
+	a.keys = l.spec.by.keys(a.values(j), a.keys)
 	return slices.ContainsFunc(a.keys, func(k string) bool { return l.counts[k] >= l.spec.max })
 }
 

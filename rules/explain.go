@@ -61,7 +61,7 @@ func plainValue(v any) string {
 // annotate adds badges, notes and the rules that brought each item where it is. It changes no order.
 func (r *run) annotate(items []Ranked) {
 	for k := range items {
-		items[k].Reasons = r.reasons(&r.cands[r.mustIndex(items[k].Item.ID)], items[k].Item.ID)
+		items[k].Reasons = r.reasons(r.listed[k])
 	}
 	for i, ru := range r.state.active {
 		for k := range ru.actions {
@@ -76,7 +76,7 @@ func (r *run) label(i int, ru *rule, a *action, items []Ranked) {
 	hits, _ := r.matched(i) // no deadline in this stage
 	labelled := 0
 	for k := range items {
-		j := r.mustIndex(items[k].Item.ID)
+		j := r.listed[k]
 		c := &r.cands[j]
 		if !hits[j] || !r.marks[j].in(stageAnnotate) {
 			continue
@@ -107,15 +107,10 @@ func firstOf(a, b string) string {
 	return b
 }
 
-// mustIndex finds a candidate of the list by id; candidates are sorted by id.
-func (r *run) mustIndex(id string) int {
-	return sort.Search(len(r.cands), func(i int) bool { return r.cands[i].Item.ID >= id })
-}
-
 // reasons lists the rules that gave an item its place, by rank.
-func (r *run) reasons(c *cand, id string) []string {
+func (r *run) reasons(j int) []string {
 	var out []string
-	j := r.mustIndex(id)
+	c := &r.cands[j]
 	for i, ru := range r.state.active {
 		if r.gave(i, j, ru, c) {
 			out = append(out, ru.id)

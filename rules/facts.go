@@ -8,13 +8,13 @@ import "github.com/sartorhq/sartor/features"
 // each. It belongs to one set and one item, is immutable, and is safe for concurrent use.
 type Facts struct {
 	// The first cache line is all that most requests look at.
-	set  *Set
-	item *features.Item
-	bits uint64           // bit k: condition k of the set holds, of the first 64
-	bad  *factErrors      // nil = nothing failed
-	hash [maxTexts]uint64 // of the texts that are looked for in lists of the request
+	set   *Set
+	item  *features.Item
+	bits  uint64      // bit k: condition k of the set holds, of the first 64
+	bad   *factErrors // nil = nothing failed
+	codes [maxTexts]code
+	row   []any
 
-	row  []any
 	more []uint64  // the other bits
 	nums []float64 // outcome of formula k
 }
@@ -57,7 +57,7 @@ func (s *Set) Facts(it *features.Item) *Facts {
 	}
 	for k, at := range s.texts {
 		text, _ := f.row[at].(string)
-		out.hash[k] = textHash(text)
+		out.codes[k] = s.coded[k].code(text)
 	}
 	return out
 }

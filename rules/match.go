@@ -62,7 +62,7 @@ func (r *run) quick(ru *rule, hits []bool, closed func(int) bool) error {
 			switch {
 			case s.bit >= 0 && !r.bit(j, s.bit):
 				if r.flawed && !closed(j) {
-					return r.cands[j].Facts.failed(s.bit)
+					return r.resolved(j).Facts.failed(s.bit)
 				}
 			case closed(j):
 			case s.rest != nil:
@@ -81,7 +81,15 @@ func (r *run) quick(ru *rule, hits []bool, closed func(int) bool) error {
 		}
 		return nil
 	}
+	text, step := -1, len(r.set.texts) // an own code that passed decides
+	if s.probe != nil && s.probe.whole {
+		text = s.probe.text
+	}
 	return r.sweep(ru, "match", r.among, func(j int) error {
+		if text >= 0 && r.codes[j*step+text].own() {
+			hits[j] = true
+			return nil
+		}
 		r.look(j)
 		hits[j] = s.rest(r.frame)
 		return nil
@@ -97,11 +105,11 @@ func (r *run) likely(s *split) {
 	text, step := -1, len(r.set.texts)
 	if s.probe != nil {
 		list, _ := r.frame.req[s.probe.list].([]string)
-		r.sieve.fill(list)
+		r.sieve.fill(list, &r.set.coded[s.probe.text])
 		text = s.probe.text
 	}
 	for j, m := range r.marks {
-		if m&gone != 0 || s.bit >= 0 && !r.bit(j, s.bit) || text >= 0 && !r.sieve.may(r.hashes[j*step+text]) {
+		if m&gone != 0 || s.bit >= 0 && !r.bit(j, s.bit) || text >= 0 && !r.sieve.has(r.codes[j*step+text]) {
 			continue
 		}
 		among = append(among, int32(j))
@@ -116,19 +124,19 @@ func (r *run) sweep(ru *rule, action string, among []int32, do func(j int) error
 	if among != nil {
 		n = len(among)
 	}
-	failures, first := 0, error(nil)
+	failures, first, firstAt := 0, error(nil), 0
 	for from := 0; from < n; {
 		at, err := r.sweepFrom(from, n, among, do)
 		if err == errDeadline {
 			return err
 		}
 		if err != nil {
-			if failures++; first == nil {
-				first = err
-			}
 			j := at
 			if among != nil {
 				j = int(among[at])
+			}
+			if failures++; first == nil || r.byID(j, firstAt) < 0 {
+				first, firstAt = err, j
 			}
 			failed(j)
 			r.failure(&r.cands[j], ru, action, err)
@@ -173,7 +181,7 @@ func (r *run) number(p *program, j int) (float64, error) {
 		return number(p.root.value), nil
 	}
 	if p.fact > 0 && r.known {
-		facts := r.cands[j].Facts
+		facts := r.resolved(j).Facts
 		if facts.bad != nil {
 			if err := facts.bad.nums[p.fact-1]; err != nil {
 				return 0, err

@@ -128,6 +128,10 @@ type Candidate struct {
 	// Facts, when not nil, is what the set knows of the item (Set.Facts), kept by the caller between
 	// requests. It changes no answer; it saves evaluating what depends on the item alone.
 	Facts *Facts
+	// Brief and Row stand for Item and Facts in ApplyBriefs: the facts in short, and the caller's number of
+	// the item. Apply does not look at them.
+	Brief Brief
+	Row   int32
 	// Vector is the item's vector in the model, nil when it has none; needed only where Set.Vectors
 	// says so. Shared, never changed.
 	Vector []float32

@@ -89,7 +89,10 @@ func (r *run) sortByScore() {
 	}
 	full := func(x, y int) int {
 		p, q := &r.cands[x], &r.cands[y]
-		return cmp.Or(cmp.Compare(p.last(), q.last()), cmp.Compare(q.score, p.score), cmp.Compare(q.Base, p.Base), cmp.Compare(x, y))
+		if c := cmp.Or(cmp.Compare(p.last(), q.last()), cmp.Compare(q.score, p.score), cmp.Compare(q.Base, p.Base)); c != 0 {
+			return c
+		}
+		return r.byID(x, y)
 	}
 	if !short {
 		slices.SortFunc(r.order, full)

@@ -1,15 +1,20 @@
 package rules
 
-import "slices"
+import (
+	"slices"
+	"strings"
+	"sync"
+)
 
-// maxTexts is how many item fields of a set are hashed for probes.
+// maxTexts is how many item fields of a set have codes for probes.
 const maxTexts = 4
 
-// probe is a quick test of `item.field in user.list`: by hashes, which facts hold, it finds the candidates
-// that cannot be in the list. Whatever passes is asked properly.
+// probe is a quick test of `item.field in user.list`: by codes, which facts hold, it finds the candidates
+// that are in the list, and those that cannot be. Others, whose text has no code of its own, are asked properly.
 type probe struct {
-	text int // number of the field among the set's texts
-	list int // place of the list among the request's values
+	text  int  // number of the field among the set's texts
+	list  int  // place of the list among the request's values
+	whole bool // nothing else is asked
 }
 
 // probeOf finds a part of a conjunction that can be probed.
@@ -29,29 +34,81 @@ func (s *Set) probeOf(parts []*node) *probe {
 			}
 			k, s.texts = len(s.texts), append(s.texts, text.ref.at)
 		}
-		return &probe{text: k, list: list.ref.at}
+		return &probe{text: k, list: list.ref.at, whole: len(parts) == 1}
 	}
 	return nil
 }
 
-// textHash is FNV-1a, with its upper half mixed into the lower one.
-func textHash(s string) uint64 {
+// code stands for the text of an item field: a number of its own, below ownCodes, or what is left of its hash.
+type code uint16
+
+// ownCodes is how many texts of a field get a number: more than a shop has categories or brands that matter,
+// and few enough for a set of bits.
+const ownCodes = 1 << 12
+
+// own tells whether no other text has the code.
+func (c code) own() bool { return c < ownCodes }
+
+// codebook numbers the texts of one item field, in the order in which items come: the numbers differ from run
+// to run, and nothing but equality is asked of them. When it is full, texts without a number have hashes. A
+// text that has one keeps it.
+type codebook struct {
+	mu sync.RWMutex
+	of map[string]code
+}
+
+// code returns the code of an item's text.
+func (b *codebook) code(text string) code {
+	b.mu.RLock()
+	c, ok := b.of[text]
+	full := len(b.of) == ownCodes
+	b.mu.RUnlock()
+	switch {
+	case ok:
+		return c
+	case full:
+		return hashCode(text)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c, ok := b.of[text]; ok {
+		return c
+	}
+	if len(b.of) == ownCodes {
+		return hashCode(text)
+	}
+	if b.of == nil {
+		b.of = map[string]code{}
+	}
+	c = code(len(b.of))
+	b.of[strings.Clone(text)] = c // an item's texts may share the memory of many
+	return c
+}
+
+// hashCode is ownCodes and twelve bits of the text's hash, FNV-1a with its upper half mixed into the lower one.
+func hashCode(text string) code {
 	h := uint64(14695981039346656037)
-	for i := range len(s) {
-		h = (h ^ uint64(s[i])) * 1099511628211
+	for i := range len(text) {
+		h = (h ^ uint64(text[i])) * 1099511628211
 	}
-	return h ^ h>>32
+	return ownCodes | code((h^h>>32)%ownCodes)
 }
 
-// sieve is a set of hashes that forgets all but twelve bits: what is in it is found, and little else.
-type sieve [1 << 12 / 64]uint64
+// sieve is a set of codes: of the texts of a list, and of no other text that has a number.
+type sieve [2 * ownCodes / 64]uint64
 
-func (s *sieve) fill(list []string) {
+// fill makes it the set of a list's texts. All items that are asked about got their codes before.
+func (s *sieve) fill(list []string, book *codebook) {
 	*s = sieve{}
+	book.mu.RLock()
+	defer book.mu.RUnlock()
 	for _, text := range list {
-		h := textHash(text)
-		s[h>>6%uint64(len(s))] |= 1 << (h % 64)
+		c, ok := book.of[text]
+		if !ok { // no item has it, or those that do have its hash
+			c = hashCode(text)
+		}
+		s[c/64] |= 1 << (c % 64)
 	}
 }
 
-func (s *sieve) may(h uint64) bool { return s[h>>6%uint64(len(s))]>>(h%64)&1 == 1 }
+func (s *sieve) has(c code) bool { return s[c/64]>>(c%64)&1 == 1 }

@@ -11,26 +11,28 @@ import (
 	"github.com/sartorhq/sartor/features"
 )
 
-// A probe finds what cannot be in a list, and never refuses what is in it.
-func TestSieveForgetsNothing(t *testing.T) {
+// A probe finds what is in a list, and refuses every other text that has a number.
+func TestSieve(t *testing.T) {
+	var texts []string
+	for i := range ownCodes + 300 {
+		texts = append(texts, fmt.Sprint("item-", i))
+	}
+	var book codebook
+	for i, text := range texts {
+		if c := book.code(text); c.own() != (i < ownCodes) {
+			t.Fatalf("text %d has code %d", i, c)
+		}
+	}
 	var s sieve
-	var list []string
-	for i := range 300 {
-		list = append(list, fmt.Sprint("item-", i))
-	}
-	s.fill(list)
-	for _, text := range list {
-		if !s.may(textHash(text)) {
-			t.Fatalf("%s is lost", text)
+	list := texts[ownCodes-200:]
+	s.fill(append(list, "what no item has"), &book)
+	for i, text := range texts {
+		in, c := i >= ownCodes-200, book.code(text)
+		if got := s.has(c); in && !got || !in && got {
+			t.Fatalf("%s: %v, code %d", text, got, c)
 		}
 	}
-	s.fill(list[:3])
-	for _, text := range list[3:6] {
-		if s.may(textHash(text)) {
-			t.Errorf("%s is believed to be among three others", text)
-		}
-	}
-	if s.fill(nil); s.may(textHash("")) {
+	if s.fill(nil, &book); s.has(book.code(texts[0])) || s.has(book.code("what no item has")) {
 		t.Error("something is believed to be in an empty list")
 	}
 }

@@ -66,6 +66,22 @@ func (s *Set) StaticRules(scenario string) []string {
 	return ids
 }
 
+// StaticFields names the item fields that the rules of StaticRules read, sorted: an Item with no other fields gives
+// StaticExcludes the same answer.
+func (s *Set) StaticFields(scenario string) []string {
+	var out []string
+	for _, r := range s.static {
+		if !r.scope.holds(scenario, "") || r.match == nil {
+			continue
+		}
+		for _, n := range r.match.reads {
+			out = append(out, fieldsOf([]variable{{name: n.name}}, "item.")...)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
 // Scenarios names the scenarios that some rule is limited to, sorted.
 func (s *Set) Scenarios() []string {
 	var names []string

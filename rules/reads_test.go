@@ -63,3 +63,21 @@ func TestSetsNameTheUserFieldsTheyRead(t *testing.T) {
 		t.Errorf("a set without rules reads %v", got)
 	}
 }
+
+func TestStaticRulesNameTheItemFieldsTheyRead(t *testing.T) {
+	cart := rulesOf(mk("cart-only", match(`has("item.brand") and item.price > 3`), then(act("exclude"))), mk("all", then(act("exclude"))))
+	cart.Name, cart.Scope.Scenarios = "cart", []string{"cart"}
+	s := compiled(t, cart, rulesOf(
+		mk("guard", hard(), match("item.stock <= 0"), then(act("exclude"))),
+		mk("personal", match("item.category in user.top_categories"), then(act("exclude"))),
+		mk("boost", match("item.margin > 0.5"), then(act("boost", "add", "1"))),
+	))
+	for scenario, want := range map[string][]string{"home": {"stock"}, "cart": {"brand", "price", "stock"}} {
+		if got := s.StaticFields(scenario); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", scenario, got, want)
+		}
+	}
+	if got := Empty().StaticFields("home"); len(got) != 0 {
+		t.Errorf("a set without rules reads %v", got)
+	}
+}

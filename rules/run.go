@@ -30,9 +30,11 @@ type run struct {
 	known   bool           // every candidate comes with facts
 	flawed  bool           // some condition failed for an item
 	facts   []uint64
-	width   int      // words of facts per candidate
-	hashes  []uint64 // of the set's texts, per candidate with facts
-	among   []int32  // candidates that may match
+	width   int     // words of facts per candidate
+	codes   []code  // of the set's texts, per candidate with facts
+	items   Items   // of candidates that came with briefs
+	listed  []int   // candidates of the list, in its order
+	among   []int32 // candidates that may match
 	sieve   sieve
 	matches []matchState // per active rule
 	hits    []bool       // of all match states
@@ -111,7 +113,7 @@ func (s *Set) end(r *run) {
 	clear(r.own)
 	clear(r.firsts)
 	r.own, r.cands, r.rows, r.fired, r.errors, r.matches = r.own[:0], r.cands[:0], r.rows[:0], r.fired[:0], r.errors[:0], r.matches[:0]
-	r.env, r.plan, r.state, r.losers, r.removed = nil, nil, nil, nil, nil
+	r.env, r.plan, r.state, r.losers, r.removed, r.items = nil, nil, nil, nil, nil, nil
 	r.grouped, r.tired = false, false
 	s.runs.Put(r)
 }
@@ -138,6 +140,11 @@ func (r *run) take(in []Candidate) {
 		r.cands = append(r.cands, cand{Candidate: c})
 		r.known = r.known && c.Facts.Of(r.set, c.Item)
 	}
+	r.ready()
+}
+
+// ready makes room for what rules do to the candidates, and loads what they read of them.
+func (r *run) ready() {
 	n := len(r.cands)
 	r.marks, r.product, r.sum = grow(r.marks, n), grow(r.product, n), grow(r.sum, n)
 	for j := range r.cands {
@@ -164,14 +171,18 @@ func (c *cand) copied() *Candidate {
 // load gives each candidate the values that rules read: those of its facts, or its own.
 func (r *run) load() {
 	width := len(r.set.layout.item)
-	r.facts, r.hashes, r.flawed = r.facts[:0], r.hashes[:0], false
+	r.facts, r.codes, r.flawed = r.facts[:0], r.codes[:0], false
 	r.width = max((len(r.set.bits)+63)/64, 1)
-	if r.known {
+	switch {
+	case r.items != nil:
+		r.loadBriefs()
+		return
+	case r.known:
 		texts := len(r.set.texts)
 		for j := range r.cands {
 			f := r.cands[j].Facts
 			r.facts = append(append(r.facts, f.bits), f.more...)
-			r.hashes = append(r.hashes, f.hash[:texts]...)
+			r.codes = append(r.codes, f.codes[:texts]...)
 			r.flawed = r.flawed || f.bad != nil
 		}
 		return
@@ -185,7 +196,7 @@ func (r *run) load() {
 	}
 }
 
-// values is what rules read of the candidate's item.
+// values is what rules read of the candidate's item, which is at hand.
 func (c *cand) values() []any {
 	if c.row != nil {
 		return c.row
@@ -195,7 +206,7 @@ func (c *cand) values() []any {
 
 // look points the frame at a candidate.
 func (r *run) look(j int) {
-	c := &r.cands[j]
+	c := r.resolved(j)
 	r.frame.row, r.frame.cand = c.values(), c.Candidate
 }
 

@@ -24,10 +24,11 @@ type Set struct {
 	static  []*rule
 	bits    []*program // conditions that Facts evaluates
 	nums    []*program // formulas that Facts evaluates
-	texts   []int      // places of the item texts whose hashes Facts holds
-	vectors bool       // a rule compares vectors
-	runs    sync.Pool  // of *run
-	statics sync.Pool  // of *filterFrame
+	texts   []int      // places of the item texts whose codes Facts holds
+	coded   [maxTexts]codebook
+	vectors bool      // a rule compares vectors
+	runs    sync.Pool // of *run
+	statics sync.Pool // of *filterFrame
 }
 
 // Empty is the set without rules: Plan fills with popular items, Apply sorts by base score.

@@ -72,6 +72,11 @@ func (a *arrangement) readVariety() {
 						a.variety.length[j] = length(a.cands[j].Vector)
 					}
 				}
+				for j, hit := range hits {
+					if hit {
+						a.resolved(j) // its fields are compared
+					}
+				}
 				for _, j := range a.order {
 					a.variety.top = max(a.variety.top, a.cands[j].score)
 				}
