@@ -147,25 +147,32 @@ func TestMappedFormats(t *testing.T) {
 func TestMappedRefuses(t *testing.T) {
 	const head = "u,i,t\n"
 	for name, c := range map[string]struct{ mapping, data, want string }{
-		"no yaml":         {"u,i,t\n1,2,3\n", head, "a mapping says what the columns of your files mean"},
-		"empty":           {" ", head, "is empty: it needs files"},
-		"unknown key":     {"files:\n- {path: d.csv, type: view, column: {}}", head, "field column not found: a file has path, rows, separator"},
-		"no columns":      {"files:\n- {path: d.csv, type: view}", head, "columns: time is needed; files[0] d.csv: columns: item is needed; files[0] d.csv: columns: user or anonymous is needed"},
-		"wrong column":    {"files:\n- {path: d.csv, type: view, columns: {user: u, item: sku, time: t}}", head, `d.csv has no column sku; it has ["u" "i" "t"], with "," between`},
-		"wrong field":     {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t, prize: x}}", head, `columns: "prize" is nothing that an event has; there are amount, anonymous`},
-		"wrong type":      {"files:\n- {path: d.csv, type: purchase, columns: {user: u, item: i, time: t}}", head, `type "purchase": use one of view, click`},
-		"no file":         {"files:\n- {path: nosuch.csv, type: view, columns: {user: u, item: i, time: t}}", head, "there is no "},
-		"no data":         {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", "", "d.csv is empty"},
-		"two-way date":    {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,2,01/02/2018\n", `d.csv:2: column t: "01/02/2018" is no time that can be read in one way only`},
-		"two-way amount":  {"files:\n- {path: d.csv, type: order, columns: {user: u, price: i, item: i, time: t}}", head + "1,\"12,99\",2018-01-01\n", `column i: "12,99" is no amount: decimal: ","`},
-		"unknown value":   {"files:\n- {path: d.csv, type_from: i, columns: {user: u, item: i, time: t}}", head + "1,pv,2018-01-01\n", `"pv" is no type that is known: say what it is under types of the mapping, such as {pv: view}`},
-		"short row":       {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,2\n", "d.csv:2: has 2 columns, where the first line has 3"},
-		"latin-1":         {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,\xfcber,2018-01-01\n", "column i: is not UTF-8: say encoding: windows-1252"},
-		"control":         {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,a\x00b,2018-01-01\n", "the row makes no valid event: items[0].item_id"},
-		"back in time":    {"sorted: true\nfiles:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,2,2018-01-02\n1,2,2018-01-01\n", "is earlier than in the row before; leave sorted out"},
-		"bad time format": {"files:\n- {path: d.csv, type: view, time_format: nonsense, columns: {user: u, item: i, time: t}}", head, `time_format: "nonsense": write it with YYYY`},
-		"one quote":       {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,\"a\" b,2018-01-01\n", "quotes: false in the mapping"},
-		"two signs":       {"files:\n- {path: d.csv, type: order, rows: json, lines: l, columns: {user: u, item: i, quantity: q, time: t}}", `{"u":"a","t":1,"l":[{"i":"x","q":1},{"i":"y","q":-1}]}`, "is below 0 in one line and above in another"},
+		"no yaml":            {"u,i,t\n1,2,3\n", head, "a mapping says what the columns of your files mean"},
+		"empty":              {" ", head, "is empty: it needs files"},
+		"unknown key":        {"files:\n- {path: d.csv, type: view, column: {}}", head, "field column not found: a file has path, rows, separator"},
+		"no columns":         {"files:\n- {path: d.csv, type: view}", head, "columns: time is needed; files[0] d.csv: columns: item is needed; files[0] d.csv: columns: user or anonymous is needed"},
+		"wrong column":       {"files:\n- {path: d.csv, type: view, columns: {user: u, item: sku, time: t}}", head, `d.csv has no column sku; it has ["u" "i" "t"], with "," between`},
+		"wrong field":        {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t, prize: x}}", head, `columns: "prize" is nothing that an event has; there are amount, anonymous`},
+		"wrong type":         {"files:\n- {path: d.csv, type: purchase, columns: {user: u, item: i, time: t}}", head, `type "purchase": use one of view, click`},
+		"wrong encoding":     {"files:\n- {path: d.csv, encoding: latin1, type: view, columns: {user: u, item: i, time: t}}", head, `files[0] d.csv: encoding "latin1": use "utf-8" or "windows-1252"`},
+		"wrong decimal":      {"files:\n- {path: d.csv, decimal: comma, type: view, columns: {user: u, item: i, time: t}}", head, `decimal "comma": use "." or ","`},
+		"wrong rows":         {"files:\n- {path: d.csv, rows: xml, type: view, columns: {user: u, item: i, time: t}}", head, `rows "xml": use "csv" or "json"`},
+		"no path":            {"files:\n- {type: view, columns: {user: u, item: i, time: t}}", head, "files[0] : path: which file?"},
+		"no files":           {"zone: UTC", head, "files: name at least one"},
+		"row without quotes": {"files:\n- {path: d.csv, quotes: false, type: view, columns: {user: u, item: i, time: t}}", head + "1,\"2,2018-01-01\n\n1,2\n", "d.csv:4: has 2 columns, where the first line has 3"},
+		"row of two lines":   {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "\"1\n2\",3,soon\n", "d.csv:2: column t"},
+		"no file":            {"files:\n- {path: nosuch.csv, type: view, columns: {user: u, item: i, time: t}}", head, "there is no "},
+		"no data":            {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", "", "d.csv is empty"},
+		"two-way date":       {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,2,01/02/2018\n", `d.csv:2: column t: "01/02/2018" is no time that can be read in one way only`},
+		"two-way amount":     {"files:\n- {path: d.csv, type: order, columns: {user: u, price: i, item: i, time: t}}", head + "1,\"12,99\",2018-01-01\n", `column i: "12,99" is no amount: decimal: ","`},
+		"unknown value":      {"files:\n- {path: d.csv, type_from: i, columns: {user: u, item: i, time: t}}", head + "1,pv,2018-01-01\n", `"pv" is no type that is known: say what it is under types of the mapping, such as {pv: view}`},
+		"short row":          {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,2\n", "d.csv:2: has 2 columns, where the first line has 3"},
+		"latin-1":            {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,\xfcber,2018-01-01\n", "column i: is not UTF-8: say encoding: windows-1252"},
+		"control":            {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,a\x00b,2018-01-01\n", "the row makes no valid event: items[0].item_id"},
+		"back in time":       {"sorted: true\nfiles:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,2,2018-01-02\n1,2,2018-01-01\n", "is earlier than in the row before; leave sorted out"},
+		"bad time format":    {"files:\n- {path: d.csv, type: view, time_format: nonsense, columns: {user: u, item: i, time: t}}", head, `time_format: "nonsense": write it with YYYY`},
+		"one quote":          {"files:\n- {path: d.csv, type: view, columns: {user: u, item: i, time: t}}", head + "1,\"a\" b,2018-01-01\n", "quotes: false in the mapping"},
+		"two signs":          {"files:\n- {path: d.csv, type: order, rows: json, lines: l, columns: {user: u, item: i, quantity: q, time: t}}", `{"u":"a","t":1,"l":[{"i":"x","q":1},{"i":"y","q":-1}]}`, "is below 0 in one line and above in another"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := drain(t, Mapped, mappedFolder(t, c.mapping, map[string]string{"d.csv": c.data}), Options{})
@@ -173,6 +180,16 @@ func TestMappedRefuses(t *testing.T) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// TestMappedJSONRowsAreApart: what an object does not say is absent, whatever the one before it said.
+func TestMappedJSONRowsAreApart(t *testing.T) {
+	path := mappedFolder(t, "files:\n- {path: d.json, type: view, rows: json, columns: {user: u, item: i, time: t, scenario: s}}\n", map[string]string{
+		"d.json": `{"u":"a","i":"x","t":1600000000,"s":"home"}{"u":"b","i":"y","t":1600000001}`})
+	events, _, err := drain(t, Mapped, path, Options{})
+	if err != nil || len(events) != 2 || events[0].Scenario != "home" || events[1].Scenario != "" || events[1].UserID != "b" {
+		t.Errorf("%+v, %v", events, err)
 	}
 }
 

@@ -142,17 +142,17 @@ func (m *mapping) check() []string {
 func (f *mappedFile) check() []string {
 	var problems []string
 	add := func(format string, args ...any) { problems = append(problems, fmt.Sprintf(format, args...)) }
-	one := func(key, value string, allowed ...string) {
-		if !slices.Contains(allowed, value) {
-			add("%s %q: use %s", key, value, strings.Join(allowed[1:], ", "))
+	either := func(key, value, one, other string) {
+		if value != "" && value != one && value != other {
+			add("%s %q: use %q or %q", key, value, one, other)
 		}
 	}
 	if f.Path == "" {
 		add("path: which file?")
 	}
-	one("rows", f.Rows, "", "csv", "json")
-	one("encoding", f.Encoding, "", "utf-8", "windows-1252")
-	one("decimal", f.Decimal, "", ".", ",")
+	either("rows", f.Rows, "csv", "json")
+	either("encoding", f.Encoding, "utf-8", "windows-1252")
+	either("decimal", f.Decimal, ".", ",")
 	if len([]rune(f.Separator)) > 1 || strings.ContainsAny(f.Separator, "\"\r\n") {
 		add("separator %q: need one character, such as \";\" or \"\\t\"", f.Separator)
 	}
