@@ -1,7 +1,6 @@
 package features
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -56,37 +55,112 @@ func (r *ItemReader) Read(it *Item, id string, st *State, now time.Time) {
 	}
 }
 
-// pickKeys reads the values of some keys of a JSON object, as encoding/json would, without looking
-// closely at the others. It is false for what it does not understand: nesting, escapes, other text than
-// JSON. It puts them into room, which it clears and returns.
+// pickKeys is pick into a map, room, which it clears and returns.
 func pickKeys(doc string, keys []string, room map[string]any) (out map[string]any, ok bool) {
-	p := picker{text: doc}
-	if !utf8.ValidString(doc) || !p.next('{') {
+	var few [8]picked
+	all := few[:]
+	if len(keys) > len(few) {
+		all = make([]picked, len(keys))
+	}
+	if !pick(doc, keys, all) {
 		return nil, false
 	}
-	out = room
+	return mapOf(keys, all, room), true
+}
+
+// mapOf puts what was picked into a map, room, which it clears and returns.
+func mapOf(keys []string, all []picked, room map[string]any) map[string]any {
+	clear(room)
+	for i, key := range keys {
+		if all[i].kind != pickedNothing {
+			room[key] = all[i].value()
+		}
+	}
+	return room
+}
+
+// picked is the value of a key of a document.
+type picked struct {
+	kind   pickedKind
+	text   string
+	number float64
+	other  any // what is neither, of a document that was decoded whole
+}
+
+type pickedKind byte
+
+const (
+	pickedNothing pickedKind = iota // no such key, or null
+	pickedText
+	pickedNumber
+	pickedTrue
+	pickedFalse
+	pickedOther
+)
+
+// value is the value as encoding/json has it.
+func (p *picked) value() any {
+	switch p.kind {
+	case pickedText:
+		return p.text
+	case pickedNumber:
+		return p.number
+	case pickedTrue, pickedFalse:
+		return p.kind == pickedTrue
+	case pickedOther:
+		return p.other
+	}
+	return nil
+}
+
+func pickedOf(v any) picked {
+	switch x := v.(type) {
+	case nil:
+		return picked{}
+	case string:
+		return picked{kind: pickedText, text: x}
+	}
+	return picked{kind: pickedOther, other: v}
+}
+
+func keyOf(keys []string, key string) int {
+	for i := range keys {
+		if keys[i] == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// pick reads the values of some keys of a JSON object, as encoding/json would, without looking closely at the
+// others. It is false for what it does not understand: nesting, escapes, other text than JSON. out has one place for
+// each key.
+func pick(doc string, keys []string, out []picked) bool {
+	p := picker{text: doc}
 	clear(out)
+	if !utf8.ValidString(doc) || !p.next('{') {
+		return false
+	}
 	if p.next('}') {
-		return out, p.ended()
+		return p.ended()
 	}
 	for {
 		key, ok := p.plainText()
 		if !ok || !p.next(':') {
-			return nil, false
+			return false
 		}
-		wanted := slices.Contains(keys, key)
-		value, ok := p.scalar(wanted)
-		if !ok {
-			return nil, false
+		var to *picked
+		if at := keyOf(keys, key); at >= 0 {
+			to = &out[at]
 		}
-		if wanted {
-			out[key] = value
+		if !p.scalar(to) {
+			return false
 		}
 		if p.next('}') {
-			return out, p.ended()
+			return p.ended()
 		}
 		if !p.next(',') {
-			return nil, false
+			return false
 		}
 	}
 }
@@ -98,13 +172,22 @@ type picker struct {
 }
 
 func (p *picker) space() {
-	for p.at < len(p.text) && strings.IndexByte(" \t\r\n", p.text[p.at]) >= 0 {
-		p.at++
+	for p.at < len(p.text) {
+		switch p.text[p.at] {
+		case ' ', '\t', '\r', '\n':
+			p.at++
+		default:
+			return
+		}
 	}
 }
 
 // next steps over the byte after white space if it is this one.
 func (p *picker) next(b byte) bool {
+	if p.at < len(p.text) && p.text[p.at] == b { // stored documents have no white space
+		p.at++
+		return true
+	}
 	p.space()
 	if p.at < len(p.text) && p.text[p.at] == b {
 		p.at++
@@ -136,33 +219,50 @@ func (p *picker) plainText() (string, bool) {
 	return "", false
 }
 
-// scalar reads a value that holds no others, and converts it when it is wanted.
-func (p *picker) scalar(wanted bool) (value any, ok bool) {
+// scalar reads a value that holds no others, and keeps it where to is not nil.
+func (p *picker) scalar(to *picked) bool {
 	p.space()
 	if p.at >= len(p.text) {
-		return nil, false
+		return false
 	}
+	var got picked
+	ok := true
 	switch p.text[p.at] {
 	case '"':
-		text, ok := p.plainText()
-		if !wanted {
-			return nil, ok
-		}
-		return text, ok
+		got.kind = pickedText
+		got.text, ok = p.plainText()
 	case 't':
-		return true, p.word("true")
+		got.kind, ok = pickedTrue, p.word("true")
 	case 'f':
-		return false, p.word("false")
+		got.kind, ok = pickedFalse, p.word("false")
 	case 'n':
-		return nil, p.word("null")
+		ok = p.word("null")
+	default:
+		start := p.at
+		if !p.number() {
+			return false
+		}
+		got.kind = pickedNumber
+		// A number that no float64 holds is an error of the whole text, wanted or not.
+		got.number, ok = parseNumber(p.text[start:p.at])
 	}
-	start := p.at
-	if !p.number() {
-		return nil, false
+	if to != nil {
+		*to = got
 	}
-	// A number that no float64 holds is an error of the whole text, wanted or not.
-	n, err := strconv.ParseFloat(p.text[start:p.at], 64)
-	return n, err == nil
+	return ok
+}
+
+// parseNumber is strconv.ParseFloat for a JSON number, most of which are short and whole.
+func parseNumber(text string) (n float64, ok bool) {
+	whole := int64(0)
+	for i := range len(text) {
+		if text[i] < '0' || text[i] > '9' || i == 15 {
+			n, err := strconv.ParseFloat(text, 64)
+			return n, err == nil
+		}
+		whole = 10*whole + int64(text[i]-'0')
+	}
+	return float64(whole), true
 }
 
 func (p *picker) word(w string) bool {
@@ -175,32 +275,36 @@ func (p *picker) word(w string) bool {
 
 // number steps over a JSON number: -? (0 | [1-9][0-9]*) (. [0-9]+)? ([eE] [+-]? [0-9]+)?
 func (p *picker) number() bool {
-	step := func(set string) bool {
-		if p.at < len(p.text) && strings.IndexByte(set, p.text[p.at]) >= 0 {
-			p.at++
-			return true
-		}
+	p.step('-', '-')
+	if !p.step('0', '0') && !p.digits() {
 		return false
 	}
-	digits := func() bool {
-		from := p.at
-		for p.at < len(p.text) && p.text[p.at] >= '0' && p.text[p.at] <= '9' {
-			p.at++
-		}
-		return p.at > from
-	}
-	step("-")
-	if !step("0") && !digits() {
+	if p.step('.', '.') && !p.digits() {
 		return false
 	}
-	if step(".") && !digits() {
-		return false
-	}
-	if step("eE") {
-		step("+-")
-		return digits()
+	if p.step('e', 'E') {
+		p.step('+', '-')
+		return p.digits()
 	}
 	return true
+}
+
+// step steps over one of two bytes.
+func (p *picker) step(a, b byte) bool {
+	if p.at < len(p.text) && (p.text[p.at] == a || p.text[p.at] == b) {
+		p.at++
+		return true
+	}
+	return false
+}
+
+// digits steps over digits, of which there must be one.
+func (p *picker) digits() bool {
+	from := p.at
+	for p.at < len(p.text) && p.text[p.at] >= '0' && p.text[p.at] <= '9' {
+		p.at++
+	}
+	return p.at > from
 }
 
 // totals fills in what an item has besides the fields of the schema.

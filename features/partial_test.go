@@ -29,7 +29,9 @@ func TestItemReaderAgreesWithItem(t *testing.T) {
 			}
 		}
 	}
-	states := []*State{nil, {}, sold, {DocTime: 5}, {Doc: `{"price":100,"stock":0,"title":"x \u00e9","brand":{"no":1}}`, DocTime: 1}, {Doc: `{"price":1`, DocTime: 1}}
+	states := []*State{nil, {}, sold, {DocTime: 5}, {Doc: `{"price":100,"stock":0,"title":"x \u00e9","brand":{"no":1}}`, DocTime: 1}, {Doc: `{"price":1`, DocTime: 1},
+		{Doc: `{"price":100,"cost":50,"currency":"JPY","created_at":"2026-10-01","rating":4,"stock":null}`, DocTime: 1}, {Doc: `{"price":1.5,"stock":3,"currency":5}`, DocTime: 1},
+		{Doc: `{"tags":["a"],"currency":"JPY","price":100,"created_at":"yesterday"}`, DocTime: 1}}
 	var names []string
 	for _, f := range s.ItemFields() {
 		names = append(names, f.Name)
@@ -49,6 +51,7 @@ func TestItemReaderAgreesWithItem(t *testing.T) {
 				fields = append(fields[:rng.IntN(8)], "no such field")
 			}
 			s.ItemReader(fields).Read(&got, "i", st, now)
+			checkScan(t, s, fields, states, n, now)
 			for _, name := range append([]string{"id"}, fields...) {
 				if name != "no such field" && (!reflect.DeepEqual(got.Env[name], want.Env[name]) || got.Known[name] != want.Known[name]) {
 					t.Fatalf("state %d, %s of %v: %v (known %v), want %v (%v)", n, name, fields, got.Env[name], got.Known[name], want.Env[name], want.Known[name])
@@ -58,6 +61,47 @@ func TestItemReaderAgreesWithItem(t *testing.T) {
 			if got.ID != "i" || got.Deleted != want.Deleted || got.UnitsTotal != want.UnitsTotal || got.ViewsTotal != want.ViewsTotal || !sales {
 				t.Fatalf("state %d: %+v, want %+v", n, got, want)
 			}
+		}
+	}
+}
+
+// checkScan scans all states up to one, so that each is read where others were, and wants of the last what
+// Schema.Item says; and the same of its numbers.
+func checkScan(t *testing.T, s *Schema, fields []string, states []*State, n int, now time.Time) {
+	t.Helper()
+	scan, numbers, out, sums := s.ItemReader(fields).Scan(), s.ItemNumbers(fields), make([]float64, len(fields)), Item{}
+	var got *Item
+	for _, st := range states[:n+1] {
+		got = scan.Read("i", st, now)
+		numbers.Read(out, &sums, "i", st, now)
+	}
+	want := s.Item("i", states[n], now)
+	if sums.Deleted != want.Deleted || sums.UnitsTotal != want.UnitsTotal || sums.SalesByCountry["DE"] != want.SalesByCountry["DE"] {
+		t.Fatalf("state %d: %+v, want %+v", n, sums, want)
+	}
+	if got.ID != "i" || got.Env["id"] != "i" || got.Deleted != want.Deleted {
+		t.Fatalf("state %d: %+v, want %+v", n, got, want)
+	}
+	for i, name := range fields {
+		number := 0.0
+		switch v := want.Env[name].(type) {
+		case int:
+			number = float64(v)
+		case float64:
+			number = v
+		case time.Time:
+			if !v.IsZero() {
+				number = float64(v.UnixMilli())
+			}
+		}
+		if out[i] != number {
+			t.Fatalf("state %d, number %s of %v: %v, want %v", n, name, fields, out[i], number)
+		}
+		if name == "no such field" {
+			continue
+		}
+		if !reflect.DeepEqual(got.Env[name], want.Env[name]) || got.Known[name] != want.Known[name] {
+			t.Fatalf("state %d, scanned %s of %v: %v (known %v), want %v (%v)", n, name, fields, got.Env[name], got.Known[name], want.Env[name], want.Known[name])
 		}
 	}
 }

@@ -53,14 +53,13 @@ type row struct {
 type itemView struct {
 	schema *features.Schema
 	now    time.Time
-	keys   *features.ItemReader // of what lists sort by
 }
 
-// keyFields are the item fields that lists sort by.
-var keyFields = []string{"sales_1h", "sales_24h", "sales_7d", "sales_30d", "trend", "created_at"}
+// keyFields are the item fields that lists sort by, in the order of the keys.
+var keyFields = []string{bySales1h: "sales_1h", bySales24h: "sales_24h", bySales7d: "sales_7d", bySales30d: "sales_30d", byTrend: "trend", byCreated: "created_at"}
 
 func newView(schema *features.Schema, now time.Time) *itemView {
-	return &itemView{schema: schema, now: now, keys: schema.ItemReader(keyFields)}
+	return &itemView{schema: schema, now: now}
 }
 
 // item returns the item, always the same one.
@@ -101,35 +100,37 @@ const (
 	sortKeys
 )
 
-// newRow returns a row of its own.
-func newRow(v *itemView, id string, st *features.State) *row {
-	r := new(row)
-	v.fill(r, id, st, new(features.Item))
-	return r
+// newRow returns the row of an item that no source has told about.
+func newRow(v *itemView, id string) *row { return &row{id: id, view: v} }
+
+// filler fills rows, for one goroutine.
+type filler struct {
+	view    *itemView
+	numbers *features.ItemNumbers
+	item    features.Item
 }
 
-// fill makes the row of an item. it is room that the next call may use again.
-func (v *itemView) fill(r *row, id string, st *features.State, it *features.Item) {
-	r.id, r.state, r.view = id, st, v
+func (v *itemView) filler() *filler {
+	return &filler{view: v, numbers: v.schema.ItemNumbers(keyFields)}
+}
+
+// fill makes the row of an item.
+func (f *filler) fill(r *row, id string, st *features.State) {
+	r.id, r.state, r.view = id, st, f.view
 	if st == nil {
 		return
 	}
-	v.keys.Read(it, id, st, v.now)
+	it := &f.item
+	f.numbers.Read(r.key[:], it, id, st, f.view.now)
 	if r.deleted = it.Deleted; r.deleted {
+		r.key = [sortKeys]float64{}
 		return
 	}
 	r.sales = it.SalesByCountry
-	r.key = [sortKeys]float64{
-		bySales1h:  number(it.Env["sales_1h"]),
-		bySales24h: number(it.Env["sales_24h"]),
-		bySales7d:  number(it.Env["sales_7d"]),
-		bySales30d: number(it.Env["sales_30d"]),
-		byUnits:    float64(it.UnitsTotal),
-		byViews:    float64(it.ViewsTotal),
-		byTrend:    max(0, number(it.Env["trend"])-1), // 1 = steady
-	}
-	if t, ok := it.Env["created_at"].(time.Time); ok && !t.IsZero() && !t.After(v.now) {
-		r.key[byCreated] = float64(t.UnixMilli())
+	r.key[byUnits], r.key[byViews] = float64(it.UnitsTotal), float64(it.ViewsTotal)
+	r.key[byTrend] = max(0, r.key[byTrend]-1) // 1 = steady
+	if r.key[byCreated] > float64(f.view.now.UnixMilli()) {
+		r.key[byCreated] = 0
 	}
 }
 
@@ -141,10 +142,10 @@ func newRows(v *itemView, items []features.ItemState) []*row {
 	out := make([]*row, len(items))
 	room := make([]row, len(items))
 	inParts(len(items), func(from, to int) {
-		var it features.Item
+		f := v.filler()
 		for i := from; i < to; i++ {
 			out[i] = &room[i]
-			v.fill(out[i], items[i].ID, items[i].State, &it)
+			f.fill(out[i], items[i].ID, items[i].State)
 		}
 	})
 	return out
@@ -164,19 +165,6 @@ func inParts(n int, do func(from, to int)) {
 		done.Go(func() { do(from, min(from+step, n)) })
 	}
 	done.Wait()
-}
-
-// number reads a feature of one of the numeric types of a schema; anything else is 0.
-func number(v any) float64 {
-	switch n := v.(type) {
-	case int:
-		return float64(n)
-	case int64:
-		return float64(n)
-	case float64:
-		return n
-	}
-	return 0
 }
 
 // find returns the row of an item.
@@ -215,7 +203,7 @@ func (c *catalog) align(m models.Model, schema *features.Schema, now time.Time) 
 		if i, ok := c.find(id); ok {
 			r = c.rows[i]
 		} else {
-			r = newRow(view, id, nil)
+			r = newRow(view, id)
 		}
 		out.append(id, r)
 	}
