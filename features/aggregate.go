@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"time"
+	"unique"
 )
 
 // What a distinct counts beside text fields of items, and what a session is asked for.
@@ -141,19 +142,30 @@ func (v *view) itemText(id string, f *field) string {
 	if v.items == nil {
 		return ""
 	}
-	return v.textOf(v.items(id), f)
+	if h := v.textOf(v.items(id), f); h != (unique.Handle[string]{}) {
+		return h.Value()
+	}
+	return ""
 }
 
-// textOf returns the field of an item that a field of users is made of; "" for no item.
-func (v *view) textOf(it *Item, f *field) string {
+// textOf returns the field of an item that a field of users is made of; the zero Handle for none.
+func (v *view) textOf(it *Item, f *field) unique.Handle[string] {
 	switch {
 	case it == nil:
-		return ""
+		return unique.Handle[string]{}
 	case it.schema == v.schema && f.join < len(it.joined):
 		return it.joined[f.join]
 	}
 	s, _ := it.Env[f.Of].(string)
-	return s
+	return handleOf(s)
+}
+
+// handleOf is a handle of a text: the zero one for the empty text.
+func handleOf(text string) unique.Handle[string] {
+	if text == "" {
+		return unique.Handle[string]{}
+	}
+	return unique.Make(text)
 }
 
 // rateValue returns events per other events, drawn to the prior.

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"time"
+	"unique"
 
 	"github.com/sartorhq/sartor/streams"
 )
@@ -56,34 +57,43 @@ func (v *view) topValue(f *field) (any, bool) {
 		if newest == math.MinInt64 {
 			newest = d.Time // newest first
 		}
-		if name := v.textOf(d.item, f); name != "" {
-			n := slices.IndexFunc(scores, func(s scored) bool { return s.name == name })
-			if n < 0 {
-				n, scores = len(scores), append(scores, scored{name: name})
+		if name := v.textOf(d.item, f); name != (unique.Handle[string]{}) {
+			n := 0
+			for n < len(scores) && scores[n].name != name {
+				n++
+			}
+			if n == len(scores) {
+				scores = append(scores, scored{name: name})
 			}
 			scores[n].score += weight * math.Exp2(-float64(newest-d.Time)/halfLife)
 		}
 	}
 	slices.SortFunc(scores, func(a, b scored) int {
-		return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.name, b.name))
+		switch {
+		case a.score > b.score:
+			return -1
+		case a.score < b.score:
+			return 1
+		}
+		return cmp.Compare(a.name.Value(), b.name.Value())
 	})
 	names := make([]string, min(len(scores), f.Max))
 	for i := range names {
-		names[i] = scores[i].name
+		names[i] = scores[i].name.Value()
 	}
 	return names, len(names) > 0
 }
 
 // scored is a text with what speaks for it.
 type scored struct {
-	name  string
+	name  unique.Handle[string]
 	score float64
 }
 
 // itemDeed is something that the user did with an item.
 type itemDeed struct {
-	Entry
-	item *Item // nil when the catalogue does not have it
+	*Entry       // of the state
+	item   *Item // nil when the catalogue does not have it
 }
 
 // deedsOnItems returns all that the lists of what the user did say of items, each once, in the order of
@@ -94,9 +104,9 @@ func (v *view) deedsOnItems() []itemDeed {
 	}
 	history := v.st.Lists[historyList]
 	deeds := make([]itemDeed, 0, len(history)+16)
-	for _, e := range history {
-		if e.ItemID != "" {
-			deeds = append(deeds, itemDeed{Entry: e})
+	for i := range history {
+		if history[i].ItemID != "" {
+			deeds = append(deeds, itemDeed{Entry: &history[i]})
 		}
 	}
 	known := len(deeds)
@@ -104,21 +114,22 @@ func (v *view) deedsOnItems() []itemDeed {
 		if len(l.Events) != 1 || l.Events[0] == streams.Exposure {
 			continue
 		}
-		at := 0
-		for _, e := range v.st.Lists[l.Name] { // in the order of the history, where most of them are too
-			for at < known && CompareEntries(deeds[at].Entry, e) < 0 {
+		at, list := 0, v.st.Lists[l.Name]
+		for i := range list { // in the order of the history, where most of them are too
+			e := &list[i]
+			for at < known && CompareEntries(*deeds[at].Entry, *e) < 0 {
 				at++
 			}
-			if e.ItemID != "" && (at == known || deeds[at].Entry != e) {
+			if e.ItemID != "" && (at == known || *deeds[at].Entry != *e) {
 				deeds = append(deeds, itemDeed{Entry: e})
 			}
 		}
 	}
-	order := func(a, b itemDeed) int { return CompareEntries(a.Entry, b.Entry) }
+	order := func(a, b itemDeed) int { return CompareEntries(*a.Entry, *b.Entry) }
 	if len(deeds) > known || !slices.IsSortedFunc(deeds, order) {
 		slices.SortFunc(deeds, order)
 	}
-	deeds = slices.CompactFunc(deeds, func(a, b itemDeed) bool { return a.Entry == b.Entry })
+	deeds = slices.CompactFunc(deeds, func(a, b itemDeed) bool { return *a.Entry == *b.Entry })
 	for i := range deeds {
 		deeds[i].item = v.items(deeds[i].ItemID)
 	}

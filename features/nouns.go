@@ -3,7 +3,10 @@
 // what this package computes.
 package features
 
-import "time"
+import (
+	"time"
+	"unique"
+)
 
 // ValueType is the type of a feature as rules and models see it.
 type ValueType string
@@ -66,8 +69,8 @@ type Item struct {
 	UnitsTotal, ViewsTotal int64
 
 	// joined are the texts that fields of users are made of (Schema.joined), kept where a request finds them
-	// at once; only Schema.Item fills them in.
-	joined []string
+	// at once, and compares them without a look at the letters; only Schema.Item fills them in.
+	joined []unique.Handle[string]
 	schema *Schema // of joined
 }
 

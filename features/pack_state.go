@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/sartorhq/sartor/streams"
@@ -288,6 +289,7 @@ func UnpackState(part string) (*State, error) {
 
 func (u *unpacker) counters(ref int64) map[string]int64 {
 	out := make(map[string]int64, len(u.s)/8)
+	var names nameBlock
 	for range u.count(3) {
 		base := u.name()
 		head := u.uint()
@@ -301,16 +303,46 @@ func (u *unpacker) counters(ref int64) map[string]int64 {
 			continue
 		}
 		at := bucketOf(unit, ref)
+		names.reserve(int(n), base)
 		for range n {
 			at -= u.int()
-			name := bucketName(base, unit, at)
+			rest := ""
 			if unit == country {
-				name += u.name()
+				rest = u.name()
 			}
-			out[name] = u.int()
+			out[names.bucket(base, unit, at, rest)] = u.int()
 		}
 	}
 	return out
+}
+
+// nameBlock makes names of buckets. Those of one counter share a block of memory.
+type nameBlock struct{ strings.Builder }
+
+// maxReserved bounds what is reserved for names that are announced, and may not come.
+const maxReserved = 1 << 12
+
+// reserve makes room for n names: most numbers of buckets have five or six digits.
+func (b *nameBlock) reserve(n int, counter string) {
+	b.Reset() // names keep the block that they are in
+	b.Grow(min(min(n, maxReserved)*(min(len(counter), maxReserved)+len("@h123456")), maxReserved))
+}
+
+// bucket returns the name of a bucket, and what follows it.
+func (b *nameBlock) bucket(counter string, u unit, index int64, rest string) string {
+	var space [20]byte
+	number := strconv.AppendInt(space[:0], index, 10)
+	if size := len(counter) + 2 + len(number) + len(rest); b.Cap()-b.Len() < size {
+		b.Reset()
+		b.Grow(size)
+	}
+	from := b.Len()
+	b.WriteString(counter)
+	b.WriteByte('@')
+	b.WriteByte(byte(u))
+	b.Write(number)
+	b.WriteString(rest)
+	return b.String()[from:]
 }
 
 // lists reads what packer.lists wrote. The items share one block of memory.

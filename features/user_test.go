@@ -110,7 +110,7 @@ func TestDeedsAreWhatTheListsSay(t *testing.T) {
 		v := view{schema: s, st: st, items: func(string) *Item { return nil }}
 		var got []Entry
 		for _, d := range v.deedsOnItems() {
-			got = append(got, d.Entry)
+			got = append(got, *d.Entry)
 		}
 		if !slices.Equal(got, want) {
 			t.Fatalf("got %v\nwant %v", got, want)

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-	"unique"
 
 	"github.com/sartorhq/sartor/streams"
 )
@@ -53,7 +52,7 @@ func (s *Schema) Item(id string, st *State, now time.Time) *Item {
 	it := &Item{ID: id, Env: v.env, Known: v.known, SalesByCountry: map[string]int64{}, schema: s}
 	for _, name := range s.joined {
 		text, _ := v.env[name].(string)
-		it.joined = append(it.joined, unique.Make(text).Value()) // one memory for all items of a category
+		it.joined = append(it.joined, handleOf(text))
 	}
 	if st == nil {
 		return it
