@@ -75,38 +75,43 @@ func roundTrips(b *testing.B, addr, request string) {
 	}
 }
 
-// TestTracingOffCostsNothing counts what a request costs with and without the hook for traces: without,
-// not one allocation more than the server had before there was one.
+// TestTracingOffCostsNothing counts what a request costs with and without the hook for traces: without it,
+// less than with one that only marks its context.
 func TestTracingOffCostsNothing(t *testing.T) {
-	if testing.CoverMode() != "" {
-		t.Skip("coverage counts its own")
+	if testing.CoverMode() != "" || raceEnabled {
+		t.Skip("coverage and the race detector count their own")
 	}
-	measure := func(trace func(context.Context, httpapi.Incoming) (context.Context, func(int))) float64 {
+	measure := func(trace func(context.Context, httpapi.Incoming) (context.Context, func(int))) func() float64 {
 		s := serve(t, func(o *httpapi.Options) { o.Trace = trace })
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close()
+		t.Cleanup(func() { conn.Close() })
 		body := `{"user_id":"u1","count":3}`
 		request := fmt.Sprintf("POST /v1/recommend HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 		answer := make([]byte, 16<<10)
-		return testing.AllocsPerRun(200, func() {
-			if _, err := io.WriteString(conn, request); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := conn.Read(answer); err != nil {
-				t.Fatal(err)
-			}
-		})
+		return func() float64 {
+			return testing.AllocsPerRun(200, func() {
+				if _, err := io.WriteString(conn, request); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := conn.Read(answer); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
 	}
-	off := measure(nil)
-	on := measure(func(ctx context.Context, _ httpapi.Incoming) (context.Context, func(int)) {
+	without := measure(nil)
+	with := measure(func(ctx context.Context, _ httpapi.Incoming) (context.Context, func(int)) {
 		return context.WithValue(ctx, traceValue{}, 1), func(int) {}
 	})
-	t.Logf("%v allocations without a trace, %v with one that does nothing", off, on)
-	if off > on {
-		t.Errorf("without a trace a request costs %v allocations, with one only %v", off, on)
+	off, on := without(), with()
+	for range 4 { // the least of several: whatever else runs in the process is counted, too
+		off, on = min(off, without()), min(on, with())
+	}
+	if off >= on {
+		t.Errorf("without a trace a request costs %v allocations, with one %v", off, on)
 	}
 }
 
