@@ -101,12 +101,19 @@ defaults. 'sartor config print --origin' shows each value and where it came from
 	return root
 }
 
-// prepare fills in config, logger and metrics before a command runs.
+// prepare judges the flags' numbers and fills in config, logger and metrics before a command runs.
 func (a *app) prepare(cmd *cobra.Command) error {
+	if err := numbers(cmd); err != nil {
+		return err
+	}
 	if cmd.Annotations[skipConfig] != "" {
 		return nil
 	}
 	cfg, origins, err := a.loadConfig()
+	var found configProblems
+	if errors.As(err, &found) && cmd.Annotations[checksConfig] != "" {
+		return found // the command's answer
+	}
 	if err != nil {
 		return err
 	}
@@ -118,8 +125,12 @@ func (a *app) prepare(cmd *cobra.Command) error {
 	return nil
 }
 
-// skipConfig annotates commands that must work when the configuration is broken.
-const skipConfig = "skip-config"
+// skipConfig annotates commands that must work when the configuration is broken, checksConfig those that are asked
+// whether it is.
+const (
+	skipConfig   = "skip-config"
+	checksConfig = "checks-config"
+)
 
 // newLogger writes JSON lines, or text when a person is looking.
 func newLogger(w io.Writer, cfg LogConfig) *slog.Logger {

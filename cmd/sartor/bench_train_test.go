@@ -54,10 +54,10 @@ func TestBenchTrainOfSomeSteps(t *testing.T) {
 
 func TestBenchTrainUsageErrors(t *testing.T) {
 	for want, args := range map[string][]string{
-		"--events 10: need at least 1000": {"--events", "10"},
-		"--model magic: it can be als":    {"--model", "magic"},
-		"multiple of 8":                   {"--dim", "9"},
-		"--steps -1: need 0 or more":      {"--steps", "-1"},
+		"--events 10: need at least 1000":  {"--events", "10"},
+		"--model magic: it can be als":     {"--model", "magic"},
+		"multiple of 8":                    {"--dim", "9"},
+		"--steps -1: must not be negative": {"--steps", "-1"},
 	} {
 		if code, _, errs := runHere(t, append([]string{"bench", "train"}, args...)...); code != exitUsage || !strings.Contains(errs, want) {
 			t.Errorf("%v: exit code %d, %s", args, code, errs)

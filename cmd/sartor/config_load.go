@@ -73,7 +73,7 @@ type loader struct {
 }
 
 // loadConfig reads all layers and returns the merged configuration with the origin of each key. The
-// error is a configProblems that lists every problem.
+// error is a configProblems that lists every problem, as a usageError when the command line has one of them.
 func (a *app) loadConfig() (Config, map[string]string, error) {
 	cfg := defaultConfig()
 	l := &loader{keys: map[string]configKey{}, merged: koanf.New("."), origins: map[string]string{}}
@@ -97,9 +97,29 @@ func (a *app) loadConfig() (Config, map[string]string, error) {
 		l.problems = append(l.problems, cfg.validate()...)
 	}
 	if len(l.problems) > 0 {
+		if slices.ContainsFunc(l.problems, l.fromFlag) {
+			return Config{}, nil, usageError{l.problems}
+		}
 		return Config{}, nil, l.problems
 	}
 	return cfg, l.origins, nil
+}
+
+// originFlag is the origin of what the command line says.
+const originFlag = "flag"
+
+// fromFlag tells whether a problem is the command line's fault, by the setting that it begins with.
+func (l *loader) fromFlag(problem string) bool {
+	where, _, _ := strings.Cut(problem, ": ")
+	if where == originFlag || strings.HasPrefix(where, "--set ") {
+		return true
+	}
+	for name, origin := range l.origins { // a problem may be one of a whole section
+		if origin == originFlag && (name == where || strings.HasPrefix(name, where+".")) {
+			return true
+		}
+	}
+	return false
 }
 
 // configPath returns --config, else SARTOR_CONFIG, else "".
@@ -214,7 +234,7 @@ func (l *loader) addFlags(settings []string, bound map[string]string) {
 			delete(values, key)
 		}
 	}
-	l.add(layer{values: values, origin: func(string) string { return "flag" }})
+	l.add(layer{values: values, origin: func(string) string { return originFlag }})
 }
 
 // add checks and decodes a layer and puts it on top of the ones before it.

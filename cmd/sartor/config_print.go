@@ -28,11 +28,12 @@ A key that nobody knows is an error. Secrets come from the environment or from a
 
 func newConfigCheckCommand(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use:     "check",
-		Short:   "Report everything that is wrong with the configuration",
-		Long:    "Loads the configuration as every other command does and lists all problems at once. Exit code 1 if there is one.",
-		Example: "  sartor config check --config /etc/sartor/sartor.yaml",
-		Args:    cobra.NoArgs,
+		Use:         "check",
+		Annotations: map[string]string{checksConfig: "a broken configuration is what it tells"},
+		Short:       "Report everything that is wrong with the configuration",
+		Long:        "Loads the configuration as every other command does and lists all problems at once. Exit code 1 if there is one.",
+		Example:     "  sartor config check --config /etc/sartor/sartor.yaml",
+		Args:        cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintln(a.stdout, "configuration is good")
 			return err

@@ -89,6 +89,8 @@ long-sessions.`,
 	flags.IntVar(&f.limits.PerHour, "bot-events", 600, "events of one user in an hour before it is taken for a bot")
 	flags.DurationVar(&f.limits.SessionGap, "session-gap", 30*time.Minute, "silence that ends a session")
 	flags.IntVar(&f.limits.LongSessions, "long-session", 500, "events of a session before it is long")
+	atLeast(flags, 1, "bot-events", "long-session")
+	atLeast(flags, float64(time.Millisecond), "session-gap")
 	flags.Float64Var(&f.split.Validation, "validation", 0.1, "share of the events in the validation part")
 	flags.Float64Var(&f.split.Test, "test-share", 0.1, "share of the events in the test part, the newest")
 	flags.Float64Var(&f.split.Strong, "strong", 0, "share of the users who are left out of the other parts")

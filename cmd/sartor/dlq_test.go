@@ -278,7 +278,7 @@ func TestTopicsCommand(t *testing.T) {
 func TestFormatsAreConfigured(t *testing.T) {
 	cluster, _ := oneBroker(t)
 	_, stderr, code := cli(t, cluster, "topics", "plan", "--set", "kafka.formats.orders=xml")
-	if code != exitFailed || !strings.Contains(stderr, `kafka.formats.orders: "xml" is not one of auto, native, segment, cloudevents`) {
+	if code != exitUsage || !strings.Contains(stderr, `kafka.formats.orders: "xml" is not one of auto, native, segment, cloudevents`) {
 		t.Errorf("%d, %s", code, stderr)
 	}
 	cfg := defaultConfig()

@@ -71,7 +71,7 @@ func TestTrainAmongSampledNegatives(t *testing.T) {
 	if code, _, errs := runHere(t, append(call, "--models", t.TempDir())...); code != exitUsage || !strings.Contains(errs, "must not stand in a published manifest") {
 		t.Errorf("published: exit code %d\n%s", code, errs)
 	}
-	if code, _, errs := runHere(t, "train", "--eval-only", "--sampled-negatives", "-1", "--from-file", "ndjson:"+path); code != exitUsage || !strings.Contains(errs, "need 0 to 10000") {
+	if code, _, errs := runHere(t, "train", "--eval-only", "--sampled-negatives", "10001", "--from-file", "ndjson:"+path); code != exitUsage || !strings.Contains(errs, "need 0 to 10000") {
 		t.Errorf("-1: exit code %d\n%s", code, errs)
 	}
 	code, out, errs = runHere(t, "evaluate", "--model", "als", "--dim", "8", "--sampled-negatives", "5", "--from-file", "ndjson:"+path)

@@ -41,6 +41,7 @@ would answer, one user a line, or to FILE.parquet one row for each item. It read
 'sartor serve' does, through the same code, and keeps a few users in memory at a time.
 
 A line is a user id, or a JSON object: {"user_id": "u1", "context": {"country": "DE"}, "exclude": ["sku-9"]}.
+Blank lines are left out, and a user who is there twice has two lists.
 The output appears under its name only when it is whole: a run that fails or is interrupted leaves nothing
 behind and can be started again. With --resume it leaves FILE.ndjson.part, and the same command goes on behind
 the last complete line of it; the users must be the same, model and rules are those of the moment. A list that
@@ -85,6 +86,8 @@ func (m *mailing) check() error {
 		return usagef("--users is missing: name a file of users, one a line")
 	case m.out == "":
 		return usagef("--out is missing: name a file that ends in .ndjson or .parquet")
+	case m.count < 1 || m.count > recommender.MaxCount:
+		return usagef("--count %d: must be between 1 and %d", m.count, recommender.MaxCount)
 	case m.workers < 1:
 		return usagef("--workers must be greater than zero")
 	case sameFile(m.users, m.out):
@@ -101,16 +104,19 @@ func (a *app) recommend(ctx context.Context, m mailing) (err error) {
 	if len(a.config.Redis.Addrs) == 0 {
 		return usagef("recommend needs Redis: set redis.addrs in the --config file or SARTOR_REDIS_ADDRS")
 	}
-	rec, closeRec, err := a.openMailing(ctx, m.acceptDegraded)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closeRec()) }()
 	in, err := openUsers(m.users, a.stdin)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.close()) }()
+	rec, closeRec, err := a.openMailing(ctx, m.acceptDegraded)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeRec()) }()
+	if err := m.try(ctx, rec); err != nil {
+		return err
+	}
 	out, done, err := openLists(m, in, a.stdout)
 	if err != nil {
 		return err
@@ -121,6 +127,9 @@ func (a *app) recommend(ctx context.Context, m mailing) (err error) {
 		run.bar.add(done)
 	}
 	if err := run.all(ctx, in); err != nil {
+		if ctx.Err() != nil {
+			err = errors.New("interrupted before all lists were made")
+		}
 		return errors.Join(err, out.abandon())
 	}
 	if err := out.finish(); err != nil {
@@ -128,6 +137,26 @@ func (a *app) recommend(ctx context.Context, m mailing) (err error) {
 	}
 	run.bar.done()
 	return run.summary(a.stderr)
+}
+
+// try asks for a list of nobody, so that what is wrong with the flags is told as theirs, and not as the first user's.
+func (m *mailing) try(ctx context.Context, rec *recommender.Recommender) error {
+	_, err := rec.Recommend(ctx, m.request(mailingUser{}))
+	var bad *recommender.InvalidError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	wrong := make([]string, len(bad.Problems))
+	for i, p := range bad.Problems {
+		wrong[i] = fmt.Sprintf("--%s: %s", strings.Replace(p.Field, "include_fields", "fields", 1), p.Message)
+	}
+	return usagef("%s", strings.Join(wrong, "; "))
+}
+
+// request is the request for a user's list.
+func (m *mailing) request(user mailingUser) recommender.Request {
+	return recommender.Request{UserID: user.UserID, AnonymousID: user.AnonymousID, Scenario: m.scenario, Channel: m.channel, Count: m.count, Filter: m.filter,
+		Fields: m.fields, Context: user.Context, Exclude: user.Exclude, Quiet: true}
 }
 
 // openMailing opens the read path of serve without its listeners: store, catalogue, rules and model. Each
@@ -252,11 +281,7 @@ func (r *mailingRun) all(ctx context.Context, in *userFile) error {
 
 // ask makes one list, and tries again when the user could not be read.
 func (r *mailingRun) ask(ctx context.Context, user mailingUser) (*recommender.Response, error) {
-	q := recommender.Request{UserID: user.UserID, AnonymousID: user.AnonymousID, Scenario: r.scenario, Channel: r.channel, Count: r.count, Filter: r.filter,
-		Fields: r.fields, Context: user.Context, Exclude: user.Exclude, Quiet: true}
-	if q.Count == 0 {
-		q.Count = -1 // said to be 0, which is out of range, whereas the recommender takes 0 for absent
-	}
+	q := r.request(user)
 	for try := 1; ; try++ {
 		resp, err := r.rec.Recommend(ctx, q)
 		if err != nil || r.acceptDegraded || len(resp.Degraded) == 0 {

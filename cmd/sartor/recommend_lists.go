@@ -91,6 +91,9 @@ func createLists(name string, stdout io.Writer) (*listFile, error) {
 		l.buffer = bufio.NewWriter(stdout)
 		return l, nil
 	}
+	if info, err := os.Stat(name); err == nil && info.IsDir() { // else told when all the work is done
+		return nil, fmt.Errorf("--out: %s is a folder: name a file in it", name)
+	}
 	if l.file, err = os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*.part"); err != nil {
 		return nil, fmt.Errorf("--out: %w", err)
 	}

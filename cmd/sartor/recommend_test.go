@@ -109,6 +109,9 @@ func failsWhole(t *testing.T, w *world) {
 	if err := os.WriteFile(out, []byte("yesterday's\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.Mkdir(dir+".ndjson", 0o700); err != nil { // beside it, in the test's own folder
+		t.Fatal(err)
+	}
 	for name, tc := range map[string]struct {
 		users string
 		args  []string
@@ -120,8 +123,12 @@ func failsWhole(t *testing.T, w *world) {
 		"two-on-a-line":  {`{"user_id":"a"} {"user_id":"b"}`, nil, exitFailed, "users:1: more than one user"},
 		"nobody":         {`{"context":{}}`, nil, exitFailed, "users:1: user_id is missing"},
 		"unknown-fact":   {`{"user_id":"a","context":{"mood":"good"}}`, nil, exitFailed, "users:1: invalid request: context.mood"},
-		"bad-filter":     {"ann\n", []string{"--filter", "item.nothing > 1"}, exitFailed, "filter"},
-		"bad-count":      {"ann\n", []string{"--count", "0"}, exitFailed, "count: must be between 1 and 100"},
+		"bad-filter":     {"ann\n", []string{"--filter", "item.nothing > 1"}, exitUsage, "--filter: unknown field"},
+		"bad-field":      {"ann\n", []string{"--fields", "category,catgory"}, exitUsage, "--fields[1]: is not an item field of the schema; did you mean category?"},
+		"bad-scenario":   {"", []string{"--scenario", "A B"}, exitUsage, "--scenario: must be 1 to 63 of a-z"},
+		"compressed":     {"\x1f\x8b\x08ann\n", nil, exitFailed, "users: the file is compressed: zcat"},
+		"a-folder":       {"ann\n", []string{"--out", dir + ".ndjson"}, exitFailed, "is a folder: name a file in it"},
+		"bad-count":      {"ann\n", []string{"--count", "0"}, exitUsage, "--count 0: must be between 1 and 100"},
 		"no-workers":     {"ann\n", []string{"--workers", "0"}, exitUsage, "--workers"},
 		"model-is-gone":  {"ann\n", []string{"--models", t.TempDir()}, exitFailed, "load the model"},
 		"no-rules":       {"ann\n", []string{"--rules", ""}, exitFailed, "every list would lack something: no_rules"},

@@ -14,6 +14,9 @@ import (
 // maxUserLine is the longest line of a file of users.
 const maxUserLine = 1 << 20
 
+// gzipMagic is what a gzip file begins with.
+const gzipMagic = "\x1f\x8b"
+
 // mailingUser is one line of the file.
 type mailingUser struct {
 	UserID      string         `json:"user_id"`
@@ -83,6 +86,9 @@ func (u *userFile) next() (mailingUser, error) {
 	}
 	where := fmt.Sprintf("%s:%d", u.name, u.line)
 	text := strings.TrimSpace(strings.TrimPrefix(u.lines.Text(), "\ufeff"))
+	if u.line == 1 && strings.HasPrefix(u.lines.Text(), gzipMagic) {
+		return mailingUser{}, fmt.Errorf("%s: the file is compressed: zcat %s | sartor recommend --users - ...", u.name, u.name)
+	}
 	if !strings.HasPrefix(text, "{") {
 		return mailingUser{UserID: text, where: where}, nil
 	}

@@ -56,7 +56,7 @@ proposed has passed the same checks and tests as a published revision. Nothing i
 	flags.Int64Var(&f.options.MinUnits, "min-units", 20, "units that a rising category sold in the last week, at least")
 	flags.Float64Var(&f.options.MinRise, "min-rise", 1.5, "last week's units to those of the week before, at least")
 	flags.Int64Var(&f.options.MinStock, "min-stock", 10, "stock of an item that should be shown, at least")
-	flags.Float64Var(&f.options.MinMargin, "min-margin", 0.3, "margin of an item that should be shown, at least")
+	flags.Float64Var(&f.options.MinMargin, "min-margin", 0.3, "margin of an item that should be shown, at least; negative = also at a loss")
 	flags.IntVar(&f.options.MinUsers, "min-users", 100, "users of a segment, and others, who were shown a category, at least")
 	flags.Int64Var(&f.options.MinShown, "min-shown", 1000, "recorded places that it takes to say never")
 	a.bind(flags, "brokers", "kafka.brokers", "Kafka brokers, host:port separated by commas")

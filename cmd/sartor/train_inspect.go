@@ -42,6 +42,8 @@ cleaning would leave out. It changes nothing.`,
 	flags.IntVar(&limits.PerHour, "bot-events", 600, "events of one user in an hour before it is taken for a bot")
 	flags.DurationVar(&limits.SessionGap, "session-gap", 30*time.Minute, "silence that ends a session")
 	flags.IntVar(&limits.LongSessions, "long-session", 500, "events of a session before it is long")
+	atLeast(flags, 1, "bot-events", "long-session")
+	atLeast(flags, float64(time.Millisecond), "session-gap")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

@@ -2,6 +2,9 @@ package main
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -79,6 +82,77 @@ func TestEveryCommandSaysWhatToWrite(t *testing.T) {
 					slip("--"+f.Name+" \"abc\": need ", "--"+f.Name+"=abc")
 				}
 			})
+		})
+	}
+}
+
+// TestEveryNumberHasALeast: no command works with a negative number whose help does not say what it means, and none
+// with a number that is none.
+func TestEveryNumberHasALeast(t *testing.T) {
+	tried := 0
+	for _, cmd := range commandTree() {
+		call := strings.Fields(cmd.CommandPath())[1:]
+		for range argumentNames(cmd) {
+			call = append(call, "nosuch")
+		}
+		refuse := func(flag, value string) {
+			t.Helper()
+			tried++
+			code, _, stderr := runHere(t, append(slices.Clone(call), "--"+flag+"="+value)...)
+			if code != exitUsage || !strings.HasPrefix(stderr, "sartor: --"+flag+" ") {
+				t.Errorf("%s --%s=%s: exit code %d, %q; want 2 with the flag", cmd.CommandPath(), flag, value, code, stderr)
+			}
+		}
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			if strings.Contains(f.Usage, "negative = ") {
+				return
+			}
+			switch f.Value.Type() {
+			case "int", "int64", "uint", "uint64":
+				refuse(f.Name, "-1")
+			case "float64":
+				refuse(f.Name, "-1")
+				refuse(f.Name, "NaN")
+				refuse(f.Name, "Inf")
+			case "duration":
+				refuse(f.Name, "-1m")
+			}
+		})
+	}
+	if tried < 100 {
+		t.Errorf("only %d values were tried", tried)
+	}
+}
+
+// TestWrongCommandLines: what the command line says wrongly is its fault, and what the file says is not.
+func TestWrongCommandLines(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "sartor.yaml")
+	if err := os.WriteFile(file, []byte("log: {level: loud}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		args []string
+		code int
+		want string
+	}{
+		"no-key":         {[]string{"serve", "--set", "nonsense"}, exitUsage, "write --set key=value"},
+		"unknown-key":    {[]string{"serve", "--set", "http.adr=x"}, exitUsage, "did you mean http.addr?"},
+		"no-duration":    {[]string{"serve", "--set", "http.budget=fast"}, exitUsage, "http.budget"},
+		"not-positive":   {[]string{"serve", "--set", "http.budget=-1s"}, exitUsage, "http.budget: must be greater than zero"},
+		"addr":           {[]string{"serve", "--addr", "nowhere"}, exitUsage, "is not host:port"},
+		"level":          {[]string{"serve", "--log-level", "loud"}, exitUsage, "is not one of debug"},
+		"section":        {[]string{"serve", "--set", "kafka.sasl.mechanism=plain"}, exitUsage, "kafka.sasl: "},
+		"file":           {[]string{"serve", "--config", file}, exitFailed, "is not one of debug"},
+		"both":           {[]string{"serve", "--config", file, "--addr", "nowhere"}, exitUsage, "configuration has 2 problems"},
+		"what-was-asked": {[]string{"config", "check", "--log-level", "loud"}, exitFailed, "is not one of debug"},
+		"bots":           {[]string{"data", "inspect", "--bot-events", "0"}, exitUsage, "--bot-events 0: need 1 or more"},
+		"sessions":       {[]string{"data", "inspect", "--session-gap", "0s"}, exitUsage, "--session-gap 0s: need 1ms or more"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, _, stderr := runHere(t, tc.args...)
+			if code != tc.code || !strings.Contains(stderr, tc.want) {
+				t.Errorf("exit code %d, %q; want %d with %q", code, stderr, tc.code, tc.want)
+			}
 		})
 	}
 }
