@@ -325,15 +325,16 @@ func (r *mapped) flush() {
 		return
 	}
 	r.pending = nil
-	if p.Type.Stream() == streams.Orders && p.OrderID != "" {
-		if n := r.count[p.ID] + 1; n > 1 {
-			r.count[p.ID] = n
-			p.ID = foreign.ID(p.ID, fmt.Sprint(n))
-		} else {
-			r.count[p.ID] = n
+	id := p.ID
+	for i, e := range fitting(*p) {
+		if p.Type.Stream() == streams.Orders && p.OrderID != "" || i > 0 {
+			n := max(r.count[id], i) + 1
+			if r.count[id] = n; n > 1 {
+				e.ID = foreign.ID(id, fmt.Sprint(n))
+			}
 		}
+		r.ready = append(r.ready, e)
 	}
-	r.ready = append(r.ready, *p)
 }
 
 // rowProblem is what is wrong with a row.
@@ -359,10 +360,14 @@ func (p *rowProblem) at(r *mapped) *RowError {
 	return &RowError{File: file, Line: line, Column: p.column, Problem: problem}
 }
 
-// invalid returns why no consumer would accept the event.
+// invalid returns why no consumer would accept the event. One with many items is judged with one: it may be split.
 func invalid(e *streams.Event) *rowProblem {
 	problems := codec.Validate(e)
 	if problems == nil {
+		one := *e
+		if one.Items = e.Items[:min(1, len(e.Items))]; tooLarge(&one) {
+			return &rowProblem{kind: fmt.Sprintf("the row makes an event of more than %d bytes", codec.MaxBytes)}
+		}
 		return nil
 	}
 	texts := make([]string, len(problems))
