@@ -72,10 +72,13 @@ type ALS struct {
 	meta   Meta
 	params ALSParams
 	table  ItemTable
-	rows   map[string]int32
-	items  Items
-	gram   []float32 // alpha0 * sum of v v', upper triangle, kernel.Pad square
-	pool   sync.Pool // of *encoder
+	rows   *Rows
+	// factors are those of the table, which is where they came from: with a popularity term they are part of
+	// the vectors that are searched.
+	factors kernel.Matrix
+	items   Items
+	gram    []float32 // alpha0 * sum of v v', upper triangle, kernel.Pad square
+	pool    sync.Pool // of *encoder
 }
 
 // NewALS builds a model from trained item factors. It keeps the table's slices. Kind, Dim, Items and
@@ -100,9 +103,11 @@ func NewALS(meta Meta, params ALSParams, table ItemTable) (*ALS, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build ALS model: %w", err)
 	}
-	m := &ALS{meta: meta, params: params, table: table, rows: rows}
+	m := &ALS{meta: meta, params: params, table: table, rows: rows,
+		factors: kernel.Matrix{Data: table.Factors, Dim: params.Factors, Stride: params.Factors}}
+	m.table.Factors = nil
 	m.serve()
-	m.gram = gramOf(table.Factors, params)
+	m.gram = gramOf(m.factors, n, params)
 	return m, nil
 }
 
@@ -110,16 +115,21 @@ func NewALS(meta Meta, params ALSParams, table ItemTable) (*ALS, error) {
 // dimension for it, padded to a multiple of 8, for which the kernels are made.
 func (m *ALS) serve() {
 	f, n := m.params.Factors, len(m.table.IDs)
-	m.items = Items{IDs: m.table.IDs, Dim: f, Vectors: m.table.Factors, Taste: f}
+	m.items = Items{IDs: m.table.IDs, Dim: f, Taste: f}
 	if m.params.Kappa > 0 {
 		m.items.Dim = f + 8
-		m.items.Vectors = make([]float32, n*m.items.Dim)
+	}
+	if old := m.factors; m.params.Kappa > 0 || old.Stride != f {
+		m.factors = kernel.Matrix{Data: make([]float32, n*m.items.Dim), Dim: f, Stride: m.items.Dim}
 		for j := range n {
-			row := m.items.Vectors[j*m.items.Dim:]
-			copy(row, m.table.Factors[j*f:(j+1)*f])
-			row[f] = float32(m.params.Kappa * math.Log1p(float64(m.table.Popularity[j])))
+			row := m.factors.Data[j*m.items.Dim:][:m.items.Dim]
+			copy(row, old.Row(j))
+			if m.params.Kappa > 0 {
+				row[f] = float32(m.params.Kappa * math.Log1p(float64(m.table.Popularity[j])))
+			}
 		}
 	}
+	m.items.Vectors = m.factors.Data
 	m.meta.Kind, m.meta.Dim, m.meta.Items = KindALS, m.items.Dim, n
 	if m.meta.Scaling == "" {
 		m.meta.Scaling = MinMax
@@ -131,10 +141,10 @@ func (m *ALS) serve() {
 }
 
 // gramOf returns alpha0 times the Gramian of the factors.
-func gramOf(factors []float32, p ALSParams) []float32 {
+func gramOf(factors kernel.Matrix, n int, p ALSParams) []float32 {
 	pad := kernel.Pad(p.Factors)
 	sum := make([]float64, pad*pad)
-	kernel.Gram(sum, kernel.Matrix{Data: factors, Dim: p.Factors, Stride: p.Factors}, 0, len(factors)/p.Factors)
+	kernel.Gram(sum, factors, 0, n)
 	gram := make([]float32, len(sum))
 	for i, v := range sum {
 		gram[i] = float32(p.Unobserved * v)
@@ -155,7 +165,7 @@ func (m *ALS) Items() Items { return m.items }
 func (m *ALS) WithMetrics(metrics map[string]float64) *ALS {
 	meta := m.meta
 	meta.Metrics = maps.Clone(metrics)
-	return &ALS{repeating: m.repeating, meta: meta, params: m.params, table: m.table, rows: m.rows, items: m.items, gram: m.gram}
+	return &ALS{repeating: m.repeating, meta: meta, params: m.params, table: m.table, rows: m.rows, factors: m.factors, items: m.items, gram: m.gram}
 }
 
 // WithKappa returns a copy of the model with another weight of the popularity term.
@@ -165,7 +175,7 @@ func (m *ALS) WithKappa(kappa float64) (*ALS, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
-	c := &ALS{repeating: m.repeating, meta: m.meta, params: p, table: m.table, rows: m.rows, gram: m.gram}
+	c := &ALS{repeating: m.repeating, meta: m.meta, params: p, table: m.table, rows: m.rows, factors: m.factors, gram: m.gram}
 	c.serve()
 	return c, nil
 }
@@ -197,7 +207,7 @@ func (m *ALS) Encode(u *features.User, now time.Time) (vec []float32, ok bool) {
 		confidence += float64(w)
 	}
 	e.solver.Reset(m.gram, m.params.Ridge(confidence, len(m.table.IDs)))
-	e.solver.Add(kernel.Matrix{Data: m.table.Factors, Dim: m.params.Factors, Stride: m.params.Factors}, e.known.ids, e.known.weights)
+	e.solver.Add(m.factors, e.known.ids, e.known.weights)
 	vec = make([]float32, m.items.Dim)
 	if !e.solver.Solve(vec) {
 		return nil, false
@@ -207,24 +217,6 @@ func (m *ALS) Encode(u *features.User, now time.Time) (vec []float32, ok bool) {
 		vec[m.params.Factors] = float32(math.Sqrt(float64(kernel.Dot(taste, taste))))
 	}
 	return vec, true
-}
-
-// rowsByID numbers the ids; an id may stand only once and is never empty.
-func rowsByID(ids []string) (map[string]int32, error) {
-	if len(ids) > math.MaxInt32 {
-		return nil, fmt.Errorf("%d items are too many", len(ids))
-	}
-	rows := make(map[string]int32, len(ids))
-	for j, id := range ids {
-		if id == "" {
-			return nil, fmt.Errorf("item %d has no id", j)
-		}
-		if other, dup := rows[id]; dup {
-			return nil, fmt.Errorf("items %d and %d have the same id %q", other, j, id)
-		}
-		rows[id] = int32(j)
-	}
-	return rows, nil
 }
 
 func checkPopularity(popularity []float32, n int) error {

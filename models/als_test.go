@@ -48,7 +48,7 @@ func residual(m *ALS, confidence map[string]float64, vec []float32) float64 {
 	grad := make([]float64, f)
 	total := 0.0
 	for j, id := range m.table.IDs {
-		v := m.table.Factors[j*f : (j+1)*f]
+		v := m.factors.Row(j)
 		score := 0.0
 		for i := range v {
 			score += float64(v[i]) * float64(vec[i])

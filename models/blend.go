@@ -34,7 +34,7 @@ type Blend struct {
 	repeating
 	meta  Meta
 	parts []BlendPart
-	rows  map[string]int32
+	rows  *Rows
 	// places say where the dimensions of each part lie: all tastes come first, as Items.Taste demands.
 	places []place
 	items  Items
@@ -53,7 +53,7 @@ func NewBlend(meta Meta, parts ...BlendPart) (*Blend, error) {
 		return nil, fmt.Errorf("build blend: %d models: need 2 to %d", len(parts), maxParts)
 	}
 	var ids []string
-	rows := map[string]int32{}
+	var rows *Rows
 	for i, p := range parts {
 		if !Blendable(p.Model.Meta().Kind) {
 			return nil, fmt.Errorf("build blend: a model of kind %q cannot be a part", p.Model.Meta().Kind)
@@ -70,15 +70,21 @@ func NewBlend(meta Meta, parts ...BlendPart) (*Blend, error) {
 			return nil, fmt.Errorf("build blend: manifest of part %d: %w", i, err)
 		}
 		for _, id := range p.Model.Items().IDs {
-			if _, known := rows[id]; !known {
-				rows[id] = int32(len(ids))
+			if _, known := rows.Find(id); !known {
 				ids = append(ids, id)
 			}
 		}
+		rows, _ = NewRows(slices.Clip(ids))
 	}
 	m := &Blend{meta: meta, parts: slices.Clone(parts), rows: rows, items: Items{IDs: ids}}
 	m.serve()
 	return m, nil
+}
+
+// rowOf returns the vector of an item that a part knows.
+func (m *Blend) rowOf(id string) []float32 {
+	j, _ := m.rows.Find(id)
+	return m.row(j)
 }
 
 // Blendable tells whether a kind can be a part of a blend.
@@ -103,7 +109,7 @@ func (m *Blend) serve() {
 	for k, p := range m.parts {
 		items := p.Model.Items()
 		for j, id := range items.IDs {
-			m.place(k, items.Vectors[j*items.Dim:(j+1)*items.Dim], float32(p.Weight), m.row(m.rows[id]))
+			m.place(k, items.Vectors[j*items.Dim:(j+1)*items.Dim], float32(p.Weight), m.rowOf(id))
 		}
 	}
 	m.meta.Kind, m.meta.Dim, m.meta.Items = KindBlend, m.items.Dim, len(m.items.IDs)
@@ -224,7 +230,7 @@ func (m *Blend) EncodeItem(it *features.Item) (vec []float32, ok bool) {
 	if it == nil {
 		return nil, false
 	}
-	if j, known := m.rows[it.ID]; known {
+	if j, known := m.rows.Find(it.ID); known {
 		return slices.Clone(m.row(j)), true
 	}
 	for k, p := range m.parts {

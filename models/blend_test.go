@@ -108,7 +108,7 @@ func TestBlendWithOtherWeights(t *testing.T) {
 	u := visitorOf("b")
 	score := func(m *Blend, id string) float64 {
 		vec, _ := m.Encode(u, noon)
-		return float64(kernel.Dot(vec, m.row(m.rows[id])))
+		return float64(kernel.Dot(vec, m.rowOf(id)))
 	}
 	strong, err := m.WithKappa(2)
 	if err != nil {
@@ -238,7 +238,7 @@ func TestNewBlendRefuses(t *testing.T) {
 func TestBlendEncodesItems(t *testing.T) {
 	m := testBlend(t)
 	z, ok := m.EncodeItem(&features.Item{ID: "z"})
-	if !ok || !slices.Equal(z, m.row(m.rows["z"])) {
+	if !ok || !slices.Equal(z, m.rowOf("z")) {
 		t.Errorf("item z: %v, %v", z, ok)
 	}
 	if _, ok := m.EncodeItem(&features.Item{ID: "new"}); ok {

@@ -18,7 +18,7 @@ type Content struct {
 	meta   Meta
 	sig    Signal
 	ids    []string
-	rows   map[string]int32
+	rows   *Rows
 	starts []int
 	of     []Feature // by item, on the unit sphere
 	known  int       // features

@@ -185,7 +185,7 @@ type Encoder struct {
 	meta   Meta
 	params EncoderParams
 	table  EncoderTable
-	rows   map[string]int32
+	rows   *Rows
 	types  map[string]int32 // row of the type embedding
 	blocks []packedBlock
 	recall *packedRecall // nil without heads

@@ -102,7 +102,7 @@ func (m *Encoder) EncodeIn(u *features.User, context map[string]any, now time.Ti
 func (m *Encoder) read(e *encoding, history []features.Entry, now int64) bool {
 	e.events = e.events[:0]
 	for _, h := range slices.Backward(history) {
-		item, known := m.rows[h.ItemID]
+		item, known := m.rows.Find(h.ItemID)
 		kind, wanted := m.types[string(h.Type)]
 		if known && wanted && h.Time <= now {
 			e.events = append(e.events, occasion{item: item, kind: kind, time: h.Time})

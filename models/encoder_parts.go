@@ -14,7 +14,7 @@ func (m *Encoder) EncodeItem(it *features.Item) (vec []float32, ok bool) {
 	if it == nil {
 		return nil, false
 	}
-	if j, known := m.rows[it.ID]; known {
+	if j, known := m.rows.Find(it.ID); known {
 		return slices.Clone(m.items.Vectors[int(j)*m.items.Dim : int(j+1)*m.items.Dim]), true
 	}
 	t := m.table.Tower

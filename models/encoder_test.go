@@ -64,7 +64,8 @@ func (m *Encoder) wanted(events []features.Entry) []float64 {
 		ticks = append(ticks, float64(p.Ticks(since)))
 		row := make([]float64, p.Dim)
 		for d := range row {
-			row[d] = float64(t.Item[int(m.rows[e.ItemID])*p.Dim+d]) + float64(t.Type[slices.Index(p.Types(), string(e.Type))*p.Dim+d]) + float64(t.Gap[gap*p.Dim+d])
+			item, _ := m.rows.Find(e.ItemID)
+			row[d] = float64(t.Item[int(item)*p.Dim+d]) + float64(t.Type[slices.Index(p.Types(), string(e.Type))*p.Dim+d]) + float64(t.Gap[gap*p.Dim+d])
 		}
 		x = append(x, norm64(row, t.Scale, t.Shift))
 	}

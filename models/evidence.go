@@ -18,7 +18,7 @@ type evidence struct {
 // collect turns the history into rows and confidences; false when there are none. Entries after now,
 // of types without weight and of unknown items do not count; age is measured from the newest entry
 // that has weight, known to the model or not.
-func (e *evidence) collect(s Signal, rows map[string]int32, history []features.Entry, now int64) bool {
+func (e *evidence) collect(s Signal, rows *Rows, history []features.Entry, now int64) bool {
 	e.found, e.order, e.ids, e.weights = slices.Grow(e.found[:0], len(history))[:len(history)], e.order[:0], e.ids[:0], e.weights[:0]
 	newest, seen := int64(0), false
 	w := 0.0
@@ -33,7 +33,7 @@ func (e *evidence) collect(s Signal, rows map[string]int32, history []features.E
 		if !seen || h.Time > newest {
 			newest, seen = h.Time, true
 		}
-		if row, known := rows[h.ItemID]; known {
+		if row, known := rows.Find(h.ItemID); known {
 			e.found[i] = w
 			e.order = append(e.order, uint64(row)<<32|uint64(i))
 		}

@@ -66,7 +66,7 @@ type LAE struct {
 	meta   Meta
 	params LAEParams
 	table  LAETable
-	rows   map[string]int32
+	rows   *Rows
 	in     []float32 // input rows with what the tower adds
 	out    []float32 // output rows, likewise
 	gain   []float32 // by row

@@ -36,7 +36,7 @@ type Neighbours struct {
 	meta  Meta
 	sig   Signal
 	table NeighbourTable
-	rows  map[string]int32
+	rows  *Rows
 	items func() Items
 	pool  sync.Pool // of *evidence
 }

@@ -40,7 +40,7 @@ type TowerSpec struct {
 	// Features are the known texts, "field=value", by row. What is not among them is left out: a value
 	// that one item alone has says nothing about another item.
 	Features []string
-	rows     map[string]int32
+	rows     *Rows
 }
 
 // TowerFields returns what a tower reads under the schema: texts, lists and maps of the item's document,
@@ -91,7 +91,7 @@ func NewTowerSpec(fields []TowerField, known []string) (*TowerSpec, error) {
 
 // Row returns the row of a feature; ok is false for one that is not known.
 func (s *TowerSpec) Row(text string) (row int32, ok bool) {
-	row, ok = s.rows[text]
+	row, ok = s.rows.Find(text)
 	return row, ok
 }
 
@@ -217,7 +217,7 @@ func (s *TowerSpec) of(out []Feature, of lookup) []Feature {
 			spread()
 			field = i
 		}
-		if row, ok := s.rows[text]; ok {
+		if row, ok := s.rows.Find(text); ok {
 			out = append(out, Feature{Row: row})
 		}
 	})

@@ -74,7 +74,7 @@ type Repeated struct {
 // repeatTerm is a repeat term over the rows of one model. It is immutable.
 type repeatTerm struct {
 	params  RepeatParams
-	rows    map[string]int32
+	rows    *Rows
 	rate    []float32          // by row, 1 = average
 	factor  []float32          // rate^Rate
 	weights map[string]float64 // of types, the heaviest 1
@@ -149,7 +149,7 @@ func withTerm(m Model, t *repeatTerm) (Model, error) {
 }
 
 // set puts the term, nil for none, into a model that nobody else has yet.
-func (r *repeating) set(t *repeatTerm, meta *Meta, rows map[string]int32) {
+func (r *repeating) set(t *repeatTerm, meta *Meta, rows *Rows) {
 	params := map[string]float64{}
 	for name, v := range meta.Params {
 		if !strings.HasPrefix(name, repeatPrefix) {
@@ -204,7 +204,7 @@ func (t *repeatTerm) collect(history []features.Entry, now int64, room []Repeate
 		if w == 0 || h.Time > now {
 			continue
 		}
-		if row, known := t.rows[h.ItemID]; known {
+		if row, known := t.rows.Find(h.ItemID); known {
 			traces = append(traces, repeatTrace{row, w * slow.Fade(newest-h.Time), w * fast.Fade(newest-h.Time)})
 		}
 	}

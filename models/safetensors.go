@@ -9,6 +9,9 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"unsafe"
+
+	"github.com/sartorhq/sartor/models/kernel"
 )
 
 // The safetensors format: an 8-byte little-endian header length, a JSON header that names each tensor
@@ -206,21 +209,35 @@ func (h tensorHeader) check(data int64) error {
 	return nil
 }
 
-// floats decodes a tensor of the given shape; every value must be finite.
+// floats decodes a tensor of the given shape, in place where the machine allows it: then they share memory with
+// the file. Every value must be finite.
 func (s tensorSet) floats(name string, shape ...int) ([]float32, error) {
 	t, err := s.get(name, "F32", shape)
 	if err != nil {
 		return nil, err
 	}
-	values := make([]float32, len(t.data)/4)
-	for i := range values {
-		v := math.Float32frombits(binary.LittleEndian.Uint32(t.data[4*i:]))
-		if v-v != 0 {
-			return nil, fmt.Errorf("tensor %q: element %d is %v", name, i, v)
+	values := t.inPlace()
+	if values == nil {
+		values = make([]float32, len(t.data)/4)
+		for i := range values {
+			values[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.data[4*i:]))
 		}
-		values[i] = v
 	}
-	return values, nil
+	if kernel.Finite(values) {
+		return values, nil
+	}
+	i := slices.IndexFunc(values, func(v float32) bool { return v-v != 0 })
+	return nil, fmt.Errorf("tensor %q: element %d is %v", name, i, values[i])
+}
+
+// inPlace returns the floats of the tensor where they lie; nil when the machine writes them otherwise, or the
+// file has them at odd places. Files that this package wrote never do.
+func (t *tensor) inPlace() []float32 {
+	at := unsafe.Pointer(unsafe.SliceData(t.data))
+	if binary.NativeEndian.Uint16([]byte{1, 0}) != 1 || len(t.data) == 0 || uintptr(at)%unsafe.Alignof(float32(0)) != 0 {
+		return nil
+	}
+	return unsafe.Slice((*float32)(at), len(t.data)/4)
 }
 
 // ints decodes a tensor of whole numbers with one dimension.

@@ -14,6 +14,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // The files of a saved model.
@@ -155,12 +156,14 @@ func load(root *os.Root) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	sum := sha256.Sum256(file)
+	sums := make(chan [sha256.Size]byte, 1)
+	go func() { sums <- sha256.Sum256(file) }() // takes as long as the rest
+	m, err := decode(meta, file)
+	sum := <-sums
 	if got := hex.EncodeToString(sum[:]); got != meta.SHA256[TensorFile] {
 		return nil, fmt.Errorf("%s has checksum %.12s…, the manifest says %.12s…: copy it again or roll back: %w",
 			TensorFile, got, meta.SHA256[TensorFile], ErrDamaged)
 	}
-	m, err := decode(meta, file)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", TensorFile, err, ErrDamaged)
 	}
@@ -251,8 +254,12 @@ const (
 
 func (m *ALS) tensors() []tensor {
 	n := len(m.table.IDs)
+	factors := make([]float32, 0, n*m.params.Factors)
+	for j := range n {
+		factors = append(factors, m.factors.Row(j)...)
+	}
 	return append(textTensors(idTensor, m.table.IDs),
-		floatTensor(factorTensor, m.table.Factors, n, m.params.Factors),
+		floatTensor(factorTensor, factors, n, m.params.Factors),
 		floatTensor(popularityTensor, m.table.Popularity, n))
 }
 
@@ -276,7 +283,8 @@ func decodeALS(meta Meta, set tensorSet) (*ALS, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewALS(meta, p, ItemTable{IDs: ids, Factors: factors, Popularity: popularity})
+	// The copy lets the file go, as far as the vectors do not share it.
+	return NewALS(meta, p, ItemTable{IDs: ids, Factors: factors, Popularity: slices.Clone(popularity)})
 }
 
 // factorsOf returns the number of factors that the manifest claims; 0, which no model accepts, when it is
@@ -342,5 +350,5 @@ func decodePopularity(meta Meta, set tensorSet) (*Popularity, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewPopularity(meta, ids, popularity)
+	return NewPopularity(meta, ids, slices.Clone(popularity))
 }

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -260,4 +262,54 @@ func FuzzReadTensors(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestFloatsAtOddPlaces reads the same numbers where they cannot be used in place: in files of others.
+func TestFloatsAtOddPlaces(t *testing.T) {
+	want := []float32{1, -2.5, 0, 3e-20}
+	var file bytes.Buffer
+	if err := writeTensors(&file, []tensor{floatTensor("x", want, 2, 2)}); err != nil {
+		t.Fatal(err)
+	}
+	for offset := range 9 {
+		room := append(make([]byte, offset, offset+file.Len()), file.Bytes()...)
+		set, err := readTensors(room[offset:])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := set.floats("x", 2, 2); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%d bytes on: %v %v, want %v", offset, got, err, want)
+		}
+	}
+}
+
+// TestWeightOfPopularityComesAndGoes wants the factors as they were, however the vectors were laid out before.
+func TestWeightOfPopularityComesAndGoes(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	table := ItemTable{}
+	for i := range 5 {
+		table.IDs, table.Popularity = append(table.IDs, string(rune('a'+i))), append(table.Popularity, float32(i))
+		for range 8 {
+			table.Factors = append(table.Factors, float32(rng.NormFloat64()))
+		}
+	}
+	m, err := NewALS(Meta{}, ALSParams{Factors: 8, Unobserved: 0.1, Lambda: 0.01, Nu: 1, Signal: DefaultSignal()}, table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kappa := range []float64{0, 0.5, 0.2, 0, 0} {
+		if m, err = m.WithKappa(kappa); err != nil {
+			t.Fatal(err)
+		}
+		items := m.Items()
+		for j := range table.IDs {
+			row := items.Vectors[j*items.Dim:][:items.Dim]
+			if !slices.Equal(row[:8], table.Factors[j*8:][:8]) {
+				t.Fatalf("kappa %v, item %d: %v, want %v", kappa, j, row[:8], table.Factors[j*8:][:8])
+			}
+			if kappa > 0 && row[8] != float32(kappa*math.Log1p(float64(table.Popularity[j]))) || (kappa > 0) != (items.Dim == 16) {
+				t.Fatalf("kappa %v, item %d: %v of %d", kappa, j, row, items.Dim)
+			}
+		}
+	}
 }

@@ -45,7 +45,7 @@ func WithSignal(m Model, s Signal) (Model, error) {
 	}
 	switch m := m.(type) {
 	case *ALS:
-		c := &ALS{repeating: m.repeating, meta: m.meta, params: m.params, table: m.table, rows: m.rows, gram: m.gram}
+		c := &ALS{repeating: m.repeating, meta: m.meta, params: m.params, table: m.table, rows: m.rows, factors: m.factors, gram: m.gram}
 		c.params.Signal = s
 		c.serve()
 		return c, nil
