@@ -29,6 +29,7 @@ func TestAcrossFiles(t *testing.T) {
 	}{
 		"pins collide":           {fileOf("a", "", mk("x", one("1", "a"))), fileOf("b", "", mk("y", one("1", "b"))), "b.yaml R015 y: this pin and the one of `a/x` want position 1"},
 		"pins beside":            {fileOf("a", "", mk("x", one("1", "a"))), fileOf("b", "", mk("y", one("2", "b"))), ""},
+		"pins overlap":           {fileOf("a", "", mk("x", match("item.price > 5"), then(act("pin", "position", "1", "max", "3")))), fileOf("b", "", mk("y", one("3", "b"))), "b.yaml R015 y: this pin and the one of `a/x` want position 3"},
 		"pins elsewhere":         {fileOf("a", "home", mk("x", one("1", "a"))), fileOf("b", "cart", mk("y", one("1", "b"))), ""},
 		"pins where scopes meet": {fileOf("a", "home cart", mk("x", one("1", "a"))), fileOf("b", "cart email", mk("y", one("1", "b"))), "b.yaml R015 y"},
 		"the same twice":         {fileOf("a", "", mk("x", match("item.price > 5"), boostBy("2"))), fileOf("b", "", mk("y", match("item.price  > 5"), boostBy("2"))), "b.yaml R018 y: this rule does the same as `a/x`"},

@@ -88,6 +88,12 @@ func TestSourcesThatCannotBe(t *testing.T) {
 		"bestsellers":           {act("inject", "source", "bestsellers"), CodeUnknownName, "write `hot`"},
 		"also bought":           {act("inject", "source", "also-bought"), CodeUnknownName, "write `co-bought`"},
 		"no such thing":         {act("inject", "source", "magic"), CodeUnknownName, "or list:NAME"},
+		"score above all":       {act("inject", "source", "hot", "score", "p101"), CodeOutOfBounds, "a percentile such as p90"},
+		"score below none":      {act("inject", "source", "hot", "score", "p-1"), CodeOutOfBounds, "a percentile such as p90"},
+		"score of words":        {act("inject", "source", "hot", "score", "popular"), CodeOutOfBounds, "a percentile such as p90"},
+		"score above one":       {act("inject", "source", "hot", "score", "1.01"), CodeOutOfBounds, "a number from 0 to 1"},
+		"no such field":         {act("inject", "source", "hot", "zzzzzzzz", "1"), CodeUnknownKey, "`inject` has source"},
+		"count of words":        {act("inject", "source", "hot", "count", "some"), CodeActionField, "write digits, such as `count: 3`"},
 		"a slip":                {act("inject", "source", "similer"), CodeUnknownName, "did you mean `similar`?"},
 	} {
 		s, problems := Compile([]File{rulesOf(mk("r", then(tc.action)))}, apart{schema()}, Options{})
