@@ -14,11 +14,12 @@ import (
 //	v[j] = columns[j] * c * (t[i] + e[i])
 //
 // with a whole number t[i] in -128...127, stored as t[i]+128, and what that leaves out, e[i], where c
-// belongs to the row. With u[i] = q[j]*columns[j]/m = s*(w[i] + f[i]), w whole too, the inner product is
+// belongs to the row. With u[i] = q[j]*columns[j]/m = s*(w[i] + f[i]), w whole too, or of 256ths where the
+// processor has the time for a second digit, the inner product is
 //
 //	<q, v> = c*s * (<w, t> + <f, t> + <u/s, e>)
 //
-// The first sum is exact integer arithmetic. The second is at most |f||t| (Cauchy and Schwarz). In the third
+// The first sum is exact integer arithmetic for each digit. The second is at most |f||t| (Cauchy and Schwarz). In the third
 // all slots of a column have the same u, so that it is at most |q*columns|/s times the length of the means
 // of e over the slots of each column. So every score is known within a bound that the query and some
 // maxima over rows give. Nothing that could be among the best k is dropped on the strength of a code: see
@@ -26,7 +27,7 @@ import (
 //
 // Many rows have their bytes stored as two halves. The upper one alone stands for t = 16*half - 120, coarser,
 // and the same holds with its own e: a scan reads the upper halves only, and the lower ones of rows that those
-// leave. Rows whose bytes stay in the processor's cache are scanned faster whole.
+// leave. Those are multiplied by the first digits only, so that the others belong to f there. Rows whose bytes stay in the processor's cache are scanned faster whole.
 //
 // Slots that are left over when each column with values has one go to the columns that matter most to
 // inner products, mostly the popularity of items. Halves are rounded at another place in each slot of a
@@ -55,6 +56,7 @@ type slot struct {
 type maxima struct {
 	rest, fineRest float64 // of the means of e, for upper halves and whole bytes
 	size, fineSize float64 // of t
+	step           float64 // of the difference between t of whole bytes and of upper halves
 	norm           float64 // of v/c
 	outOfRange     bool
 }
@@ -62,6 +64,7 @@ type maxima struct {
 func (m *maxima) add(o maxima) {
 	m.rest, m.fineRest = max(m.rest, o.rest), max(m.fineRest, o.fineRest)
 	m.size, m.fineSize = max(m.size, o.size), max(m.fineSize, o.fineSize)
+	m.step = max(m.step, o.step)
 	m.norm, m.outOfRange = max(m.norm, o.norm), m.outOfRange || o.outOfRange
 }
 
@@ -115,7 +118,7 @@ func newCodes(dim int, vectors []float32, order []int32, halves int) *codes {
 	if c.most.outOfRange {
 		return nil
 	}
-	for _, v := range []*float64{&c.most.rest, &c.most.fineRest, &c.most.size, &c.most.fineSize, &c.most.norm} {
+	for _, v := range []*float64{&c.most.rest, &c.most.fineRest, &c.most.size, &c.most.fineSize, &c.most.step, &c.most.norm} {
 		*v = math.Sqrt(*v) * spare
 	}
 	return c
@@ -270,6 +273,7 @@ func (e *encoder) round(inverse float64) (m maxima) {
 			fine, coarse := float64(code-128), float64(code&^15-coarseMiddle)
 			m.fineSize += fine * fine
 			m.size += coarse * coarse
+			m.step += (fine - coarse) * (fine - coarse)
 			fineRest += x - fine
 			rest += x - coarse
 			i++
@@ -296,91 +300,4 @@ func (c *codes) weighted(weights []float32, order []int32) *codes {
 		y.scale[i] = s
 	}
 	return &y
-}
-
-// coded is a query as codes are scored with it. Scores are in units of the query: what a true sum is,
-// divided by s.
-type coded struct {
-	query    []int8
-	planar   []int8 // the same for kernel.FineSums
-	bias     int32  // of sums over what a scan reads
-	fineBias int32  // of sums over lower halves
-	// A sum over upper halves is within perRest*rest+base of the true one, over c, where rest is that of
-	// the block; one over whole bytes within fine.
-	perRest, base, fine float32
-	unit                float64 // s
-}
-
-// encode turns q into whole numbers; ok is false when it cannot be. The result keeps the room of old.
-func (c *codes) encode(q []float32, old coded) (out coded, ok bool) {
-	var largest, length, norm float64
-	for j, v := range q {
-		u := float64(v) * c.columns[j] // not a number if v is not, even where the column is 0
-		length += u * u
-		if c.columns[j] > 0 {
-			norm += float64(v) * float64(v)
-		}
-	}
-	for _, s := range c.slots {
-		if s.column >= 0 {
-			largest = max(largest, math.Abs(float64(q[s.column]))*c.columns[s.column]*s.share)
-		}
-	}
-	s := largest / 127
-	if !(s >= 1e-20 && s <= 1e20 && length >= 0) { // a NaN is in no range
-		return old, false
-	}
-	out = coded{unit: s, query: append(old.query[:0], make([]int8, len(c.slots))...)}
-	var rest, size float64
-	sum := int32(0)
-	for i, t := range c.slots {
-		if t.column < 0 {
-			continue
-		}
-		x := float64(q[t.column]) * c.columns[t.column] * t.share / s
-		w := math.RoundToEven(x)
-		out.query[i] = int8(w)
-		sum += int32(w)
-		rest += (x - w) * (x - w)
-		size += w * w
-	}
-	if out.bias, out.planar = -128*sum, old.planar; c.whole == nil {
-		out.planar, out.bias, out.fineBias = kernel.Planar(out.query, old.planar), -coarseMiddle*sum, -fineMiddle*sum
-	}
-	c.bound(&out, bounds{length: math.Sqrt(length) / s, norm: math.Sqrt(norm) / s, rest: math.Sqrt(rest), size: math.Sqrt(size), dim: len(q)})
-	return out, true
-}
-
-// bounds are the lengths of a query from which its bounds follow, in units of s.
-type bounds struct {
-	length float64 // of q times the columns
-	norm   float64 // of q
-	rest   float64 // of f
-	size   float64 // of w
-	dim    int
-}
-
-// scan scores blocks from the given one on by what a scan reads of them, which is asked for ahead; adds has
-// one for each block.
-func (c *codes) scan(scores []float32, query *coded, block int, adds []float32, ahead int) {
-	n, first := len(adds), block*kernel.CodeRows
-	scale := c.scale[first : first+n*kernel.CodeRows]
-	if c.whole == nil {
-		bytes := len(c.slots) / 2 * kernel.CodeRows
-		kernel.Coarse(scores, query.query, c.coarse[block*bytes:(block+n)*bytes], scale, query.bias, adds, ahead)
-		return
-	}
-	bytes := len(c.slots) * kernel.CodeRows
-	kernel.Codes(scores, query.query, c.whole[block*bytes:(block+n)*bytes], scale, query.bias, adds[0])
-}
-
-func (c *codes) bound(out *coded, b bounds) {
-	// What float32 arithmetic may add to or take from an inner product of this length, in any order.
-	rounding := float64(b.dim+2) * 0x1p-24 * spare * b.norm * c.most.norm
-	fine := (b.rest*c.most.fineSize + b.length*c.most.fineRest + rounding) * spare
-	base := (b.rest*c.most.size + rounding) * spare
-	// The kernel, the weights and the sieve round less than twenty times, each by at most 2^-24 of no more than this.
-	slack := 0x1p-19 * (b.size*(c.most.size+c.most.fineSize) + base + b.length*c.most.rest + fine) * spare
-	out.perRest = float32(b.length * spare)
-	out.base, out.fine = float32((base+slack)*spare), float32((fine+slack)*spare)
 }

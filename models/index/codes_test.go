@@ -122,27 +122,31 @@ func boundHolds(t *testing.T, name string, c *codes, e *coded, dim int, vectors,
 	s, floats := newSearch(), make([]float32, len(vectors)/dim)
 	kernel.Rows(floats, q, vectors)
 	for b := range c.rest {
-		s.sieve.found, s.sieve.floor = s.sieve.found[:0], lowest
+		s.sieve.found.cut(0)
+		s.sieve.floor = lowest
+		out := &s.sieve.passed[s.sieve.now]
 		s.sift(c, e, b, []uint64{^uint64(0)})
 		s.settle(c, e)
-		if len(s.sieve.found) != kernel.CodeRows {
-			t.Fatalf("%s: %d rows of a block were found", name, len(s.sieve.found))
+		if len(s.sieve.found.rows) != kernel.CodeRows {
+			t.Fatalf("%s: %d rows of a block were found", name, len(s.sieve.found.rows))
 		}
-		for i, f := range s.sieve.found {
+		for i, row := range s.sieve.found.rows {
 			var exact float64
 			for j, v := range q {
-				exact += float64(v) * float64(vectors[int(f.row)*dim+j])
+				exact += float64(v) * float64(vectors[int(row)*dim+j])
 			}
-			coarse, width := s.scores[i], (e.perRest*c.rest[b]+e.base)*c.scale[f.row]
+			high, low := float64(s.sieve.found.highs[i]), float64(s.sieve.found.lows[i])
+			coarse, width := float64(out.Sums[i]), float64(e.perRest*c.rest[b]+e.base)
 			if c.whole != nil {
-				width = e.fine * c.scale[f.row]
+				width = float64(e.fine)
 			}
-			for _, score := range []float64{exact, float64(floats[f.row])} {
-				if score *= 127 / largest; score > float64(f.high) || score < float64(f.low) {
-					t.Fatalf("%s row %d: %v is not within %v and %v", name, f.row, score, f.low, f.high)
+			scale := float64(c.scale[row])
+			for _, score := range []float64{exact, float64(floats[row])} {
+				if score *= 127 / largest; score > high || score < low {
+					t.Fatalf("%s row %d: %v is not within %v and %v", name, row, score, low, high)
 				}
-				if score > float64(coarse) || score < float64(coarse-2*width) {
-					t.Fatalf("%s row %d: %v is not within %v and %v, by what a scan reads", name, f.row, score, coarse-2*width, coarse)
+				if score > (coarse+width)*scale || score < (coarse-width)*scale {
+					t.Fatalf("%s row %d: %v is not within %v and %v, by what a scan reads", name, row, score, (coarse-width)*scale, (coarse+width)*scale)
 				}
 			}
 		}

@@ -303,7 +303,7 @@ func (x *IVF) probe(s *probing, q []float32, k, count int) {
 	probes := min(len(s.groups), int(math.Ceil(float64(x.probes)*math.Sqrt(float64(x.flat.rows)/float64(max(count, 1))))))
 	for from := 0; ; from, probes = probes, min(2*probes, len(s.groups)) {
 		x.sift(s, s.groups[from:probes])
-		if p.s.sieve.tighten(); len(p.s.sieve.found) >= k || probes == len(s.groups) {
+		if p.s.sieve.tighten(); len(p.s.sieve.found.rows) >= k || probes == len(s.groups) {
 			return
 		}
 	}
@@ -345,7 +345,7 @@ func (x *IVF) sift(s *probing, groups []scored) {
 				b++
 			}
 			x.take(s, query, from, b)
-			if len(v.found) >= v.next {
+			if len(v.found.rows) >= v.next {
 				v.tighten()
 			}
 		}
@@ -364,26 +364,19 @@ func (x *IVF) take(s *probing, query *coded, from, to int) {
 	if beyond := to*kernel.CodeRows - x.flat.rows; beyond > 0 {
 		words[len(words)-1] >>= beyond
 	}
-	kept := len(v.found)
+	kept := len(v.found.rows)
 	s.search.sift(x.flat.codes, query, from, words)
 	s.settle(x.flat.codes, query)
-	if allowed == nil {
-		return
+	if rows := v.found.rows; allowed != nil {
+		v.found.keep(kept, func(i int) bool { return allowed.Has(int(x.order[rows[i]])) })
 	}
-	out := v.found[:kept]
-	for _, f := range v.found[kept:] {
-		if allowed.Has(int(x.order[f.row])) {
-			out = append(out, f)
-		}
-	}
-	v.found = out
 }
 
 // rescore offers the rows that are left with their scores as floats.
 func (x *IVF) rescore(s *probing, q []float32) {
 	s.ids = s.ids[:0]
-	for _, f := range s.sieve.found {
-		s.ids = append(s.ids, x.order[f.row])
+	for _, row := range s.sieve.found.rows {
+		s.ids = append(s.ids, x.order[row])
 	}
 	slices.Sort(s.ids)
 	for rest := s.ids; len(rest) > 0; {

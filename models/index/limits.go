@@ -19,7 +19,7 @@ type Limits struct {
 	// Read is the time in which the bytes can be read at all, by the fastest of several loops that do
 	// nothing else.
 	Read time.Duration
-	// Scan is the time in which all rows are scored, without a look at the scores.
+	// Scan is the time in which all rows are scored and compared with a floor that none passes.
 	Scan time.Duration
 }
 
@@ -44,9 +44,12 @@ func (x *Flat) Limits(passes int) Limits {
 	for i := range other {
 		other[i] = 1
 	}
-	scores, query := make([]float32, chunk), &coded{}
+	s, query := newSearch(), &coded{}
 	if x.codes != nil {
-		query.query = make([]int8, len(x.codes.slots))
+		query.query.High = make([]int8, len(x.codes.slots))
+		if kernel.Digits() > 1 {
+			query.query.Low = make([]int8, len(x.codes.slots))
+		}
 	}
 	q := make([]float32, x.dim)
 	// All passes over one memory and then all over the other: taking turns, each would find in a shared cache
@@ -55,7 +58,7 @@ func (x *Flat) Limits(passes int) Limits {
 		out.Read = min(out.Read, timed(func() { bytes.IndexByte(room, 0) }), timed(func() { equalPieces(room, other) }))
 	}
 	for range max(passes, 1) {
-		out.Scan = min(out.Scan, timed(func() { x.score(scores, query, q) }))
+		out.Scan = min(out.Scan, timed(func() { x.score(&s, query, q) }))
 	}
 	runtime.KeepAlive(owner)
 	runtime.KeepAlive(x)
@@ -69,16 +72,16 @@ func equalPieces(room, piece []byte) {
 	}
 }
 
-// score scores every row, chunk by chunk.
-func (x *Flat) score(scores []float32, query *coded, q []float32) {
+// score scores every row, chunk by chunk, none of which passes.
+func (x *Flat) score(s *search, query *coded, q []float32) {
 	for first := 0; first < x.rows; first += chunk {
 		n := min(chunk, x.rows-first)
 		if x.codes == nil {
-			x.scoreChunk(scores[:n], q, first)
+			x.scoreChunk(s.scores[:n], q, first)
 			continue
 		}
-		blocks, block := (n+kernel.CodeRows-1)/kernel.CodeRows, first/kernel.CodeRows
-		x.codes.scan(scores[:blocks*kernel.CodeRows], query, block, x.codes.rest[block:block+blocks], kernel.Ahead)
+		words, block := s.sieve.choose(first, x.rows, nil), first/kernel.CodeRows
+		x.codes.scan(&s.sieve.passed[0], query, block, words, x.codes.rest[block:block+len(words)], float32(math.Inf(1)), kernel.Ahead)
 	}
 }
 

@@ -17,24 +17,45 @@ import (
 type sieve struct {
 	k     int
 	floor float32 // the highest score must exceed this
-	found []sifted
+	found sifted
 	next  int // tighten at this many found
-	lows  []float32
 	words [chunkBlocks]uint64
-	masks [chunkBlocks]uint64
 	adds  [chunkBlocks]float32 // what makes of a block's sums highest scores
-	// The rows whose upper halves passed, and the sums of their lower halves.
-	rows    []int32
-	waiting []waiting
+	// What the scan of a chunk left, and of the one before, whose rows wait for their lower halves.
+	passed  [2]kernel.Passed
+	now     int // which of the two a scan writes to
+	waiting []int32
+	first   int // row of the chunk that waits
 	sums    []int32
 }
 
 // chunkBlocks is how many blocks of codes a chunk has.
 const chunkBlocks = chunk / kernel.CodeRows
 
+// sifted are rows with their highest and lowest scores.
 type sifted struct {
-	row       int32
-	high, low float32
+	rows        []int32
+	highs, lows []float32
+}
+
+// grow makes room for n more, and as much more as the kernel wants.
+func (f *sifted) grow(n int) {
+	n += 16
+	f.rows, f.highs, f.lows = slices.Grow(f.rows, n), slices.Grow(f.highs, n), slices.Grow(f.lows, n)
+}
+
+func (f *sifted) cut(n int) { f.rows, f.highs, f.lows = f.rows[:n], f.highs[:n], f.lows[:n] }
+
+// keep drops the rows of which keep says so, from the given one on.
+func (f *sifted) keep(from int, keep func(i int) bool) {
+	n := from
+	for i := from; i < len(f.rows); i++ {
+		f.rows[n], f.highs[n], f.lows[n] = f.rows[i], f.highs[i], f.lows[i]
+		if keep(i) {
+			n++
+		}
+	}
+	f.cut(n)
 }
 
 // Where no more than one row in narrow is allowed, reading the floats of those is less work than reading
@@ -93,9 +114,7 @@ func (x *Flat) over(passes []pass) {
 // finish scores as floats what the scan left. It is all there is when k rows score more than the guess: the
 // scan dropped none that does. After an unlucky guess it scans again, above what k rows are known to score.
 func (x *Flat) finish(p *pass, q []float32) {
-	if v := &p.s.sieve; len(v.found) > p.k+p.k/2 {
-		v.tighten()
-	}
+	p.s.sieve.tighten()
 	x.rescore(p.s, q)
 	if worst := p.s.best.worst(); p.guess > lowest && !(float64(worst) > float64(p.guess)*p.query.unit) {
 		floor := lowest
@@ -124,54 +143,49 @@ func (x *Flat) guess(passes []pass) {
 		if of*sample*2 > p.count {
 			continue
 		}
-		best := &p.s.best
-		best.reset(2 * of)
+		v := &p.s.sieve
+		p.start(2*of, lowest)
 		for first := 0; first < x.rows; first += chunk {
 			x.glance(p, first/kernel.CodeRows)
 		}
-		if best.sort(); len(best.keys) >= of {
+		if v.tighten(); len(v.found.rows) > of {
 			// Where rows that are alike stand together, the sample tells as little as a smaller one.
-			of = min(int(share+3*math.Sqrt(share*p.s.sieve.clumps(best.keys[:of]))+3), len(best.keys))
-			p.guess = best.keys[of-1].hit().Score
+			of = int(share + 3*math.Sqrt(share*v.clumps(exceeded(v.found.lows, of))) + 3)
+			p.guess = exceeded(v.found.lows, min(of, len(v.found.lows)))
 		}
-		best.reset(p.k)
 	}
 }
 
-// glance gives the best rows of a block to the list, with the middles of what their upper halves say.
+// glance gives the best rows of a block to the sieve, with the middles of what their codes say.
 func (x *Flat) glance(p *pass, block int) {
-	c, s := x.codes, p.s
-	word := s.sieve.choose(block*kernel.CodeRows, x.rows, p.allowed)[0]
-	if word == 0 {
+	c, v, first := x.codes, &p.s.sieve, block*kernel.CodeRows
+	words := v.choose(first, min(x.rows, first+kernel.CodeRows), p.allowed)
+	if words[0] == 0 {
 		return
 	}
-	scores, first := s.scores[:kernel.CodeRows], block*kernel.CodeRows
 	var none [1]float32
-	c.scan(scores, &p.query, block, none[:], 2*chunkBlocks*kernel.CodeRows*len(c.slots)/2)
-	var mask [1]uint64
-	kernel.MaskAbove(mask[:], scores, s.best.floor)
-	for above := mask[0] & word; above != 0; above &= above - 1 {
-		if i := bits.TrailingZeros64(above); scores[i] > s.best.floor {
-			s.best.add(first+i, scores[i])
-		}
+	out := &v.passed[0]
+	n := c.scan(out, &p.query, block, words, none[:], v.floor, 2*chunkBlocks*kernel.CodeRows*len(c.slots)/2)
+	if v.find(out, n, c.scale, first, 0); len(v.found.rows) >= v.next {
+		v.tighten()
 	}
 }
 
-// clumps returns the mean over hits of how many of them stand in the same block.
-func (v *sieve) clumps(keys []key) float64 {
-	blocks := v.rows[:0]
-	for _, k := range keys {
-		blocks = append(blocks, int32(k.hit().Row/kernel.CodeRows))
-	}
-	slices.Sort(blocks)
-	squares, count := 0, 0
-	for i, b := range blocks {
-		if count++; i+1 == len(blocks) || blocks[i+1] != b {
-			squares, count = squares+count*count, 0
+// clumps returns the mean over the rows that are sure to exceed the floor of how many of them stand in the same
+// block; the sieve has them in ascending order.
+func (v *sieve) clumps(floor float32) float64 {
+	squares, all, count, last := 0, 0, 0, int32(-1)
+	for i, row := range v.found.rows {
+		if !(v.found.lows[i] > floor) {
+			continue
 		}
+		if block := row / kernel.CodeRows; block != last {
+			squares, count, last = squares+count*count, 0, block
+		}
+		count++
+		all++
 	}
-	v.rows = blocks[:0]
-	return float64(squares) / float64(len(keys))
+	return float64(squares+count*count) / float64(max(all, 1))
 }
 
 // leastMore is how many rows are found at least before the floor is raised again.
@@ -181,8 +195,9 @@ const leastMore = 256
 func (p *pass) start(k int, floor float32) {
 	v := &p.s.sieve
 	v.k, v.floor = k, floor
-	v.rows, v.waiting = v.rows[:0], v.waiting[:0]
-	v.found, v.next = v.found[:0], k+max(k/2, leastMore)
+	v.waiting = v.waiting[:0]
+	v.found.cut(0)
+	v.next = k + max(k/2, leastMore)
 	if floor > lowest {
 		v.next = 4 * k
 	}
@@ -201,7 +216,7 @@ func (x *Flat) sift(p *pass, first int) {
 			p.s.sift(x.codes, &p.query, first/kernel.CodeRows+from, words[from:b])
 		}
 	}
-	if len(v.found) >= v.next {
+	if len(v.found.rows) >= v.next {
 		v.tighten()
 	}
 }
@@ -235,115 +250,113 @@ func (v *sieve) choose(first, rows int, allowed Bitmap) []uint64 {
 // their lower halves have come from the memory.
 func (s *search) sift(c *codes, query *coded, block int, words []uint64) {
 	v, first := &s.sieve, block*kernel.CodeRows
-	scores, scale := s.scores[:len(words)*kernel.CodeRows], c.scale[first:first+len(words)*kernel.CodeRows]
-	adds := v.adds[:len(words)]
+	adds, out := v.adds[:len(words)], &v.passed[v.now]
 	for b, rest := range c.rest[block : block+len(words)] {
-		adds[b] = query.perRest*rest + query.base
-	}
-	if c.whole != nil {
-		adds[0] = query.fine
-	}
-	c.scan(scores, query, block, adds, kernel.Ahead)
-	s.settle(c, query)
-	masks := v.masks[:len(words)]
-	kernel.MaskAbove(masks, scores, v.floor)
-	count := 0
-	for b := range masks {
-		masks[b] &= words[b]
-		count += bits.OnesCount64(masks[b])
-	}
-	if count == 0 {
-		return
-	}
-	if c.whole != nil {
-		v.find(masks, scores, scale, first, 2*query.fine)
-		return
-	}
-	v.rows, v.waiting = slices.Grow(v.rows[:0], count)[:count], slices.Grow(v.waiting[:0], count)[:count]
-	rows, wait := v.rows, v.waiting
-	n := 0
-	for b, mask := range masks {
-		for less := query.fine - adds[b]; mask != 0 && n < len(rows) && n < len(wait); mask &= mask - 1 {
-			i := b*kernel.CodeRows + bits.TrailingZeros64(mask)
-			rows[n], wait[n] = int32(first+i), waiting{scores[i], less, scale[i]}
-			n++
+		if adds[b] = query.fine; c.whole == nil {
+			adds[b] = query.perRest*rest + query.base
 		}
 	}
-	kernel.Fetch(c.fine, rows, len(c.slots)/2)
+	n := c.scan(out, query, block, words, adds, v.floor, kernel.Ahead)
+	if c.whole != nil {
+		v.find(out, n, c.scale, first, query.fine)
+		return
+	}
+	s.settle(c, query)
+	v.waiting, v.first, v.now = out.Rows[:n], first, 1-v.now
+	kernel.Fetch(c.fine, v.waiting, len(c.slots)/2)
 }
 
-// find keeps the rows in the masks, whose highest scores these are, twice the width of their bounds.
-func (v *sieve) find(masks []uint64, scores, scale []float32, first int, twice float32) {
-	for b, mask := range masks {
-		for ; mask != 0; mask &= mask - 1 {
-			i := b*kernel.CodeRows + bits.TrailingZeros64(mask)
-			v.found = append(v.found, sifted{row: int32(first + i), high: scores[i], low: scores[i] - twice*scale[i]})
-		}
+// find keeps the first n rows that passed, whose sums are known within a width.
+func (v *sieve) find(out *kernel.Passed, n int, scale []float32, first int, width float32) {
+	v.found.grow(n)
+	for _, row := range out.Rows[:n] {
+		sum, by := out.Sums[int(row)-first], scale[row]
+		v.found.rows = append(v.found.rows, row)
+		v.found.highs, v.found.lows = append(v.found.highs, (sum+width)*by), append(v.found.lows, (sum-width)*by)
 	}
 }
 
 // settle looks at the whole bytes of the rows that wait, and keeps those that still pass the floor.
 func (s *search) settle(c *codes, query *coded) {
 	v := &s.sieve
-	if len(v.rows) == 0 {
+	ids := v.waiting
+	if len(ids) == 0 {
 		return
 	}
-	v.sums = slices.Grow(v.sums[:0], len(v.rows))[:len(v.rows)]
-	kernel.FineSums(v.sums, query.planar, c.fine, v.rows, len(c.slots)/8)
-	v.found = slices.Grow(v.found, len(v.rows))
-	rows, wait, found := v.rows, v.waiting[:len(v.rows)], v.found[len(v.found):len(v.found)+len(v.rows)]
-	n, floor := 0, v.floor
-	for j, sum := range v.sums[:len(rows)] {
-		w := &wait[j]
-		high := w.high + (float32(sum+query.fineBias)+w.less)*w.scale
-		// Without a branch, which nobody could foresee: the next one takes the place of a row that fails.
-		found[n] = sifted{row: rows[j], high: high, low: high - 2*query.fine*w.scale}
-		if high > floor {
+	v.waiting = nil
+	v.sums = slices.Grow(v.sums[:0], len(ids))[:len(ids)]
+	kernel.FineSums(v.sums, query.planar, c.fine, ids, len(c.slots)/8)
+	f, n := &v.found, len(v.found.rows)
+	f.grow(len(ids))
+	f.cut(n + len(ids) + 16)
+	scale := c.scale[v.first:min(v.first+chunk, len(c.scale))]
+	more := kernel.Narrow(f.rows[n:], f.highs[n:], f.lows[n:], ids, v.passed[1-v.now].Sums[:len(scale)], scale, v.sums,
+		kernel.Narrowing{First: v.first, Bias: query.fineBias, Width: query.fine, Floor: v.floor})
+	f.cut(n + more)
+}
+
+// tighten raises the floor to a score that k rows are sure to exceed, about the highest such score, and drops
+// what no longer passes it.
+func (v *sieve) tighten() {
+	f := &v.found
+	if len(f.rows) <= v.k {
+		return
+	}
+	v.floor = max(v.floor, exceeded(f.lows, v.k))
+	floor, highs := v.floor, f.highs
+	f.keep(0, func(i int) bool { return highs[i] > floor })
+	v.next = len(f.rows) + max(len(f.rows)/2, leastMore)
+}
+
+// exceeded returns a number that at least k of the scores exceed, and not many more if it can be helped;
+// negative infinity if there is none.
+func exceeded(scores []float32, k int) float32 {
+	least, most := slices.Min(scores), slices.Max(scores)
+	if countAbove(scores, least) < k {
+		return math.Nextafter32(least, lowest)
+	}
+	for range 24 {
+		middle := least + (most-least)/2
+		n := countAbove(scores, middle)
+		if n < k {
+			most = middle
+			continue
+		}
+		if least = middle; n <= k+k/32 {
+			break
+		}
+	}
+	return least
+}
+
+// countAbove returns how many of the scores exceed the floor.
+func countAbove(scores []float32, floor float32) int {
+	var masks [chunkBlocks]uint64
+	n := 0
+	for len(scores) >= 64 {
+		words := masks[:min(len(scores)/64, len(masks))]
+		kernel.MaskAbove(words, scores, floor)
+		for _, w := range words {
+			n += bits.OnesCount64(w)
+		}
+		scores = scores[64*len(words):]
+	}
+	for _, s := range scores {
+		if s > floor {
 			n++
 		}
 	}
-	v.found = v.found[:len(v.found)+n]
-	v.rows, v.waiting = rows[:0], wait[:0]
-}
-
-// waiting is a row whose upper half passed: its highest score by that, what its whole byte takes from the
-// bound, and its scale.
-type waiting struct{ high, less, scale float32 }
-
-// tighten raises the floor to the k-th best lowest score, and drops what no longer passes it.
-func (v *sieve) tighten() {
-	lows := v.lows[:0]
-	for i := range v.found {
-		lows = append(lows, -v.found[i].low)
-	}
-	v.lows = lows
-	if len(lows) < v.k {
-		return
-	}
-	smallest(lows, v.k)
-	proof := -slices.Max(lows[:v.k])
-	v.floor = max(v.floor, math.Nextafter32(proof, lowest))
-	kept := v.found[:0]
-	for _, f := range v.found {
-		if f.high > v.floor {
-			kept = append(kept, f)
-		}
-	}
-	v.found = kept
-	v.next = len(kept) + max(len(kept)/2, leastMore)
+	return n
 }
 
 // rescore offers the rows that are left with their scores as floats.
 func (x *Flat) rescore(s *search, q []float32) {
-	ids := s.ids[:0]
-	for i, f := range s.sieve.found {
-		ids = append(ids, f.row)
-		if len(ids) < chunk && i+1 < len(s.sieve.found) {
-			continue
-		}
-		scores := s.scores[:len(ids)]
-		x.scoreRows(scores, q, ids)
-		s.offer(scores, func(i int) int { return int(ids[i]) })
-		ids = ids[:0]
+	for ids := s.sieve.found.rows; len(ids) > 0; {
+		part := ids[:min(chunk, len(ids))]
+		ids = ids[len(part):]
+		kernel.Fetch(x.vectors, part, x.dim)
+		scores := s.scores[:len(part)]
+		x.scoreRows(scores, q, part)
+		s.offer(scores, func(i int) int { return int(part[i]) })
 	}
 }

@@ -33,6 +33,7 @@ func (k key) hit() Hit {
 type top struct {
 	k    int
 	keys []key
+	room []key // to sort in
 	// floor is the score that a hit must reach. Hits that come in ascending order of rows must exceed
 	// it: k hits reach it, and a later row with the same score loses the tie.
 	floor float32
@@ -62,10 +63,8 @@ func (t *top) worst() float32 {
 	if len(t.keys) < t.k {
 		return float32(math.Inf(-1))
 	}
-	if len(t.keys) > t.k {
-		t.shrink()
-	}
-	return slices.Max(t.keys).hit().Score
+	t.sort()
+	return t.keys[t.k-1].hit().Score
 }
 
 // appendHits appends the best k hits in order.
@@ -79,14 +78,49 @@ func (t *top) appendHits(dst []Hit) []Hit {
 
 // sort keeps the best k hits, in order.
 func (t *top) sort() {
-	if len(t.keys) > t.k {
-		t.shrink()
+	if len(t.keys) >= countingFrom && !slices.IsSorted(t.keys) {
+		t.count()
 	}
-	slices.Sort(t.keys)
+	if !slices.IsSorted(t.keys) {
+		slices.Sort(t.keys)
+	}
+	t.keys = t.keys[:min(t.k, len(t.keys))]
+}
+
+// countingFrom is how many hits are sorted sooner by counting than by comparing.
+const countingFrom = 48
+
+// count sorts by scores, byte by byte, without a branch that nobody could foresee. Equal scores keep their order.
+func (t *top) count() {
+	var counts [4][256]uint32
+	for _, k := range t.keys {
+		counts[0][byte(k>>32)]++
+		counts[1][byte(k>>40)]++
+		counts[2][byte(k>>48)]++
+		counts[3][byte(k>>56)]++
+	}
+	from, to := t.keys, slices.Grow(t.room[:0], len(t.keys))[:len(t.keys)]
+	for i := range counts {
+		c, shift, place := &counts[i], 32+8*i, uint32(0)
+		if c[byte(from[0]>>shift)] == uint32(len(from)) {
+			continue // all alike
+		}
+		for b, n := range c {
+			c[b] = place
+			place += n
+		}
+		for _, k := range from {
+			b := byte(k >> shift)
+			to[c[b]] = k
+			c[b]++
+		}
+		from, to = to, from
+	}
+	t.keys, t.room = from, to
 }
 
 // smallest moves the k smallest values to the front, in any order (quickselect with a median of three).
-func smallest[T key | float32](h []T, k int) {
+func smallest(h []key, k int) {
 	for len(h) > 1 && k > 0 && k < len(h) {
 		if len(h) < 24 {
 			slices.Sort(h)
@@ -106,7 +140,7 @@ func smallest[T key | float32](h []T, k int) {
 
 // split parts h, of at least three values, into two non-empty parts, none of the first above any of the
 // second, and returns the length of the first.
-func split[T key | float32](h []T) int {
+func split(h []key) int {
 	a, b, c := h[0], h[len(h)/2], h[len(h)-1]
 	b = max(min(a, b), min(max(a, b), c))
 	i, j := 0, len(h)-1

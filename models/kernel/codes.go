@@ -18,36 +18,31 @@ func CodeAt(row, j, groups int) int {
 	return (row/CodeRows*groups+j/4)*CodeRows*4 + row%CodeRows*4 + j%4
 }
 
-// Codes scores whole blocks of rows of 8-bit codes: scores[i] = (sum + add) * scale[i], where sum is
-// the inner product of query, a whole number of groups, with the bytes of row i less 128 each. bias
-// must be -128 times the sum of query. len(scores) is a multiple of CodeRows; the sum must fit in an
-// int32, which up to 4096 dimensions it does.
-func Codes(scores []float32, query []int8, codes []byte, scale []float32, bias int32, add float32) {
-	groups := len(query) / 4
-	step := max(1, 4*block/(CodeRows*4*max(groups, 1)))
-	for n := len(scores) / CodeRows; n > 0; {
-		now := min(n, step)
-		codesSome(scores[:now*CodeRows], query, codes[:now*groups*CodeRows*4], scale[:now*CodeRows], bias, add)
-		scores, scale, codes = scores[now*CodeRows:], scale[now*CodeRows:], codes[now*groups*CodeRows*4:]
-		n -= now
-	}
-}
-
-func codesGeneric(scores []float32, query []int8, codes []byte, scale []float32, bias int32, add float32) {
-	for first := 0; first < len(scores); first += CodeRows {
-		var sums [CodeRows]int32
-		for g := 0; g < len(query); g += 4 {
-			q0, q1, q2, q3 := int32(query[g]), int32(query[g+1]), int32(query[g+2]), int32(query[g+3])
+func codesGeneric(out *Passed, n, at int, q *Query, b Blocks, floor float32) int {
+	codes := b.Codes
+	for first := 0; first < len(b.Scale); first += CodeRows {
+		var high, low [CodeRows]int32
+		for g := 0; g < len(q.High); g += 4 {
 			group := codes[:CodeRows*4]
-			for i := range sums {
-				c := group[i*4 : i*4+4 : i*4+4]
-				sums[i] += q0*int32(c[0]) + q1*int32(c[1]) + q2*int32(c[2]) + q3*int32(c[3])
+			fours(&high, group, q.High[g:g+4])
+			if q.Low != nil {
+				fours(&low, group, q.Low[g:g+4])
 			}
 			codes = codes[CodeRows*4:]
 		}
-		for i, sum := range sums {
-			scores[first+i] = (float32(sum+bias) + add) * scale[first+i]
+		for i := range high {
+			out.score(at+first+i, high[i]+q.Bias, low[i]+q.LowBias, b.Adds[first/CodeRows], b.Scale[first+i])
 		}
+	}
+	return out.gather(n, at, b, floor)
+}
+
+// fours adds the products of a group of four dimensions.
+func fours(sums *[CodeRows]int32, group []byte, q []int8) {
+	q0, q1, q2, q3 := int32(q[0]), int32(q[1]), int32(q[2]), int32(q[3])
+	for i := range sums {
+		c := group[i*4 : i*4+4 : i*4+4]
+		sums[i] += q0*int32(c[0]) + q1*int32(c[1]) + q2*int32(c[2]) + q3*int32(c[3])
 	}
 }
 

@@ -2,10 +2,10 @@
 
 package kernel
 
-func codeKernels() map[string]codeKernel {
-	all := map[string]codeKernel{"Codes": Codes, "generic": codesGeneric}
+func codeKernels() map[string]passKernel {
+	all := map[string]passKernel{"CodesAbove": {look: CodesAbove}, "generic": {look: inCalls(codesGeneric, CodeRows*8)}}
 	if accelerated {
-		all["words"] = codesWords
+		all["words"] = passKernel{true, inCalls(codesWords, CodeRows*8)}
 	}
 	return all
 }

@@ -2,8 +2,11 @@
 
 package kernel
 
-func codesSome(scores []float32, query []int8, codes []byte, scale []float32, bias int32, add float32) {
-	codesGeneric(scores, query, codes, scale, bias, add)
+// Digits is how many digits of a query cost no more than one.
+func Digits() int { return 1 }
+
+func codesSome(out *Passed, n, at int, q *Query, b Blocks, floor float32) int {
+	return codesGeneric(out, n, at, q, b, floor)
 }
 
 func maskFast(mask []uint64, scores []float32, floor float32) { maskGeneric(mask, scores, floor) }

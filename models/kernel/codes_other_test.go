@@ -2,6 +2,6 @@
 
 package kernel
 
-func codeKernels() map[string]codeKernel {
-	return map[string]codeKernel{"Codes": Codes, "generic": codesGeneric}
+func codeKernels() map[string]passKernel {
+	return map[string]passKernel{"CodesAbove": {look: CodesAbove}, "generic": {look: inCalls(codesGeneric, CodeRows*8)}}
 }

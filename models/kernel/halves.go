@@ -5,7 +5,7 @@ package kernel
 // of two dimensions, so that a row has groups of eight dimensions in four bytes, and a block CodeRows rows.
 
 // Ahead is how far ahead a scan asks for memory, in bytes.
-const Ahead = 12 << 10
+const Ahead = 8 << 10
 
 // planarBytes is how many bytes of lower halves FineSums looks at together, and may read beyond a row.
 const planarBytes = 32
@@ -31,40 +31,33 @@ func CoarseAt(row, g, groups int) int { return (row/CodeRows*groups+g)*CodeRows*
 // CoarseAt.
 func FineAt(row, g, groups int) int { return (row*groups + g) * 4 }
 
-// Coarse scores whole blocks of rows by their upper halves: scores[i] = (sum + adds[i/CodeRows]) *
-// scale[i], where sum is bias and 16 times the inner product of query, a whole number of groups, with the
-// halves of row i. len(scores) is a multiple of CodeRows; the sum must fit in an int32, which up to 4096
-// dimensions it does. No byte of query is -128. What lies ahead bytes behind each of the codes is asked for, in
-// good time for a later call; Ahead suits calls for codes that follow one another.
-func Coarse(scores []float32, query []int8, codes []byte, scale []float32, bias int32, adds []float32, ahead int) {
-	groups := len(query) / 8
-	step := max(1, 4*block/(CodeRows*4*max(groups, 1)))
-	for n := len(scores) / CodeRows; n > 0; {
-		now := min(n, step)
-		coarseSome(scores[:now*CodeRows], query, codes[:now*groups*CodeRows*4], scale[:now*CodeRows], bias, adds[:now], ahead)
-		scores, scale, codes, adds = scores[now*CodeRows:], scale[now*CodeRows:], codes[now*groups*CodeRows*4:], adds[now:]
-		n -= now
-	}
-}
-
-func coarseGeneric(scores []float32, query []int8, codes []byte, scale []float32, bias int32, adds []float32) {
-	for first := 0; first < len(scores); first += CodeRows {
-		var sums [CodeRows]int32
-		for g := 0; g < len(query); g += 8 {
-			q := query[g : g+8 : g+8]
-			q0, q1, q2, q3 := int32(q[0]), int32(q[1]), int32(q[2]), int32(q[3])
-			q4, q5, q6, q7 := int32(q[4]), int32(q[5]), int32(q[6]), int32(q[7])
+func coarseGeneric(out *Passed, n, at int, q *Query, b Blocks, floor float32) int {
+	codes := b.Codes
+	for first := 0; first < len(b.Scale); first += CodeRows {
+		var high, low [CodeRows]int32
+		for g := 0; g < len(q.High); g += 8 {
 			group := codes[:CodeRows*4]
-			for i := range sums {
-				c := group[i*4 : i*4+4 : i*4+4]
-				sums[i] += q0*int32(c[0]&15) + q1*int32(c[1]&15) + q2*int32(c[2]&15) + q3*int32(c[3]&15) +
-					q4*int32(c[0]>>4) + q5*int32(c[1]>>4) + q6*int32(c[2]>>4) + q7*int32(c[3]>>4)
+			eights(&high, group, q.High[g:g+8])
+			if q.Low != nil {
+				eights(&low, group, q.Low[g:g+8])
 			}
 			codes = codes[CodeRows*4:]
 		}
-		for i, sum := range sums {
-			scores[first+i] = (float32(sum*16+bias) + adds[first/CodeRows]) * scale[first+i]
+		for i := range high {
+			out.score(at+first+i, high[i]*16+q.Bias, low[i]*16+q.LowBias, b.Adds[first/CodeRows], b.Scale[first+i])
 		}
+	}
+	return out.gather(n, at, b, floor)
+}
+
+// eights adds the products of a group of eight dimensions.
+func eights(sums *[CodeRows]int32, group []byte, q []int8) {
+	q0, q1, q2, q3 := int32(q[0]), int32(q[1]), int32(q[2]), int32(q[3])
+	q4, q5, q6, q7 := int32(q[4]), int32(q[5]), int32(q[6]), int32(q[7])
+	for i := range sums {
+		c := group[i*4 : i*4+4 : i*4+4]
+		sums[i] += q0*int32(c[0]&15) + q1*int32(c[1]&15) + q2*int32(c[2]&15) + q3*int32(c[3]&15) +
+			q4*int32(c[0]>>4) + q5*int32(c[1]>>4) + q6*int32(c[2]>>4) + q7*int32(c[3]>>4)
 	}
 }
 

@@ -2,10 +2,10 @@
 
 package kernel
 
-func coarseKernels() map[string]coarseKernel {
-	all := map[string]coarseKernel{"Coarse": coarseWith(Ahead), "Coarse, far ahead": coarseWith(1 << 20), "generic": coarseGeneric}
+func coarseKernels() map[string]passKernel {
+	all := map[string]passKernel{"CoarseAbove": coarseWith(Ahead), "CoarseAbove, far ahead": coarseWith(1 << 20), "generic": {look: inCalls(coarseGeneric, CodeRows*4)}}
 	if accelerated {
-		all["words"] = coarseWords
+		all["words"] = passKernel{true, inCalls(coarseWords, CodeRows*4)}
 	}
 	return all
 }

@@ -2,8 +2,12 @@
 
 package kernel
 
-func coarseSome(scores []float32, query []int8, codes []byte, scale []float32, bias int32, adds []float32, _ int) {
-	coarseGeneric(scores, query, codes, scale, bias, adds)
+func coarseSome(out *Passed, n, at int, q *Query, b Blocks, floor float32, _ int) int {
+	return coarseGeneric(out, n, at, q, b, floor)
+}
+
+func narrowSome(rows []int32, highs, lows []float32, ids []int32, sums, scale []float32, more []int32, n Narrowing) int {
+	return narrowGeneric(rows, highs, lows, ids, sums, scale, more, n)
 }
 
 func fineFast(sums []int32, planar []int8, codes []byte, ids []int32, groups int) {

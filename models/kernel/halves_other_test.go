@@ -2,6 +2,6 @@
 
 package kernel
 
-func coarseKernels() map[string]coarseKernel {
-	return map[string]coarseKernel{"Coarse": coarseWith(Ahead), "Coarse, far ahead": coarseWith(1 << 20), "generic": coarseGeneric}
+func coarseKernels() map[string]passKernel {
+	return map[string]passKernel{"CoarseAbove": coarseWith(Ahead), "CoarseAbove, far ahead": coarseWith(1 << 20), "generic": {look: inCalls(coarseGeneric, CodeRows*4)}}
 }

@@ -6,12 +6,8 @@ import (
 	"testing"
 )
 
-type coarseKernel func(scores []float32, query []int8, codes []byte, scale []float32, bias int32, adds []float32)
-
-func coarseWith(ahead int) coarseKernel {
-	return func(scores []float32, query []int8, codes []byte, scale []float32, bias int32, adds []float32) {
-		Coarse(scores, query, codes, scale, bias, adds, ahead)
-	}
+func coarseWith(ahead int) passKernel {
+	return passKernel{look: func(out *Passed, q *Query, b Blocks, floor float32) int { return CoarseAbove(out, q, b, floor, ahead) }}
 }
 
 // half returns the code of dimension j of a row: four bits of the byte that holds it.
@@ -46,28 +42,21 @@ func checkHalves(t *testing.T, rng *rand.Rand, rows, dim int, extreme bool) {
 	t.Helper()
 	groups := HalfGroups(dim)
 	query, coarse, fine := halvesOf(rng, rows, dim, extreme)
-	scale, adds, bias := random(rng, rows), random(rng, rows/CodeRows), int32(rng.IntN(1000)-500)
-	want, ids, sums := make([]float32, rows), make([]int32, 0, 2*rows), make([]int32, 0, 2*rows)
+	low, _, _ := halvesOf(rng, 0, dim, extreme)
+	high, second, ids, sums := make([]int64, rows), make([]int64, rows), make([]int32, 0, 2*rows), make([]int32, 0, 2*rows)
 	for i := range rows {
-		upper, lower := int64(bias), int64(0)
+		lower := int64(0)
 		for j, q := range query {
-			upper += 16 * int64(q) * half(coarse, CoarseAt(i, j/8, groups), j)
+			h := 16 * half(coarse, CoarseAt(i, j/8, groups), j)
+			high[i] += int64(q) * h
+			second[i] += int64(low[j]) * h
 			lower += int64(q) * half(fine, FineAt(i, j/8, groups), j)
 		}
-		want[i] = (float32(upper) + adds[i/CodeRows]) * scale[i]
 		for range rng.IntN(3) { // some rows not at all, some twice
 			ids, sums = append(ids, int32(i)), append(sums, int32(lower))
 		}
 	}
-	for name, f := range coarseKernels() {
-		got := make([]float32, rows)
-		if rows > 0 {
-			f(got, query, coarse, scale, bias, adds)
-		}
-		if !slices.Equal(got, want) {
-			t.Fatalf("%s, dim %d, %d rows:\n got %v\nwant %v", name, dim, rows, got, want)
-		}
-	}
+	checkPasses(t, rng, "upper halves", coarseKernels(), Query{High: query, Low: low}, coarse, high, second)
 	rng.Shuffle(len(ids), func(i, j int) { ids[i], ids[j], sums[i], sums[j] = ids[j], ids[i], sums[j], sums[i] })
 	planar, got := Planar(query, nil), make([]int32, len(ids))
 	if FineSums(got, planar, fine, ids, groups); !slices.Equal(got, sums) {
