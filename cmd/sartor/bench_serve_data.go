@@ -79,7 +79,7 @@ func (b *benchServeRun) recording(ctx context.Context) error {
 
 // recordingOf measures the answers by one model, after it has looked at one to each of the users.
 func (b *benchServeRun) recordingOf(ctx context.Context, data *benchRecording, kind, addr string, asks [][]byte) error {
-	do, closeAll := b.requestsFor(addr, b.opts.connections, asks)
+	do, closeAll := b.requestsFor(addr, b.opts.connections, asks, fullList)
 	defer closeAll()
 	c := &httpConn{addr: addr}
 	defer func() { _ = c.close() }() // the measurement is over
@@ -142,11 +142,19 @@ func (b *benchServeRun) apart(ctx context.Context, addr string, asks [][]byte) (
 
 // wholeAnswer refuses an answer that is not whole: fewer items than were asked for, or something lost.
 func wholeAnswer(answer []byte) error {
-	if n := bytes.Count(answer, []byte(`"item_id":`)); n != benchCount {
-		return fmt.Errorf("%d items are listed of %d", n, benchCount)
+	if err := fullList(answer); err != nil {
+		return err
 	}
 	if !bytes.Contains(answer, []byte(`"degraded":[]`)) {
 		return errors.New("the answer is degraded")
+	}
+	return nil
+}
+
+// fullList refuses an answer with fewer items than were asked for.
+func fullList(answer []byte) error {
+	if n := bytes.Count(answer, []byte(`"item_id":`)); n != benchCount {
+		return fmt.Errorf("%d items are listed of %d", n, benchCount)
 	}
 	return nil
 }

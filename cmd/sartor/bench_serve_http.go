@@ -73,8 +73,13 @@ func clocked(ctx context.Context, clock *serverClock, s server, do func(addr str
 	return err
 }
 
-// requestsFor returns a call that sends prepared requests in turn, each worker on its own connection.
-func (b *benchServeRun) requestsFor(addr string, workers int, asks [][]byte) (do call, closeAll func()) {
+// sampleEvery is how many answers of a worker there are to one that is looked at: every one would cost the load
+// generator, which shares the machine with the server, more than it costs to read them.
+const sampleEvery = 64
+
+// requestsFor returns a call that sends prepared requests in turn, each worker on its own connection. Full judges a
+// sample of the answers, each worker's first among them; nil for answers that are no lists.
+func (b *benchServeRun) requestsFor(addr string, workers int, asks [][]byte, full func(answer []byte) error) (do call, closeAll func()) {
 	conns := make([]httpConn, workers)
 	for i := range conns {
 		conns[i].addr = addr
@@ -82,7 +87,10 @@ func (b *benchServeRun) requestsFor(addr string, workers int, asks [][]byte) (do
 	turn := make([]int, workers)
 	return func(worker int) error {
 			turn[worker]++
-			_, err := conns[worker].do(asks[(worker*31+turn[worker])%len(asks)])
+			answer, err := conns[worker].do(asks[(worker*31+turn[worker])%len(asks)])
+			if err == nil && full != nil && turn[worker]%sampleEvery == 1 {
+				err = full(answer)
+			}
 			return err
 		}, func() {
 			for i := range conns {
@@ -162,7 +170,7 @@ func (b *benchServeRun) limits(ctx context.Context) error {
 		}, true},
 	} {
 		err := during(ctx, httpapi.NewLimit(t.work, answer), func(addr string) error {
-			do, closeAll := b.requestsFor(addr, b.opts.connections, [][]byte{t.ask})
+			do, closeAll := b.requestsFor(addr, b.opts.connections, [][]byte{t.ask}, nil)
 			defer closeAll()
 			f, err := b.figureOf(ctx, t.name, do)
 			if t.trip {
@@ -181,7 +189,7 @@ func (b *benchServeRun) limits(ctx context.Context) error {
 func (b *benchServeRun) requests(ctx context.Context, p *benchPath) error {
 	b.figureHead()
 	return during(ctx, httpapi.New(httpapi.Options{Recommender: p.rec, MaxReads: -1, Logger: b.app.logger}), func(addr string) error {
-		do, closeAll := b.requestsFor(addr, b.opts.connections, asks(benchUsers(b.opts.users)))
+		do, closeAll := b.requestsFor(addr, b.opts.connections, asks(benchUsers(b.opts.users)), fullList)
 		defer closeAll()
 		for _, n := range b.opts.rules {
 			set, err := benchRules(b.schema, n)
