@@ -153,12 +153,15 @@ func (v *view) textOf(it *Item, f *field) unique.Handle[string] {
 	switch {
 	case it == nil:
 		return unique.Handle[string]{}
-	case it.schema == v.schema && f.join < len(it.joined):
+	case it.schema == v.schema && f.join < maxJoined:
 		return it.joined[f.join]
 	}
 	s, _ := it.Env[f.Of].(string)
 	return handleOf(s)
 }
+
+// maxJoined is how many joined texts an item holds; others are read from its fields.
+const maxJoined = 4
 
 // handleOf is a handle of a text: the zero one for the empty text.
 func handleOf(text string) unique.Handle[string] {

@@ -70,8 +70,8 @@ type Item struct {
 
 	// joined are the texts that fields of users are made of (Schema.joined), kept where a request finds them
 	// at once, and compares them without a look at the letters; only Schema.Item fills them in.
-	joined []unique.Handle[string]
 	schema *Schema // of joined
+	joined [maxJoined]unique.Handle[string]
 }
 
 // ItemLookup returns the item, or nil when the catalogue does not know it. It must not block.

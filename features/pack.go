@@ -120,6 +120,16 @@ func (u *unpacker) byte() byte {
 
 // uint reads a whole number in its shortest form, so that equal parts have equal bytes.
 func (u *unpacker) uint() uint64 {
+	if len(u.s) > 0 && u.s[0] < 0x80 { // as most are
+		v := u.s[0]
+		u.s = u.s[1:]
+		return uint64(v)
+	}
+	return u.long()
+}
+
+// long is uint for a number of several bytes.
+func (u *unpacker) long() uint64 {
 	var v uint64
 	for i := 0; i < len(u.s) && i < binary.MaxVarintLen64; i++ {
 		b := u.s[i]

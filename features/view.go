@@ -50,9 +50,9 @@ func (s *Schema) shownTo(st *State, now time.Time) []Entry {
 func (s *Schema) Item(id string, st *State, now time.Time) *Item {
 	v := s.view(s.item, id, st, nil, now)
 	it := &Item{ID: id, Env: v.env, Known: v.known, SalesByCountry: map[string]int64{}, schema: s}
-	for _, name := range s.joined {
+	for i, name := range s.joined[:min(len(s.joined), maxJoined)] {
 		text, _ := v.env[name].(string)
-		it.joined = append(it.joined, handleOf(text))
+		it.joined[i] = handleOf(text)
 	}
 	if st == nil {
 		return it

@@ -59,9 +59,7 @@ func (w *work) fromModel(depth int) modelScores {
 		return modelScores{}
 	}
 	hits, out := w.retrieve(depth)
-	for i, h := range hits {
-		w.pool.add(int32(h.Row), out.bases[i], rules.SourceModel)
-	}
+	w.pool.addHits(hits, out.bases)
 	return out
 }
 

@@ -64,19 +64,9 @@ func (w *work) newPool(size int) *pool {
 // add offers a row from a source. An item that is offered twice keeps its higher base score and
 // lists both sources, the one with that score first.
 func (p *pool) add(row int32, base float64, src rules.Source) {
-	i, ok := p.at.get(row)
+	i, ok := p.at.place(row, len(p.list))
 	if !ok {
-		p.at.put(row, len(p.list))
-		if p.known != nil {
-			if b := p.known.of(row); b.Known() {
-				p.list = append(p.list, rules.Candidate{Row: row, Brief: b, Base: base, Sources: p.only(src)})
-				return
-			}
-			p.complete()
-		}
-		c := rules.Candidate{Row: row, Base: base, Sources: p.only(src), Vector: p.vector(row)}
-		p.look(&c)
-		p.list = append(p.list, c)
+		p.join(row, base, p.only(src))
 		return
 	}
 	c := &p.list[i]
@@ -92,6 +82,36 @@ func (p *pool) add(row int32, base float64, src rules.Source) {
 	case !slices.Contains(c.Sources, src):
 		c.Sources = append(slices.Clip(c.Sources), src)
 	}
+}
+
+// addHits offers what the model found, best first, to an empty pool.
+func (p *pool) addHits(hits []index.Hit, bases []float64) {
+	sources := p.only(rules.SourceModel)
+	for i, h := range hits {
+		if _, ok := p.at.place(int32(h.Row), len(p.list)); !ok {
+			p.join(int32(h.Row), bases[i], sources)
+		}
+	}
+}
+
+// join appends a candidate.
+func (p *pool) join(row int32, base float64, sources []rules.Source) {
+	n := len(p.list)
+	if n == cap(p.list) {
+		p.list = slices.Grow(p.list, n+1)
+	}
+	p.list = p.list[:n+1]
+	c := &p.list[n] // empty: the room was cleared
+	c.Row, c.Base, c.Sources = row, base, sources
+	if p.known != nil {
+		if c.Brief = p.known.of(row); c.Brief.Known() {
+			return
+		}
+		p.complete()
+		return
+	}
+	c.Vector = p.vector(row)
+	p.look(c)
 }
 
 // look fills in the item of a candidate and what the rules know of it.

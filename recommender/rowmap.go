@@ -45,6 +45,21 @@ func (m *rowMap) get(row int32) (int, bool) {
 	return int(s.number), s.row != 0
 }
 
+// place maps a row to a number unless it is in the map; it returns the number that the row had.
+func (m *rowMap) place(row int32, number int) (had int, ok bool) {
+	s := m.slot(row)
+	if s.row != 0 {
+		return int(s.number), true
+	}
+	if 2*m.used >= len(m.slots) {
+		m.put(row, number)
+		return 0, false
+	}
+	*s = rowSlot{row: row + 1, number: int32(number)}
+	m.used++
+	return 0, false
+}
+
 // put maps a row that is not in the map yet.
 func (m *rowMap) put(row int32, number int) {
 	if 2*m.used >= len(m.slots) {

@@ -18,9 +18,16 @@ func TestRowMapEqualsAMap(t *testing.T) {
 				continue
 			}
 			want[row] = i
-			m.put(row, i)
+			if i%2 == 0 {
+				m.put(row, i)
+			} else if had, ok := m.place(row, i); ok {
+				t.Fatalf("row %d had %d", row, had)
+			}
 		}
 		for row, number := range want {
+			if had, ok := m.place(row, -1); !ok || had != number {
+				t.Fatalf("row %d had %d, %v; want %d", row, had, ok, number)
+			}
 			if got, ok := m.get(row); !ok || got != number {
 				t.Fatalf("row %d: %d, %v; want %d", row, got, ok, number)
 			}

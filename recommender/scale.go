@@ -44,10 +44,13 @@ func scaleOne(score float64, i, n int, top, bottom float64, how models.Scaling) 
 			unit = (score - bottom) / (top - bottom)
 		}
 	}
-	if math.IsNaN(unit) {
+	switch {
+	case !(unit > 0): // NaN, too
 		unit = 0
+	case unit > 1:
+		unit = 1
 	}
-	return floorBase + (1-floorBase)*min(max(unit, 0), 1)
+	return floorBase + (1-floorBase)*unit
 }
 
 // percentile returns the p-th percentile (nearest rank) of the base scores, false for none.

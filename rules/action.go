@@ -51,6 +51,7 @@ type pinSpec struct {
 // limitSpec limits how often a value may occur, or asks for a least number of items.
 type limitSpec struct {
 	by     *node // the item field
+	text   int   // number of that field among those with codes, -1 = none
 	max    int
 	within int // first positions; 0 = the whole list
 	relax  bool

@@ -348,18 +348,18 @@ func (r *run) dedupe(i int, ru *rule, a *action) {
 		r.firsts = map[string]int{}
 	}
 	clear(r.firsts)
-	counted := 0
+	counted, key := 0, r.keyer(a.limit)
 	for j := range r.cands {
 		if !hits[j] || !r.marks[j].in(stageFilter) {
 			continue
 		}
-		key := a.limit.by.key(r.values(j))
-		if key == "" {
+		of := key(j)
+		if of == "" {
 			continue
 		}
 		counted++
-		if k, dup := r.firsts[key]; !dup || r.better(j, k) {
-			r.firsts[key] = j
+		if k, dup := r.firsts[of]; !dup || r.better(j, k) {
+			r.firsts[of] = j
 		}
 	}
 	removed := counted - len(r.firsts)
@@ -370,8 +370,8 @@ func (r *run) dedupe(i int, ru *rule, a *action) {
 		if !hits[j] || !r.marks[j].in(stageFilter) {
 			continue
 		}
-		key := a.limit.by.key(r.values(j))
-		if first := r.firsts[key]; key != "" && first != j {
+		of := key(j)
+		if first := r.firsts[of]; of != "" && first != j {
 			r.remove(j, ru, a, "removed: the same "+a.limit.by.name+" as "+r.id(first))
 		}
 	}

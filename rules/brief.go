@@ -53,9 +53,9 @@ type Items interface {
 func (s *Set) ApplyBriefs(env *Env, plan *Plan, in []Candidate, items Items, count int) Result {
 	return s.apply(env, plan, count, false, func(r *run) {
 		r.items, r.known = items, true
-		r.cands = grow(r.cands, len(in))
+		r.cands = grow(r.cands, len(in)) // cleared when the last request ended
 		for i := range in {
-			r.cands[i] = cand{Candidate: &in[i]}
+			r.cands[i].Candidate = &in[i]
 		}
 		r.ready()
 	})

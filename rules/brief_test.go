@@ -93,11 +93,12 @@ func TestBriefsAreEnough(t *testing.T) {
 	s := compiled(t, rulesOf(
 		mk("out", match(`item.stock <= 0`), then(act("exclude"))),
 		mk("seen", match(`item.id in user.last_viewed`), then(act("bury", "multiply", "0.5"))),
+		mk("one", then(act("dedupe", "by", "item.product_group"))),
 		mk("liked", match(`item.brand in user.top_brands and item.price < 50`), then(act("boost", "multiply", "1.5"))),
 	))
 	var in []Candidate
 	for i := range 100 {
-		in = append(in, thing(fmt.Sprint("i", i), float64(100-i)/100, map[string]any{"stock": i % 5, "brand": string(rune('a' + i%7)), "price": float64(i)}))
+		in = append(in, thing(fmt.Sprint("i", i), float64(100-i)/100, map[string]any{"stock": i % 5, "brand": string(rune('a' + i%7)), "price": float64(i), "product_group": []string{"", "g", "h"}[i%3]}))
 	}
 	in = rank(in...)
 	env := at(map[string]any{"last_viewed": []string{"i1", "i2", "gone"}, "top_brands": []string{"b", "c", "z"}}, nil)

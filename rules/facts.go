@@ -174,6 +174,16 @@ func (s *Set) findFacts() {
 			}
 		}
 	}
+	for _, r := range s.rules { // conditions come first: they are asked of more items
+		for i := range r.actions {
+			if l := r.actions[i].limit; l != nil {
+				l.text = -1
+				if k, ok := s.coding(l.by); ok {
+					l.text = k
+				}
+			}
+		}
+	}
 }
 
 func (s *Set) addFormula(p *program) {

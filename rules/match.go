@@ -1,7 +1,5 @@
 package rules
 
-import "slices"
-
 // matched evaluates a rule's `match` for all candidates that are still there, once. The only error
 // is errDeadline.
 func (r *run) matched(i int) ([]bool, error) {
@@ -101,20 +99,26 @@ func (r *run) bit(j, k int) bool { return r.facts[j*r.width+k/64]>>(k%64)&1 == 1
 
 // likely lists in among the candidates that are still there and that bit and probe let through.
 func (r *run) likely(s *split) {
-	among := slices.Grow(r.among[:0], len(r.marks))
+	among, n := grow(r.among, len(r.marks)), 0
 	text, step := -1, len(r.set.texts)
 	if s.probe != nil {
 		list, _ := r.frame.req[s.probe.list].([]string)
 		r.sieve.fill(list, &r.set.coded[s.probe.text])
 		text = s.probe.text
 	}
-	for j, m := range r.marks {
-		if m&gone != 0 || s.bit >= 0 && !r.bit(j, s.bit) || text >= 0 && !r.sieve.has(r.codes[j*step+text]) {
-			continue
+	word, shift := s.bit/64, uint(s.bit%64)
+	for j, m := range r.marks { // without a branch on what nobody can predict
+		yes := uint64(m>>7) ^ 1
+		if s.bit >= 0 {
+			yes &= r.facts[j*r.width+word] >> (shift & 63)
 		}
-		among = append(among, int32(j))
+		if text >= 0 {
+			yes &= r.sieve.bit(r.codes[j*step+text])
+		}
+		among[n] = int32(j)
+		n += int(yes & 1)
 	}
-	r.among = among
+	r.among = among[:n]
 }
 
 // sweep does something for every candidate, or for those among. Errors and panics of one candidate count as failures

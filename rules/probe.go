@@ -20,23 +20,36 @@ type probe struct {
 // probeOf finds a part of a conjunction that can be probed.
 func (s *Set) probeOf(parts []*node) *probe {
 	for _, n := range parts {
-		if n.op != "in" || n.kids[0].op != "var" || n.kids[1].op != "var" {
+		if n.op != "in" || n.kids[1].op != "var" {
 			continue
 		}
 		text, list := n.kids[0], n.kids[1]
-		if text.kind != kindText || !text.ref.item || text.ref.at < 0 || list.kind != kindTextList || list.ref.item {
+		if list.kind != kindTextList || list.ref.item {
 			continue
 		}
-		k := slices.Index(s.texts, text.ref.at)
-		if k < 0 {
-			if len(s.texts) == maxTexts {
-				continue
-			}
-			k, s.texts = len(s.texts), append(s.texts, text.ref.at)
+		k, ok := s.coding(text)
+		if !ok {
+			continue
 		}
 		return &probe{text: k, list: list.ref.at, whole: len(parts) == 1}
 	}
 	return nil
+}
+
+// coding returns the number of an item's text field among those that have codes; it gives one as long as there is
+// room.
+func (s *Set) coding(n *node) (k int, ok bool) {
+	if n == nil || n.op != "var" || n.kind != kindText || !n.ref.item || n.ref.at < 0 {
+		return 0, false
+	}
+	if k = slices.Index(s.texts, n.ref.at); k >= 0 {
+		return k, true
+	}
+	if len(s.texts) == maxTexts {
+		return 0, false
+	}
+	s.texts = append(s.texts, n.ref.at)
+	return len(s.texts) - 1, true
 }
 
 // code stands for the text of an item field: a number of its own, below ownCodes, or what is left of its hash.
@@ -53,8 +66,16 @@ func (c code) own() bool { return c < ownCodes }
 // to run, and nothing but equality is asked of them. When it is full, texts without a number have hashes. A
 // text that has one keeps it.
 type codebook struct {
-	mu sync.RWMutex
-	of map[string]code
+	mu   sync.RWMutex
+	of   map[string]code
+	text []string // by code; what is there does not change
+}
+
+// texts returns the texts by code, which are not to be changed.
+func (b *codebook) texts() []string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return b.text
 }
 
 // code returns the code of an item's text.
@@ -80,8 +101,9 @@ func (b *codebook) code(text string) code {
 	if b.of == nil {
 		b.of = map[string]code{}
 	}
+	text = strings.Clone(text) // an item's texts may share the memory of many
 	c = code(len(b.of))
-	b.of[strings.Clone(text)] = c // an item's texts may share the memory of many
+	b.of[text], b.text = c, append(b.text, text)
 	return c
 }
 
@@ -111,4 +133,7 @@ func (s *sieve) fill(list []string, book *codebook) {
 	}
 }
 
-func (s *sieve) has(c code) bool { return s[c/64]>>(c%64)&1 == 1 }
+// bit is 1 when the set has the code.
+func (s *sieve) bit(c code) uint64 { return s[c/64%code(len(s))] >> (c % 64) & 1 }
+
+func (s *sieve) has(c code) bool { return s.bit(c) == 1 }

@@ -362,6 +362,22 @@ func (n *node) keys(row []any, into []string) []string {
 	return into
 }
 
+// keyer returns what finds the key of a candidate: by its code where that will do, so that its item need not be
+// looked at.
+func (r *run) keyer(l *limitSpec) func(j int) string {
+	whole := func(j int) string { return l.by.key(r.values(j)) }
+	if l.text < 0 || !r.known {
+		return whole
+	}
+	texts, step := r.set.coded[l.text].texts(), len(r.set.texts)
+	return func(j int) string {
+		if c := r.codes[j*step+l.text]; c.own() {
+			return texts[c]
+		}
+		return whole(j)
+	}
+}
+
 // key is one value for all of an item's keys.
 func (n *node) key(row []any) string {
 	if s, ok := row[n.ref.at].(string); ok {
