@@ -91,18 +91,7 @@ func openCompleteJourney(path string) (reader, error) {
 }
 
 func (r *completeJourney) at() (string, int) { return r.now.at() }
-
-func (r *completeJourney) close() error {
-	var first error
-	for _, t := range []*table{r.t, r.users, r.products} {
-		if t != nil {
-			if err := t.close(); first == nil {
-				first = err
-			}
-		}
-	}
-	return first
-}
+func (r *completeJourney) close() error      { return closeAll(r.t, r.users, r.products) }
 
 // read takes one row of the first table that has any left.
 func (r *completeJourney) read(s *Source) error {

@@ -57,18 +57,7 @@ func openMovieLens(path string) (reader, error) {
 }
 
 func (r *movieLens) at() (string, int) { return r.now.at() }
-
-func (r *movieLens) close() error {
-	var first error
-	for _, t := range []*table{r.ratingsTable, r.movies, r.users} {
-		if t != nil {
-			if err := t.close(); first == nil {
-				first = err
-			}
-		}
-	}
-	return first
-}
+func (r *movieLens) close() error      { return closeAll(r.ratingsTable, r.movies, r.users) }
 
 // read first loads and sorts the ratings, then takes a row of the movies, of the users, or a rating.
 func (r *movieLens) read(s *Source) error {

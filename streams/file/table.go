@@ -212,6 +212,17 @@ func (t *table) fail(i int, problem string) error {
 func (t *table) at() (string, int) { return t.in.name, t.line() }
 func (t *table) close() error      { return t.in.close() }
 
+// closeAll closes those tables that are open.
+func closeAll(tables ...*table) error {
+	var errs []error
+	for _, t := range tables {
+		if t != nil {
+			errs = append(errs, t.close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // parseCents reads a decimal number exactly and rounds it to hundredths, half away from zero.
 func parseCents(s string) (int64, bool) {
 	digits, negative := strings.CutPrefix(s, "-")
