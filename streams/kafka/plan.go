@@ -127,7 +127,26 @@ func (a *admin) settings(ctx context.Context, byName map[string]*TopicPlan, spec
 	if len(request.Resources) == 0 {
 		return nil
 	}
-	return retry(ctx, a.wait, "ask Kafka for the settings of its topics", func(ctx context.Context) error {
+	resources, err := a.describe(ctx, request)
+	for _, resource := range resources {
+		p := byName[resource.ResourceName]
+		if p == nil {
+			continue
+		}
+		p.Problems = nil
+		for _, entry := range resource.ConfigEntries {
+			p.setting(entry.ConfigName, entry.ConfigValue, spec)
+		}
+		if resource.Error != nil {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("its settings cannot be read: %v", resource.Error))
+		}
+	}
+	return err
+}
+
+// describe asks for settings until there is an answer.
+func (a *admin) describe(ctx context.Context, request *kafkago.DescribeConfigsRequest) (resources []kafkago.DescribeConfigResponseResource, err error) {
+	err = retry(ctx, a.wait, "ask Kafka for the settings of its topics", func(ctx context.Context) error {
 		client, err := a.client()
 		if err != nil {
 			return err
@@ -136,21 +155,10 @@ func (a *admin) settings(ctx context.Context, byName map[string]*TopicPlan, spec
 		if err != nil {
 			return err
 		}
-		for _, resource := range r.Resources {
-			p := byName[resource.ResourceName]
-			if p == nil {
-				continue
-			}
-			p.Problems = nil
-			for _, entry := range resource.ConfigEntries {
-				p.setting(entry.ConfigName, entry.ConfigValue, spec)
-			}
-			if resource.Error != nil {
-				p.Warnings = append(p.Warnings, fmt.Sprintf("its settings cannot be read: %v", resource.Error))
-			}
-		}
+		resources = r.Resources
 		return nil
 	})
+	return resources, err
 }
 
 // setting notes one setting of a topic that exists.

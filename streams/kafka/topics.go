@@ -196,30 +196,19 @@ func (a *admin) checkPolicies(ctx context.Context, existing []streams.Stream) er
 		request.Resources = append(request.Resources, kafkago.DescribeConfigRequestResource{
 			ResourceType: kafkago.ResourceTypeTopic, ResourceName: a.options.Topic(s), ConfigNames: []string{"cleanup.policy"}})
 	}
-	var problems []error
-	err := retry(ctx, a.wait, "ask Kafka for the settings of its topics", func(ctx context.Context) error {
-		problems = nil
-		client, err := a.client()
-		if err != nil {
-			return err
+	resources, err := a.describe(ctx, request)
+	problems := []error{err}
+	for _, resource := range resources {
+		if resource.Error != nil { // not allowed to look: reading and writing may be allowed
+			a.options.logger().Warn("the settings of a topic cannot be read", "topic", resource.ResourceName, "error", resource.Error)
 		}
-		r, err := client.DescribeConfigs(ctx, request)
-		if err != nil {
-			return err
-		}
-		for _, resource := range r.Resources {
-			if resource.Error != nil { // not allowed to look: reading and writing may be allowed
-				a.options.logger().Warn("the settings of a topic cannot be read", "topic", resource.ResourceName, "error", resource.Error)
-			}
-			for _, entry := range resource.ConfigEntries {
-				if entry.ConfigName == "cleanup.policy" {
-					problems = append(problems, checkPolicy(resource.ResourceName, byName[resource.ResourceName], entry.ConfigValue))
-				}
+		for _, entry := range resource.ConfigEntries {
+			if entry.ConfigName == "cleanup.policy" {
+				problems = append(problems, checkPolicy(resource.ResourceName, byName[resource.ResourceName], entry.ConfigValue))
 			}
 		}
-		return nil
-	})
-	return errors.Join(append(problems, err)...)
+	}
+	return errors.Join(problems...)
 }
 
 // checkPolicy refuses a cleanup policy that loses data of the stream.
