@@ -167,18 +167,24 @@ func (c clientLog) Printf(ctx context.Context, format string, v ...any) {
 	c.log.DebugContext(ctx, fmt.Sprintf(format, v...))
 }
 
+// followActive finds the active namespace, unless one was chosen.
+func (s *Store) followActive(ctx context.Context) error {
+	if s.err != nil || s.opts.Namespace != "" {
+		return s.err
+	}
+	active, err := s.Active(ctx)
+	if err != nil {
+		return fmt.Errorf("open the feature store: %w", err)
+	}
+	s.follow(active)
+	return nil
+}
+
 // Open connects, finds the active namespace, and writes the layout of a new store or checks that of
 // an existing one.
 func (s *Store) Open(ctx context.Context) error {
-	if s.err != nil {
-		return s.err
-	}
-	if s.opts.Namespace == "" {
-		active, err := s.Active(ctx)
-		if err != nil {
-			return fmt.Errorf("open the feature store: %w", err)
-		}
-		s.follow(active)
+	if err := s.followActive(ctx); err != nil {
+		return err
 	}
 	sp := s.space()
 	key, want, version := sp.prefix+"meta", strconv.Itoa(s.opts.Shards), s.schema.Version()
@@ -221,15 +227,8 @@ var ErrEmpty = errors.New("nothing is stored under this prefix")
 // the stored one. It fails with ErrEmpty where Open would make a new store, and with ErrLayout where the
 // features can only be listed, built anew and dropped. Call it before anything else, from one goroutine.
 func (s *Store) Attach(ctx context.Context) error {
-	if s.err != nil {
-		return s.err
-	}
-	if s.opts.Namespace == "" {
-		active, err := s.Active(ctx)
-		if err != nil {
-			return fmt.Errorf("open the feature store: %w", err)
-		}
-		s.follow(active)
+	if err := s.followActive(ctx); err != nil {
+		return err
 	}
 	meta, err := s.client.HGetAll(ctx, s.space().prefix+"meta").Result()
 	if err != nil {
