@@ -26,7 +26,7 @@ const (
 	MaxPosition  = 1_000_000
 )
 
-// ErrMalformed is what every error of Decode, DecodeRecord and Encode is, by errors.Is.
+// ErrMalformed is what every error of Decode, DecodeMessage and Encode is, by errors.Is.
 var ErrMalformed = errors.New("malformed event")
 
 // Problem is one thing that is wrong with an event.
@@ -111,21 +111,6 @@ func (d *decoder) result() (streams.Event, error) {
 		return d.event, nil
 	}
 	return streams.Event{}, d.error()
-}
-
-// DecodeRecord reads one message of a stream: the value as Decode does, with what the log adds. On
-// the compacted streams a null value (nil, not empty) deletes the item or user that the key names,
-// at time ts, and the key of any other message must name the same entity as the event, because
-// compaction goes by the key. The event's type must belong to the stream.
-func DecodeRecord(stream streams.Stream, key, value []byte, ts time.Time) (streams.Event, error) {
-	if stream.Compacted() && value == nil {
-		return tombstone(stream, key, ts)
-	}
-	e, err := Decode(value)
-	if err != nil {
-		return e, err
-	}
-	return place(stream, key, e, false)
 }
 
 // tombstone makes the delete event of a null value.

@@ -231,7 +231,7 @@ func TestDecodeTooManyItems(t *testing.T) {
 	}
 }
 
-func TestDecodeRecord(t *testing.T) {
+func TestDecodeMessage(t *testing.T) {
 	upsert := `{"type":"item-upsert","time":"2026-11-23T12:00:00Z","item_id":"a"}`
 	view := `{"type":"view","time":"2026-11-23T12:00:00Z","user_id":"u","item_id":"a"}`
 	tests := map[string]struct {
@@ -260,7 +260,7 @@ func TestDecodeRecord(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := DecodeRecord(tt.stream, tt.key, tt.value, noon.Add(999*time.Microsecond))
+			got, err := DecodeMessage(tt.stream, Native, &Message{Key: tt.key, Value: tt.value, Time: noon.Add(999 * time.Microsecond)})
 			if tt.err != "" {
 				if !errors.Is(err, ErrMalformed) || err.Error() != tt.err {
 					t.Fatalf("got error %v, want %s", err, tt.err)
@@ -276,7 +276,7 @@ func TestDecodeRecord(t *testing.T) {
 
 func TestUserMerge(t *testing.T) {
 	const head = `{"event_id":"m","type":"user-merge","time":"2026-11-23T12:00:00Z"`
-	e, err := DecodeRecord(streams.Behavior, nil, []byte(head+`,"user_id":"u","anonymous_id":"a"}`), noon)
+	e, err := DecodeMessage(streams.Behavior, Native, &Message{Value: []byte(head + `,"user_id":"u","anonymous_id":"a"}`), Time: noon})
 	if err != nil {
 		t.Fatal(err)
 	}

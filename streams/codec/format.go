@@ -73,10 +73,12 @@ func (m *Message) header(name string) (string, bool) {
 	return "", false
 }
 
-// DecodeMessage reads one message of a stream in a format. It does what DecodeRecord does, for every
-// format, with one difference: on the orders and behavior streams a Segment call may be of either
-// stream or about a user, because shops send all calls to one topic. The error is an *Error, or
-// ErrSkipped by errors.Is.
+// DecodeMessage reads one message of a stream in a format: the value as Decode does, with what the log
+// adds. On the compacted streams a null value (nil, not empty) deletes the item or user that the key names,
+// at the message's time, and the key of any other message must name the same entity as the event, because
+// compaction goes by the key. The event's type must belong to the stream; only a Segment call on the orders
+// and behavior streams may be of either stream or about a user, because shops send all calls to one topic.
+// The error is an *Error, or ErrSkipped by errors.Is.
 func DecodeMessage(stream streams.Stream, format Format, m *Message) (streams.Event, error) {
 	if stream.Compacted() && m.Value == nil {
 		return tombstone(stream, m.Key, m.Time)

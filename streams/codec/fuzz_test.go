@@ -55,7 +55,7 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func FuzzDecodeRecord(f *testing.F) {
+func FuzzNativeMessage(f *testing.F) {
 	for i, s := range corpus {
 		f.Add(byte(i), []byte("a"), []byte(s), int64(1_700_000_000_000), i%3 == 0)
 	}
@@ -65,7 +65,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		if null {
 			value = nil
 		}
-		e, err := DecodeRecord(s, key, value, time.UnixMilli(ts))
+		e, err := DecodeMessage(s, Native, &Message{Key: key, Value: value, Time: time.UnixMilli(ts)})
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) {
 				t.Fatalf("error %#v", err)
