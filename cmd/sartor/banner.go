@@ -13,7 +13,11 @@ func (d *devRun) banner(out io.Writer, base string, try planted) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\nSartor is ready.\n\n")
 	fmt.Fprintf(&b, "  api     %s/v1/recommend   reference %s/openapi.json\n", base, base)
-	fmt.Fprintf(&b, "  state   %s/v1/status      metrics   %s/metrics\n", base, base)
+	operators := base
+	if d.parts.admin != nil {
+		operators = "http://" + d.parts.admin.Addr().String()
+	}
+	fmt.Fprintf(&b, "  state   %s/v1/status      metrics   %s/metrics\n", operators, operators)
 	fmt.Fprintf(&b, "  rules   %s: edit and save, a good file is live a second later\n", filepath.Join(d.wiring.config.Rules.Dir, "home.yaml"))
 	fmt.Fprintf(&b, "  model   %s\n", d.describeModel())
 	for _, line := range d.stack.Describe() {

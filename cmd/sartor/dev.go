@@ -86,27 +86,39 @@ func (a *app) dev(ctx context.Context, opts devOptions) error {
 	if err := checkExposed("http.addr", ln.Addr(), a.config.HTTP); err != nil {
 		return errors.Join(err, ln.Close())
 	}
+	admin, err := a.openAdmin(ctx)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
 	stack, err := devstack.Start(ctx, devstack.Options{
 		Dir: a.config.Data.Dir, Ephemeral: opts.ephemeral, Production: a.config.Profile == "production",
 		Brokers: a.config.Kafka.Brokers, RedisAddrs: a.config.Redis.Addrs, NoRedisServer: opts.noRedis,
 		Topics: a.config.Kafka.Topics.names(), Prepare: dropUnfinished, Logger: a.logger})
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return errors.Join(err, ln.Close(), closeAny(admin))
 	}
-	err = a.devOn(ctx, stack, ln, opts)
+	err = a.devOn(ctx, stack, ln, admin, opts)
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
 	return errors.Join(err, stack.Close(stop))
 }
 
-// devOn runs the roles on a stack until ctx is done.
-func (a *app) devOn(ctx context.Context, stack *devstack.Stack, ln net.Listener, opts devOptions) error {
+// closeAny closes a listener that may not be there.
+func closeAny(ln net.Listener) error {
+	if ln == nil {
+		return nil
+	}
+	return ln.Close()
+}
+
+// devOn runs the roles on a stack until ctx is done. It closes the listeners, of which that of operators may be nil.
+func (a *app) devOn(ctx context.Context, stack *devstack.Stack, ln, admin net.Listener, opts devOptions) error {
 	if err := a.adoptStack(stack); err != nil {
-		return errors.Join(err, ln.Close())
+		return errors.Join(err, ln.Close(), closeAny(admin))
 	}
 	w, err := a.newWiring()
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return errors.Join(err, ln.Close(), closeAny(admin))
 	}
 	// An in-process Redis applies a few thousand events a second, one command after the other: batches of
 	// all partitions wait for each other. Giving up on one only makes the same work be done twice.
@@ -114,13 +126,13 @@ func (a *app) devOn(ctx context.Context, stack *devstack.Stack, ln net.Listener,
 	w.redis.ReadTimeout = time.Minute
 	tracing, err := newTracing(ctx, a.config.Trace, buildVersion())
 	if err != nil {
-		return errors.Join(err, ln.Close())
+		return errors.Join(err, ln.Close(), closeAny(admin))
 	}
 	tracing.wireKafka(&w.kafka)
-	parts := servingParts{store: redisstore.New(w.redis, w.schema), producer: kafka.NewProducer(w.kafka), trace: tracing}
+	parts := servingParts{admin: admin, store: redisstore.New(w.redis, w.schema), producer: kafka.NewProducer(w.kafka), trace: tracing}
 	d := &devRun{app: a, stack: stack, wiring: w, parts: parts, opts: opts, applied: newOffsets()}
 	if err := d.open(ctx); err != nil {
-		return errors.Join(err, ln.Close(), parts.close())
+		return errors.Join(err, ln.Close(), closeAny(admin), parts.close())
 	}
 	d.serving = newServing(w, parts)
 	g, gctx := errgroup.WithContext(ctx)

@@ -127,7 +127,23 @@ func TestDev(t *testing.T) {
 	}
 	d.end(t)
 
-	again := startDev(t, "--data", dir, "--in-process-redis")
+	again := startDev(t, "--data", dir, "--in-process-redis", "--set", "http.admin_addr=127.0.0.1:0")
+	for _, name := range []string{"state", "metrics"} { // are at the operators' listener, and only there
+		at := regexp.MustCompile(name + ` +(http://[^/]+)(/\S+)`).FindStringSubmatch(again.out.String())
+		api := regexp.MustCompile(`api +(http://[^/]+)/`).FindStringSubmatch(again.out.String())
+		if at == nil || api == nil || at[1] == api[1] {
+			t.Fatalf("no listener of operators:\n%s", again.out.String())
+		}
+		for base, status := range map[string]int{at[1]: http.StatusOK, api[1]: http.StatusNotFound} {
+			resp, err := client.Get(base + at[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, resp.Body); err != nil || resp.Body.Close() != nil || resp.StatusCode != status {
+				t.Errorf("%s%s: HTTP %d, want %d", base, at[2], resp.StatusCode, status)
+			}
+		}
+	}
 	if strings.Contains(again.out.String(), "history") || strings.Contains(again.out.String(), "train") {
 		t.Errorf("the second start has begun afresh:\n%s", again.out.String())
 	}
