@@ -60,8 +60,8 @@ func TestClockTellsAnswersApart(t *testing.T) {
 	defer s.Close()
 	plan := loadPlan{Addr: s.Listener.Addr().String(), Rate: 300, Connections: 3, Duration: 100 * time.Millisecond,
 		Requests: [][]byte{request("GET", "/", "test", nil)}}
-	if r := plan.send(t.Context()); r.sent() != 30 {
-		t.Fatalf("%d requests were sent, want 30", r.sent())
+	if r, err := plan.send(t.Context()); err != nil || r.sent() != 30 {
+		t.Fatalf("%v: %d requests were sent, want 30", err, r.sent())
 	}
 	accepted, refused, arrived := 0, 0, 0
 	eventually(t, "all to be noted", func() bool { // an answer is noted when it is written, which its reader may be ahead of

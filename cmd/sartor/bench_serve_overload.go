@@ -30,6 +30,15 @@ func (r *overloadResult) worth() float64 {
 	return r.goodput / r.server / (r.plateau / r.serverAlone)
 }
 
+// refusal is within what 99 % of the refusals came: until they arrived, where the system tells that, so that
+// the generator's own wait for a processor, which the server has the others of, is not taken for the server's.
+func (r *overloadResult) refusal() time.Duration {
+	if r.RefusedArrived.Count > 0 {
+		return r.RefusedArrived.P99
+	}
+	return r.Refused.P99
+}
+
 // overload has the server asked for three times what it can do.
 func (b *benchServeRun) overload(ctx context.Context, p *benchPath) error {
 	set, err := benchRules(b.schema, 20)
@@ -43,20 +52,22 @@ func (b *benchServeRun) overload(ctx context.Context, p *benchPath) error {
 	}
 	b.printf("  %-46s %9s /s, of %s/s asked for; at most %s/s alone\n", fmt.Sprintf("%d times the capacity: answered", overloadTimes),
 		thousands(int64(r.goodput)), thousands(int64(r.asked)), thousands(int64(r.plateau)))
-	b.printf("  %-46s %9d, p50 %s, p99 %s\n", "  accepted", r.Accepted.Count, millis(r.Accepted.P50), millis(r.Accepted.P99))
-	b.printf("  %-46s %9d, p50 %s, p99 %s\n", "  refused with 503", r.Refused.Count, millis(r.Refused.P50), millis(r.Refused.P99))
-	b.printf("  %-46s %9d, p50 %s, p99 %s\n", "  sent after they were due, by", r.Late.Count, millis(r.Late.P50), millis(r.Late.P99))
 	for _, d := range []struct {
 		what string
 		spread
-	}{{"  until the server reads a request", r.arriving}, {"  from there until the answer is written", r.answering}, {"  from there until the refusal is written", r.refusing}} {
+	}{
+		{"  accepted", r.Accepted}, {"    until the answer arrived", r.AcceptedArrived},
+		{"  refused with 503", r.Refused}, {"    until the refusal arrived", r.RefusedArrived},
+		{"  sent after they were due, by", r.Late}, {"  until the server reads a request", r.arriving},
+		{"  from there until the answer is written", r.answering}, {"  from there until the refusal is written", r.refusing},
+	} {
 		b.printf("  %-46s %9d, p50 %s, p99 %s\n", d.what, d.Count, millis(d.P50), millis(d.P99))
 	}
 	b.printf("  %-46s %9.2f server, %.2f generator; %.2f and %.2f at the plateau\n", "  processors used", r.server, r.generator, r.serverAlone, r.generatorAlone)
 	b.printf("  %-46s %9.0f %% of those at the plateau\n", "  answers for the same time of the server", 100*r.worth())
 	b.printf("  %-46s %9s before, %s during\n", "  memory in use", bytesText(int64(r.heldBefore)), bytesText(int64(r.heldAt)))
 	b.verdict(fmt.Sprintf("goodput %.0f %% of the plateau", 100*goalGoodput), r.goodput >= goalGoodput*r.plateau && r.Failed == 0, "%.0f %%, %d failed", 100*r.goodput/r.plateau, r.Failed)
-	b.verdict(fmt.Sprintf("99 %% of the refusals within %v", goalRefusal), r.Refused.P99 <= goalRefusal, "%s", millis(r.Refused.P99))
+	b.verdict(fmt.Sprintf("99 %% of the refusals within %v", goalRefusal), r.refusal() <= goalRefusal, "%s", millis(r.refusal()))
 	return ctx.Err()
 }
 

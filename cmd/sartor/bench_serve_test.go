@@ -30,6 +30,7 @@ func TestBenchServe(t *testing.T) {
 		`start to ready from local files +[\d.]+m?s +CPU [\d.]+m?s: catalogue after [\d.]+m?s, model read after [\d.]+m?s and indexed after [\d.]+m?s, first answer in `,
 		`3 times the capacity: answered +[\d,]+ /s`,
 		`refused with 503 +\d+, p50 [\d.]+ms, p99 [\d.]+ms\n`,
+		`until the refusal arrived +\d+, p50 [\d.]+ms, p99 [\d.]+ms\n`,
 		`sent after they were due, by +\d+, p50 [\d.]+ms, p99 [\d.]+ms\n`,
 		`until the server reads a request +[1-9]\d*, p50 [\d.]+ms, p99 [\d.]+ms\n`,
 		`from there until the answer is written +[1-9]\d*, p50`, `from there until the refusal is written +\d+, p50`,
