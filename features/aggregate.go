@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"time"
 	"unique"
+
+	"github.com/sartorhq/sartor/streams"
 )
 
 // What a distinct counts beside text fields of items, and what a session is asked for.
@@ -63,7 +65,7 @@ func (v *view) extremeValue(f *field) (any, bool) {
 	}
 	switch f.Measure {
 	case measureAmount:
-		return major(best, Exponent(v.schema.currency)), true
+		return major(best, streams.Exponent(v.schema.currency)), true
 	case measureRating:
 		return float64(best) / ratingScale, true
 	}
@@ -197,7 +199,7 @@ func (v *view) decayValue(f *field) (any, bool) {
 		})
 	}
 	if f.Type == Money {
-		sum /= math.Pow10(Exponent(v.schema.currency))
+		sum /= math.Pow10(streams.Exponent(v.schema.currency))
 	}
 	return sum, v.stored()
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sartorhq/sartor/streams"
 	"github.com/sartorhq/sartor/streams/spelling"
 )
 
@@ -89,7 +90,7 @@ func (s *Schema) Context(raw map[string]any) (map[string]any, []Problem) {
 		if v == nil {
 			continue
 		}
-		value, err := f.decode(v, Exponent(s.currency))
+		value, err := f.decode(v, streams.Exponent(s.currency))
 		if err != nil {
 			problems = append(problems, Problem{Field: "context." + f.Name, Message: err.Error()})
 			continue

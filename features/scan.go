@@ -2,6 +2,8 @@ package features
 
 import (
 	"time"
+
+	"github.com/sartorhq/sartor/streams"
 )
 
 // ItemScan is an ItemReader's way through a whole catalogue: it reads one item after the other in the same
@@ -76,9 +78,9 @@ func (c *ItemScan) exponent(picked bool) int {
 		return c.view.documentExponent()
 	}
 	if at := keyOf(c.reader.keys, "currency"); at >= 0 && c.picked[at].kind == pickedText && c.picked[at].text != "" {
-		return Exponent(c.picked[at].text)
+		return streams.Exponent(c.picked[at].text)
 	}
-	return Exponent(c.view.schema.currency)
+	return streams.Exponent(c.view.schema.currency)
 }
 
 // put is set for maps that hold the fields of another item.
@@ -190,9 +192,9 @@ func (r *ItemNumbers) pick(st *State) (has bool, exp int) {
 		}
 	}
 	if c := &r.picked[0]; c.kind == pickedText && c.text != "" {
-		return true, Exponent(c.text)
+		return true, streams.Exponent(c.text)
 	}
-	return true, Exponent(r.schema.currency)
+	return true, streams.Exponent(r.schema.currency)
 }
 
 // plainNumber is a value as ItemNumbers gives it.

@@ -132,7 +132,7 @@ func (v *view) value(f *field) (value any, ok bool) {
 	case kindSum:
 		n := v.st.filtered(f.Measure, f.Events, f.Minus, f.suffix, f.Window, v.now)
 		if f.Type == Money {
-			return major(n, Exponent(v.schema.currency)), v.stored()
+			return major(n, streams.Exponent(v.schema.currency)), v.stored()
 		}
 		return int(n), v.stored()
 	case kindAvg:
@@ -210,9 +210,9 @@ func (v *view) float(name string) float64 {
 // documentExponent is that of the document's own currency, else of the schema's.
 func (v *view) documentExponent() int {
 	if c, ok := v.doc["currency"].(string); ok && c != "" {
-		return Exponent(c)
+		return streams.Exponent(c)
 	}
-	return Exponent(v.schema.currency)
+	return streams.Exponent(v.schema.currency)
 }
 
 // fallback returns the document's value of an aggregate that no event has fed yet.

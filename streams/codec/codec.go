@@ -26,7 +26,8 @@ const (
 	MaxPosition  = 1_000_000
 )
 
-// ErrMalformed is what every error of Decode, DecodeMessage and Encode is, by errors.Is.
+// ErrMalformed is what every error of Decode and Encode is, and of DecodeMessage but for ErrSkipped, by
+// errors.Is.
 var ErrMalformed = errors.New("malformed event")
 
 // Problem is one thing that is wrong with an event.

@@ -3,21 +3,9 @@ package codec
 import (
 	"strconv"
 	"strings"
-)
 
-// exponent returns how many decimal digits the minor unit of a currency has (ISO 4217); two when the
-// currency is not given or not one of the exceptions.
-func exponent(currency string) int {
-	switch currency {
-	case "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF":
-		return 0
-	case "BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND":
-		return 3
-	case "CLF", "UYW":
-		return 4
-	}
-	return 2
-}
+	"github.com/sartorhq/sartor/streams"
+)
 
 // decimal reads a decimal number as JSON writes it ("12.99", "1e3", "-0.5") as a whole number of units
 // of 10^-digits, working on the digits and never on a float. What is finer is rounded half away from
@@ -71,7 +59,7 @@ func decimal(text string, digits int) (v int64, exact, ok bool) {
 // empty or not known), digit by digit and never through a float. What is finer is rounded half away from zero. ok is false for
 // what is no number or too large.
 func MinorUnits(amount, currency string) (minor int64, ok bool) {
-	minor, _, ok = decimal(amount, exponent(currency))
+	minor, _, ok = decimal(amount, streams.Exponent(currency))
 	return minor, ok
 }
 

@@ -59,7 +59,7 @@ func (s *segmentCall) document() map[string]any {
 func (s *segmentCall) shop(e *streams.Event) {
 	e.Currency = strings.ToUpper(s.currency)
 	e.Scenario, e.RecommendationID = s.scenario, s.recommendationID
-	digits := exponent(e.Currency)
+	digits := streams.Exponent(e.Currency)
 	ordered := e.Type.Stream() == streams.Orders
 	switch {
 	case s.listed:
