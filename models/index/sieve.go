@@ -311,7 +311,14 @@ func (v *sieve) tighten() {
 // exceeded returns a number that at least k of the scores exceed, and not many more if it can be helped;
 // negative infinity if there is none.
 func exceeded(scores []float32, k int) float32 {
-	least, most := slices.Min(scores), slices.Max(scores)
+	least, most := scores[0], scores[0]
+	for _, s := range scores { // a new end is rare: cheaper than slices.Min, which knows no branch
+		if s < least {
+			least = s
+		} else if s > most {
+			most = s
+		}
+	}
 	if countAbove(scores, least) < k {
 		return math.Nextafter32(least, lowest)
 	}
