@@ -53,7 +53,7 @@ func TestWhatWasShown(t *testing.T) {
 	}
 	var ops []Op
 	for _, e := range u.Shown {
-		ops = append(ops, Op{Code: Push, Field: "shown", Text: EncodeEntry("shown", e), Time: e.Time})
+		ops = append(ops, Op{Code: Push, Field: "shown", Text: historyMember(e.Type, e.Time, e.ItemID), Time: e.Time})
 	}
 	var back State
 	back.Apply(s, ops)

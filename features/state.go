@@ -174,16 +174,6 @@ func (st *State) prune(r Retention, before, oldest int64, ops []Op) {
 	}
 }
 
-// EncodeEntry returns the text under which an entry of the list is stored: "type time item" in the
-// history and in what was shown, where every occurrence counts, and the item id elsewhere, where the
-// newest time counts.
-func EncodeEntry(list string, e Entry) string {
-	if list == historyList || list == shownList || strings.HasPrefix(list, itemListPrefix) {
-		return historyMember(e.Type, e.Time, e.ItemID)
-	}
-	return e.ItemID
-}
-
 // DecodeEntry reads a stored text of the list back. ms is the time stored beside it; an entry of
 // the history says its own.
 func (l *List) DecodeEntry(text string, ms int64) (Entry, error) {

@@ -18,6 +18,9 @@ import (
 	"github.com/sartorhq/sartor/streams"
 )
 
+// tag returns the prefix of a virtual shard's keys in the namespace in use.
+func (s *Store) tag(shard int) string { return s.space().tag(shard) }
+
 func userKey(s *Store, id string) string {
 	e := features.Entity{Kind: features.UserEntity, ID: id}
 	return entityKey(s.tag(s.shardOf(e)), e)

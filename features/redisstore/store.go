@@ -288,9 +288,6 @@ func (s *Store) Close() error {
 // Shards returns the number of virtual shards.
 func (s *Store) Shards() int { return s.opts.Shards }
 
-// tag returns the prefix of a virtual shard's keys in the namespace in use.
-func (s *Store) tag(shard int) string { return s.space().tag(shard) }
-
 // shardOf returns the virtual shard of an entity.
 func (s *Store) shardOf(e features.Entity) int { return s.shardOfHash(hashOf(e)) }
 
