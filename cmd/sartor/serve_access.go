@@ -55,9 +55,15 @@ func loadKeys(name string, now time.Time) ([]httpapi.Key, error) {
 
 func parseKeys(data []byte, now time.Time) (keys []httpapi.Key, wrong []string) {
 	var file keyFile
+	var into any = &file
+	// What 'sartor serve key' prints, put into a new file, is a list without "keys:" above it.
+	var root yaml.Node
+	if err := yaml.Unmarshal(data, &root); err == nil && len(root.Content) == 1 && root.Content[0].Kind == yaml.SequenceNode {
+		into = &file.Keys
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
-	if err := dec.Decode(&file); err != nil && !errors.Is(err, io.EOF) {
+	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
 		return nil, []string{err.Error()}
 	}
 	if len(file.Keys) == 0 {
@@ -239,7 +245,7 @@ func printKey(out, errOut io.Writer, e keyEntry) error {
 	if err != nil {
 		return fmt.Errorf("write the entry: %w", err)
 	}
-	if _, err := fmt.Fprintf(errOut, "The key, shown this once: %s\nBelow \"keys:\" in the file of http.keys_file:\n", text); err != nil {
+	if _, err := fmt.Fprintf(errOut, "The key, shown this once: %s\nIn the file of http.keys_file, below \"keys:\" if that has one:\n", text); err != nil {
 		return err
 	}
 	_, err = out.Write(entry)

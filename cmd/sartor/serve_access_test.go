@@ -48,7 +48,12 @@ func TestParseKeys(t *testing.T) {
 	if len(wrong) > 0 || len(keys) != 1 || keys[0].Rate != 5 || keys[0].SHA256[0] != 0x0f || keys[0].Expires.Year() != 2026 {
 		t.Errorf("keys %+v, wrong %q", keys, wrong)
 	}
+	keys, wrong = parseKeys([]byte("# made by sartor serve key\n- {id: a, sha256: "+hash+", scopes: [recommend]}\n- {id: b, sha256: "+hash+", scopes: [admin]}\n"), now)
+	if len(wrong) > 0 || len(keys) != 2 || keys[1].ID != "b" {
+		t.Errorf("a list alone: keys %+v, wrong %q", keys, wrong)
+	}
 	for text, want := range map[string]string{
+		"- {id: a, secret: x}":                  "line 1: field secret not found",
 		"":                                      "no key is listed",
 		"keys: [{id: a, secret: x}]":            "secret",
 		"keys: [{id: a, sha256: zz}]":           "64 hex digits",

@@ -48,7 +48,7 @@ func newDocument() document {
 	d.rank = d.schema(rankBody{})
 	d.batch = d.schema(batchBody{})
 	d.envelope = &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"requests"},
-		Properties: map[string]*huma.Schema{"requests": {Type: huma.TypeArray}}}
+		Properties: map[string]*huma.Schema{"requests": {Type: huma.TypeArray, Items: &huma.Schema{}}}}
 	d.envelope.PrecomputeMessages()
 	d.problem = d.schema(problem{})
 	return d

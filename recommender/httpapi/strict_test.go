@@ -40,6 +40,8 @@ func TestStrictBodies(t *testing.T) {
 		{name: "a-bad-request-spoils-no-other", path: "/v1/recommend:batch", body: `{"requests":[{"count":1},{"user_id":5},7,{"count":1e400},{"USER_ID":"u"},{"count":0}]}`, status: 200,
 			want: []string{`{"results":[{"status":200,"recommendation":{`, `"field":"user_id","message":"must be a text in quotes"`, `"errors":[{"message":"must be an object: {...}"}]`,
 				`"field":"count",` + between, `"field":"USER_ID"`}},
+		{name: "beside-the-requests", path: "/v1/recommend:batch", body: `{"user_id":"u1","requests":[{"user_id":5},7]}`, status: 422,
+			want: []string{`"errors":[{"field":"user_id","message":"unknown field; there are requests"}]`}},
 		{name: "no-list-of-requests", path: "/v1/recommend:batch", body: `{"requests":{"count":1}}`, status: 422, want: []string{`{"field":"requests","message":"must be a list: [...]"}`}},
 	} {
 		t.Run(sc.name, func(t *testing.T) {
