@@ -89,6 +89,36 @@ func TestWindowsAgeWithTheClock(t *testing.T) {
 	}
 }
 
+// TestListsWaitASecond: while events stream in, what is popular is counted once a second, and at once when
+// there is another item.
+func TestListsWaitASecond(t *testing.T) {
+	s, _ := furnished()
+	opts := s.options()
+	clock := noon
+	opts.Now = func() time.Time { return clock }
+	r := s.open(t, opts)
+	sold := func(id string) { s.happen(order("x", "", id, 100, time.Minute)) }
+	for _, step := range []struct {
+		name   string
+		after  time.Duration
+		change func()
+		want   string
+	}{
+		{"at-first", 0, func() {}, "e"},
+		{"too-soon", time.Second - 1, func() { sold("f") }, "e"},
+		{"a-second-later", 1, func() {}, "f"},
+		{"too-soon-again", time.Millisecond, func() { sold("b"); sold("b") }, "f"},
+		{"another-item", time.Millisecond, func() { s.happen(item("z", nil)) }, "b"},
+	} {
+		clock = clock.Add(step.after)
+		step.change()
+		refresh(t, r, s)
+		if got := ids(ask(t, r, recommender.Request{Count: 1})); got != step.want {
+			t.Errorf("%s: %s is the most popular, want %s", step.name, got, step.want)
+		}
+	}
+}
+
 func TestCatalogueTellsItsAge(t *testing.T) {
 	s, _ := furnished()
 	opts := s.options()

@@ -210,8 +210,14 @@ func TestExplain(t *testing.T) {
 	for _, it := range e.Items {
 		told[it.ItemID] = strings.Join(it.Story, " ")
 	}
-	if !strings.Contains(told["a"], "Removed by seen-before.") {
+	if !strings.Contains(told["a"], "Rule seen-before: exclude (removed: item.id a). Removed by seen-before.") {
 		t.Errorf("story of a: %s", told["a"])
+	}
+	stranger := strings.Join(ask(t, r, recommender.Request{UserID: "stranger", Count: 3, Explain: true}).Explain.Summary, "\n")
+	for _, want := range []string{"Nothing is stored about this user", "The model has nothing to go by for this user", "3 candidates from hot 7d: by units sold in 7d, then views ever."} {
+		if !strings.Contains(stranger, want) {
+			t.Errorf("the summary of a stranger lacks %q:\n%s", want, stranger)
+		}
 	}
 	if !strings.Contains(told["e"], "Rule like-shoes: boost, score +2") || !strings.Contains(told["e"], "Moved from 5 to 1") {
 		t.Errorf("story of e: %s", told["e"])
