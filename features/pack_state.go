@@ -254,11 +254,20 @@ func (p *packer) list(name string, entries, history []Entry, items map[string]in
 
 // UnpackState reads a packed state.
 func UnpackState(part string) (*State, error) {
+	st := new(State)
+	if err := st.Unpack(part); err != nil {
+		return nil, err
+	}
+	return st, nil
+}
+
+// Unpack makes st the state that a part holds; it must be the zero State, and means nothing after an error.
+func (st *State) Unpack(part string) error {
 	u := unpacker{s: part}
 	if u.byte() != packedState {
-		return nil, unpackError("state", part)
+		return unpackError("state", part)
 	}
-	st, flags := &State{}, u.uint()
+	flags := u.uint()
 	if flags >= hasLists<<1 {
 		u.fail()
 	}
@@ -282,9 +291,9 @@ func UnpackState(part string) (*State, error) {
 		st.Lists = u.lists(ref)
 	}
 	if u.failed || len(u.s) > 0 {
-		return nil, unpackError("state", part)
+		return unpackError("state", part)
 	}
-	return st, nil
+	return nil
 }
 
 func (u *unpacker) counters(ref int64) map[string]int64 {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sartorhq/sartor/features"
 	"github.com/sartorhq/sartor/models"
+	"github.com/sartorhq/sartor/models/index"
 	"github.com/sartorhq/sartor/rules"
 )
 
@@ -18,7 +19,7 @@ import (
 type catalog struct {
 	rows  []*row
 	order *order
-	base  map[string]int32 // id -> row; shared by successive catalogs, never changed
+	base  *models.Rows     // of the first rows, often the model's own; shared by successive catalogs
 	added map[string]int32 // ids that came after base was built
 	live  int              // rows that are not deleted
 	known int              // rows that an item source has told about
@@ -169,11 +170,19 @@ func inParts(n int, do func(from, to int)) {
 
 // find returns the row of an item.
 func (c *catalog) find(id string) (int32, bool) {
-	if i, ok := c.base[id]; ok {
+	if i, ok := c.base.Find(id); ok {
 		return i, true
 	}
 	i, ok := c.added[id]
 	return i, ok
+}
+
+// near is find for an id that is likely to stand in row at: lists of items are mostly in one order.
+func (c *catalog) near(id string, at int32) (int32, bool) {
+	if int(at) < len(c.rows) && c.rows[at] != nil && c.rows[at].id == id {
+		return at, true
+	}
+	return c.find(id)
 }
 
 // item is a features.ItemLookup.
@@ -185,43 +194,60 @@ func (c *catalog) item(id string) *features.Item {
 }
 
 // align builds the catalog of a model: its items first, in its order, then the items of old that it
-// has no vector for, in their order. m may be nil.
-func (c *catalog) align(m models.Model, schema *features.Schema, now time.Time) *catalog {
+// has no vector for, in their order. m may be nil. from tells for each row its number in c, -1 for a new one.
+func (c *catalog) align(m models.Model, schema *features.Schema, now time.Time) (out *catalog, from []int32) {
+	out = &catalog{order: new(order), agedHour: c.agedHour}
 	var ids []string
 	if m != nil {
-		ids = m.Items().IDs
+		ids, out.base = m.Items().IDs, rowsOf(m)
 	}
-	out := &catalog{
-		rows:     make([]*row, 0, max(len(ids), len(c.rows))),
-		base:     make(map[string]int32, max(len(ids), len(c.rows))),
-		order:    new(order),
-		agedHour: c.agedHour,
-	}
-	view := newView(schema, now)
+	size := max(len(ids), len(c.rows))
+	out.rows, from = make([]*row, 0, size), make([]int32, 0, size)
+	view, placed, next := newView(schema, now), index.NewBitmap(len(c.rows)), int32(0)
 	for _, id := range ids {
-		var r *row
-		if i, ok := c.find(id); ok {
-			r = c.rows[i]
-		} else {
-			r = newRow(view, id)
+		old, ok := c.near(id, next)
+		if !ok {
+			out.append(newRow(view, id))
+			from = append(from, -1)
+			continue
 		}
-		out.append(id, r)
+		next = old + 1
+		placed.Set(int(old))
+		out.append(c.rows[old])
+		from = append(from, old)
 	}
-	for _, r := range c.rows {
-		if _, ok := out.base[r.id]; ok || r.state == nil {
+	for i, r := range c.rows {
+		if placed.Has(i) || r.state == nil {
 			continue // placed above, or known from an earlier model only
 		}
-		out.append(r.id, r)
+		if out.added == nil {
+			out.added = make(map[string]int32, min(len(c.rows), maxAdded))
+		}
+		out.added[r.id] = int32(len(out.rows))
+		out.append(r)
+		from = append(from, int32(i))
 	}
+	out.merge()
 	if !c.aging(now) {
 		out.agedHour, out.agedRow = hourOf(now), len(out.rows)
 	}
-	return out
+	return out, from
+}
+
+// rowed is a model that numbers its items itself.
+type rowed interface{ Rows() *models.Rows }
+
+// rowsOf returns the numbers of a model's items, its own where it has them.
+func rowsOf(m models.Model) *models.Rows {
+	if own, ok := m.(rowed); ok {
+		return own.Rows()
+	}
+	rows, _ := models.NewRows(m.Items().IDs)
+	return rows
 }
 
 // append adds a row while the catalog is being built.
-func (c *catalog) append(id string, r *row) {
-	c.base[id] = int32(len(c.rows))
+func (c *catalog) append(r *row) {
 	c.rows = append(c.rows, r)
 	c.count(r, 1)
 }
@@ -246,26 +272,16 @@ func (c *catalog) update(items []features.ItemState, schema *features.Schema, no
 	if len(items) == 0 && !aging {
 		return c, nil
 	}
-	next := *c
-	next.rows = append(make([]*row, 0, len(c.rows)+len(items)), c.rows...)
-	if next.added = maps.Clone(c.added); len(c.rows) == 0 {
-		next.added = make(map[string]int32, len(items))
-	}
-	view := newView(schema, now)
-	for n, r := range newRows(view, items) {
-		it := &items[n]
-		i, ok := next.find(it.ID)
-		if !ok {
-			i = next.grow(it.ID)
-		} else {
-			next.count(next.rows[i], -1)
-			if next.rows[i].asked.Load() {
-				r.item() // it will be asked for again: not by a request first
-			}
+	next, view := *c, newView(schema, now)
+	if made := newRows(view, items); len(c.rows) > 0 || !next.first(made) {
+		next.rows = append(make([]*row, 0, len(c.rows)+len(items)), c.rows...)
+		next.added = maps.Clone(c.added)
+		changed = next.place(made)
+	} else {
+		changed = make([]int32, len(made))
+		for i := range changed {
+			changed[i] = int32(i)
 		}
-		next.rows[i] = r
-		next.count(r, 1)
-		changed = append(changed, i)
 	}
 	if aging {
 		changed = append(changed, next.age(view, ageRows)...)
@@ -274,6 +290,48 @@ func (c *catalog) update(items []features.ItemState, schema *features.Schema, no
 	}
 	next.merge()
 	return &next, changed
+}
+
+// first takes the first rows of a catalog, unless an item stands there twice.
+func (c *catalog) first(made []*row) (ok bool) {
+	base, again := models.NewRows(idsOf(made))
+	if again >= 0 {
+		return false
+	}
+	c.base, c.rows = base, made
+	for _, r := range made {
+		c.count(r, 1)
+	}
+	return true
+}
+
+// place puts rows where their items stand, or behind the others, and returns their numbers.
+func (c *catalog) place(made []*row) (changed []int32) {
+	changed = make([]int32, 0, len(made))
+	at := int32(0)
+	for _, r := range made {
+		i, ok := c.near(r.id, at)
+		if !ok {
+			i = c.grow(r.id)
+		} else {
+			c.count(c.rows[i], -1)
+			if c.rows[i].asked.Load() {
+				r.item() // it will be asked for again: not by a request first
+			}
+		}
+		c.rows[i], at = r, i+1
+		c.count(r, 1)
+		changed = append(changed, i)
+	}
+	return changed
+}
+
+func idsOf(rows []*row) []string {
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.id
+	}
+	return ids
 }
 
 // grow makes room for a new item and returns its row.
@@ -289,17 +347,11 @@ func (c *catalog) grow(id string) int32 {
 
 // merge keeps the cloned map small, so that an update costs what changed.
 func (c *catalog) merge() {
-	if len(c.added) <= max(maxAdded, len(c.base)/8) {
+	if len(c.added) <= max(maxAdded, c.base.Len()/8) {
 		return
 	}
-	if len(c.base) == 0 { // the first items
-		c.base, c.added = c.added, nil
-		return
-	}
-	base := make(map[string]int32, len(c.base)+len(c.added))
-	maps.Copy(base, c.base)
-	maps.Copy(base, c.added)
-	c.base, c.added = base, nil
+	c.base, _ = models.NewRows(idsOf(c.rows)) // no item has two rows
+	c.added = nil
 }
 
 func hourOf(t time.Time) int64 { return t.Unix() / 3600 }

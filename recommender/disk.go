@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"github.com/sartorhq/sartor/features"
 )
@@ -120,14 +121,21 @@ func readCatalogue(f *os.File, schema string) ([]features.ItemState, error) {
 	broken := func(format string, args ...any) error {
 		return fmt.Errorf("%w: %s", ErrCatalogueFile, fmt.Sprintf(format, args...))
 	}
-	var whole strings.Builder
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-		whole.Grow(int(info.Size()))
-	}
-	if _, err := io.Copy(&whole, f); err != nil {
+	info, err := f.Stat()
+	if err != nil {
 		return nil, err
 	}
-	first, rest, ok := strings.Cut(whole.String(), "\n")
+	if !info.Mode().IsRegular() {
+		return nil, broken("it is no file")
+	}
+	whole := make([]byte, info.Size())
+	if n, err := io.ReadFull(f, whole); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && err != io.EOF {
+		return nil, err
+	} else if whole = whole[:n]; n < diskFooter {
+		return nil, broken("it ends too early")
+	}
+	text := unsafe.String(unsafe.SliceData(whole), len(whole)) // nobody writes there from here on
+	first, rest, ok := strings.Cut(text, "\n")
 	var head diskHeader
 	if err := json.Unmarshal([]byte(first), &head); err != nil || !ok {
 		return nil, broken("it has no header")
@@ -139,11 +147,7 @@ func readCatalogue(f *os.File, schema string) ([]features.ItemState, error) {
 		return nil, broken("it ends too early")
 	}
 	records, foot := rest[:len(rest)-diskFooter], rest[len(rest)-diskFooter:]
-	sum := crc32.New(crc32.MakeTable(crc32.Castagnoli))
-	if _, err := io.CopyBuffer(sum, onlyReader{strings.NewReader(whole.String()[:whole.Len()-diskFooter])}, make([]byte, 1<<16)); err != nil {
-		return nil, err
-	}
-	if binary.LittleEndian.Uint32([]byte(foot)) != sum.Sum32() {
+	if binary.LittleEndian.Uint32([]byte(foot)) != crc32.Checksum(whole[:len(whole)-diskFooter], crc32.MakeTable(crc32.Castagnoli)) {
 		return nil, broken("the checksum does not match")
 	}
 	items, parts := make([]features.ItemState, head.Items), make([]string, head.Items)
@@ -162,9 +166,6 @@ func readCatalogue(f *os.File, schema string) ([]features.ItemState, error) {
 	}
 	return items, nil
 }
-
-// onlyReader hides that a reader knows how to copy itself, in one piece.
-type onlyReader struct{ io.Reader }
 
 // cutText takes one text with its length off the front.
 func cutText(s string) (text, rest string, ok bool) {
@@ -185,14 +186,14 @@ func cutText(s string) (text, rest string, ok bool) {
 // unpackStates fills in the states, by all processors.
 func unpackStates(items []features.ItemState, parts []string) error {
 	var failed atomic.Pointer[error]
+	states := make([]features.State, len(items)) // all are replaced together, once a source answers
 	inParts(len(items), func(from, to int) {
 		for i := from; i < to; i++ {
-			st, err := features.UnpackState(parts[i])
-			if err != nil {
+			items[i].State = &states[i]
+			if err := states[i].Unpack(parts[i]); err != nil {
 				failed.CompareAndSwap(nil, &err)
 				return
 			}
-			items[i].State = st
 		}
 	})
 	if err := failed.Load(); err != nil {

@@ -69,6 +69,28 @@ func buildLists(c *catalog) *lists {
 	return out
 }
 
+// renumbered returns the lists of a catalogue in which the rows of old stand in another order, and new ones
+// have nothing to be ranked by.
+func (l *lists) renumbered(old, next *catalog) *lists {
+	moved := func(r ranking) ranking {
+		rows := make([]ranked, 0, len(r.rows))
+		for _, at := range r.rows {
+			if row, ok := next.find(old.rows[at.row].id); ok {
+				rows = append(rows, ranked{row: row, value: at.value})
+			}
+		}
+		return ranking{rows: rows, complete: r.complete}
+	}
+	out := &lists{country: make(map[string]ranking, len(l.country))}
+	for k := range l.by {
+		out.by[k] = moved(l.by[k])
+	}
+	for name, r := range l.country {
+		out.country[name] = moved(r)
+	}
+	return out
+}
+
 // busiest returns the countries to keep: country texts come from events, so their number is bounded.
 func busiest(countries map[string]*topN) []string {
 	names := make([]string, 0, len(countries))

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sartorhq/sartor/models"
 	"github.com/sartorhq/sartor/models/index"
@@ -82,33 +83,51 @@ func fetchScore(score string, model []float64) (fixed float64, ok bool) {
 // vector.
 func inverseLengths(dim, taste int, vectors []float32) []float32 {
 	out := make([]float32, len(vectors)/dim)
-	for i := range out {
-		var sum float64
-		for _, v := range vectors[i*dim : i*dim+taste] {
-			sum += float64(v) * float64(v)
+	inParts(len(out), func(from, to int) {
+		for i := from; i < to; i++ {
+			var sum float64
+			for _, v := range vectors[i*dim : i*dim+taste] {
+				sum += float64(v) * float64(v)
+			}
+			if sum > 0 {
+				out[i] = float32(min(1/math.Sqrt(sum), math.MaxFloat32))
+			}
 		}
-		if sum > 0 {
-			out[i] = float32(min(1/math.Sqrt(sum), math.MaxFloat32))
-		}
-	}
+	})
 	return out
 }
 
 // checkModel refuses a model that would break the read path.
 func checkModel(m models.Model) error {
 	items := m.Items()
-	if err := index.Check(items.Dim, items.Vectors); err != nil {
+	if err := checkVectors(items.Dim, items.Vectors); err != nil {
 		return err
 	}
 	if len(items.Vectors) != len(items.IDs)*items.Dim {
 		return fmt.Errorf("%d values for %d items of dimension %d", len(items.Vectors), len(items.IDs), items.Dim)
 	}
-	seen := make(map[string]bool, len(items.IDs))
-	for _, id := range items.IDs {
-		if seen[id] {
-			return fmt.Errorf("item %q has two vectors", id)
+	if _, own := m.(rowed); own {
+		return nil // a model that numbers its items has seen each once
+	}
+	if _, again := models.NewRows(items.IDs); again >= 0 {
+		return fmt.Errorf("item %q has two vectors", items.IDs[again])
+	}
+	return nil
+}
+
+// checkVectors is index.Check by all processors.
+func checkVectors(dim int, vectors []float32) error {
+	if dim < 1 || len(vectors)%dim != 0 {
+		return index.Check(dim, vectors)
+	}
+	var wrong atomic.Bool
+	inParts(len(vectors)/dim, func(from, to int) {
+		if index.Check(dim, vectors[from*dim:to*dim]) != nil {
+			wrong.Store(true)
 		}
-		seen[id] = true
+	})
+	if wrong.Load() {
+		return index.Check(dim, vectors) // which names the first
 	}
 	return nil
 }

@@ -77,11 +77,11 @@ func (m *mask) again() *mask { return &mask{test: m.test, fields: m.fields, key:
 // fill computes the mask over the catalogue once. Of an item that was never asked for it computes the
 // fields that the test looks at, and keeps none.
 func (m *mask) fill(c *catalog) *mask {
-	return m.fillFrom(c, func(*row) bool { return false })
+	return m.fillFrom(c, func(int) bool { return false })
 }
 
 // fillFrom is fill for a mask of which some rows are known to pass.
-func (m *mask) fillFrom(c *catalog, passes func(*row) bool) *mask {
+func (m *mask) fillFrom(c *catalog, passes func(row int) bool) *mask {
 	m.once.Do(func() {
 		m.bits = index.NewBitmap(len(c.rows))
 		m.removed = make(map[string]int)
@@ -89,7 +89,7 @@ func (m *mask) fillFrom(c *catalog, passes func(*row) bool) *mask {
 		inParts(len(c.rows), func(from, to int) {
 			removed, judge := make(map[string]int), m.judge(c)
 			for i := from; i < to; i++ {
-				if passes(c.rows[i]) {
+				if passes(i) {
 					m.bits.Set(i) // parts share no word
 				} else if by, ok := judge(c.rows[i]); ok {
 					m.bits.Set(i)
@@ -122,14 +122,11 @@ func (m *mask) judge(c *catalog) func(*row) (by string, ok bool) {
 	}
 }
 
-// renumbered returns the mask of a catalog that has rows of old in another order: what passed the test then
-// passes it now, and most did.
-func (m *mask) renumbered(old, next *catalog) *mask {
+// renumbered returns the mask of a catalog that has rows of old in another order, from tells which: what passed
+// the test then passes it now, and most did.
+func (m *mask) renumbered(old, next *catalog, from []int32) *mask {
 	m.fill(old)
-	return m.again().fillFrom(next, func(r *row) bool {
-		i, ok := old.find(r.id)
-		return ok && old.rows[i] == r && m.bits.Has(int(i))
-	})
+	return m.again().fillFrom(next, func(row int) bool { return m.bits.Has(int(from[row])) })
 }
 
 // carry returns the mask of the next catalog, given the rows that changed since old: the cost is
@@ -290,18 +287,22 @@ func (s *snapshot) withModel(v *modelView, schema *features.Schema, now time.Tim
 	next := *s
 	next.versions.Model = ""
 	next.builtAt = now
-	next.cat = s.cat.align(v.trained(), schema, now)
+	cat, from := s.cat.align(v.trained(), schema, now)
+	next.cat = cat
 	if next.main = v; v != nil {
 		next.main, next.versions.Model = v.behind(next.cat), v.version()
 	}
 	next.special = s.special.renumbered(next.cat)
 	next.known = newBriefs(next.cat, next.rules)
+	if s.listsOf == s.cat {
+		next.lists, next.listsOf = s.lists.renumbered(s.cat, cat), cat
+	}
 	next.rank(now)
-	next.masks = s.masks.carried(func(m *mask) *mask { return m.renumbered(s.cat, next.cat) })
+	next.masks = s.masks.carried(func(m *mask) *mask { return m.renumbered(s.cat, cat, from) })
 	next.warm(s.masks.all())
 	next.filters = newLRU[string, *mask](s.filters.max)
 	for _, e := range slices.Backward(s.filters.all()) {
-		next.filters.put(e.key, e.value.renumbered(s.cat, next.cat))
+		next.filters.put(e.key, e.value.renumbered(s.cat, cat, from))
 	}
 	next.seeks = newLRU[string, *sought](maxSeeks)
 	return &next
@@ -310,7 +311,8 @@ func (s *snapshot) withModel(v *modelView, schema *features.Schema, now time.Tim
 // emptied returns the snapshot with the model's items only.
 func (s *snapshot) emptied(schema *features.Schema, now time.Time) *snapshot {
 	next := *s
-	next.cat, next.origin = (&catalog{}).align(s.main.trained(), schema, now), originNone
+	next.cat, _ = (&catalog{}).align(s.main.trained(), schema, now)
+	next.origin = originNone
 	if s.main != nil {
 		next.main = s.main.behind(next.cat)
 	}
