@@ -27,6 +27,7 @@ type sieve struct {
 	waiting []int32
 	first   int // row of the chunk that waits
 	sums    []int32
+	nothing [chunk]int32 // what is added to whole codes
 }
 
 // chunkBlocks is how many blocks of codes a chunk has.
@@ -166,7 +167,7 @@ func (x *Flat) glance(p *pass, block int) {
 	var none [1]float32
 	out := &v.passed[0]
 	n := c.scan(out, &p.query, block, words, none[:], v.floor, 2*chunkBlocks*kernel.CodeRows*len(c.slots)/2)
-	if v.find(out, n, c.scale, first, 0); len(v.found.rows) >= v.next {
+	if v.find(c, out, n, first, 0); len(v.found.rows) >= v.next {
 		v.tighten()
 	}
 }
@@ -258,7 +259,7 @@ func (s *search) sift(c *codes, query *coded, block int, words []uint64) {
 	}
 	n := c.scan(out, query, block, words, adds, v.floor, kernel.Ahead)
 	if c.whole != nil {
-		v.find(out, n, c.scale, first, query.fine)
+		v.find(c, out, n, first, query.fine)
 		return
 	}
 	s.settle(c, query)
@@ -267,13 +268,19 @@ func (s *search) sift(c *codes, query *coded, block int, words []uint64) {
 }
 
 // find keeps the first n rows that passed, whose sums are known within a width.
-func (v *sieve) find(out *kernel.Passed, n int, scale []float32, first int, width float32) {
-	v.found.grow(n)
-	for _, row := range out.Rows[:n] {
-		sum, by := out.Sums[int(row)-first], scale[row]
-		v.found.rows = append(v.found.rows, row)
-		v.found.highs, v.found.lows = append(v.found.highs, (sum+width)*by), append(v.found.lows, (sum-width)*by)
-	}
+func (v *sieve) find(c *codes, out *kernel.Passed, n, first int, width float32) {
+	v.narrow(c, out, out.Rows[:n], first, v.nothing[:n], kernel.Narrowing{Width: width})
+}
+
+// narrow keeps those of the rows, whose sums stand in a chunk from row first on, that still pass the floor when
+// more is added.
+func (v *sieve) narrow(c *codes, out *kernel.Passed, rows []int32, first int, more []int32, by kernel.Narrowing) {
+	f, n := &v.found, len(v.found.rows)
+	f.grow(len(rows))
+	f.cut(n + len(rows) + 16)
+	scale := c.scale[first:min(first+chunk, len(c.scale))]
+	by.First, by.Floor = first, v.floor
+	f.cut(n + kernel.Narrow(f.rows[n:], f.highs[n:], f.lows[n:], rows, out.Sums[:len(scale)], scale, more, by))
 }
 
 // settle looks at the whole bytes of the rows that wait, and keeps those that still pass the floor.
@@ -286,13 +293,7 @@ func (s *search) settle(c *codes, query *coded) {
 	v.waiting = nil
 	v.sums = slices.Grow(v.sums[:0], len(ids))[:len(ids)]
 	kernel.FineSums(v.sums, query.planar, c.fine, ids, len(c.slots)/8)
-	f, n := &v.found, len(v.found.rows)
-	f.grow(len(ids))
-	f.cut(n + len(ids) + 16)
-	scale := c.scale[v.first:min(v.first+chunk, len(c.scale))]
-	more := kernel.Narrow(f.rows[n:], f.highs[n:], f.lows[n:], ids, v.passed[1-v.now].Sums[:len(scale)], scale, v.sums,
-		kernel.Narrowing{First: v.first, Bias: query.fineBias, Width: query.fine, Floor: v.floor})
-	f.cut(n + more)
+	v.narrow(c, &v.passed[1-v.now], ids, v.first, v.sums, kernel.Narrowing{Bias: query.fineBias, Width: query.fine})
 }
 
 // tighten raises the floor to a score that k rows are sure to exceed, about the highest such score, and drops
@@ -303,8 +304,15 @@ func (v *sieve) tighten() {
 		return
 	}
 	v.floor = max(v.floor, exceeded(f.lows, v.k))
-	floor, highs := v.floor, f.highs
-	f.keep(0, func(i int) bool { return highs[i] > floor })
+	n, floor := 0, v.floor
+	rows, highs, lows := f.rows, f.highs[:len(f.rows)], f.lows[:len(f.rows)]
+	for i, high := range highs { // without a branch, as kernel.Narrow
+		rows[n], highs[n], lows[n] = rows[i], high, lows[i]
+		if high > floor {
+			n++
+		}
+	}
+	f.cut(n)
 	v.next = len(f.rows) + max(len(f.rows)/2, leastMore)
 }
 
@@ -364,6 +372,10 @@ func (x *Flat) rescore(s *search, q []float32) {
 		kernel.Fetch(x.vectors, part, x.dim)
 		scores := s.scores[:len(part)]
 		x.scoreRows(scores, q, part)
-		s.offer(scores, func(i int) int { return int(part[i]) })
+		for i, score := range scores { // most of them are good enough: there is nothing to skip
+			if score > s.best.floor {
+				s.best.add(int(part[i]), score)
+			}
+		}
 	}
 }
