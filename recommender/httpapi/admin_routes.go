@@ -29,7 +29,7 @@ func (d *document) addAdmin(routes []adminRoute) {
 		method, path, _ := strings.Cut(rt.pattern, " ")
 		rt.operation.Security = []map[string][]string{{}, {keyScheme: {string(ScopeAdmin)}}}
 		rt.operation.Description = strings.TrimSpace(rt.operation.Description + " A person needs the role " + string(rt.role) + ".")
-		d.add(route{method: method, path: path, operation: rt.operation})
+		d.add(route{method: method, path: path, operation: rt.operation, scope: ScopeAdmin})
 	}
 }
 

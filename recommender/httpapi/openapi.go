@@ -33,8 +33,10 @@ func newDocument() document {
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
 			Title: "Sartor", Version: apiVersion,
-			Description: "Tailored recommendations from your Kafka streams. Every answer says what served it and what it lacks; every error is problem+json (RFC 9457).",
+			Description: "Tailored recommendations from your Kafka streams. Every answer says what served it and what it lacks; every error is problem+json (RFC 9457). A field that is null is taken for absent; one that is unknown, or stands twice, is refused.",
+			License:     &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"},
 		},
+		Servers: []*huma.Server{{URL: "/"}},
 		Components: &huma.Components{
 			Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
 			SecuritySchemes: map[string]*huma.SecurityScheme{keyScheme: {
@@ -81,13 +83,34 @@ func (d *document) schema(of any) *huma.Schema {
 func (d *document) add(rt route) {
 	op := rt.operation
 	op.Method, op.Path = rt.method, rt.path
-	if op.Responses["default"] == nil {
-		op.Responses["default"] = &huma.Response{
-			Description: "An error.",
-			Content:     map[string]*huma.MediaType{problemType: {Schema: d.problem}},
+	for status, about := range rt.refusals() {
+		if op.Responses[status] == nil {
+			op.Responses[status] = &huma.Response{Description: about, Content: map[string]*huma.MediaType{problemType: {Schema: d.problem}}}
 		}
 	}
+	if rt.scope == "" && op.Security == nil {
+		op.Security = []map[string][]string{{}}
+	}
 	d.api.AddOperation(op)
+}
+
+// refusals are the statuses of problems that a route's requests may get, with what they mean.
+func (rt *route) refusals() map[string]string {
+	out := map[string]string{"400": "The request cannot be read: broken HTTP, or a body that is not JSON.", "default": "An error."}
+	if rt.scope != "" {
+		out["401"] = "A key is needed, or the one sent is unknown, expired or taken away."
+		out["403"] = "The key lacks the scope, or without keys a page of another site sent the request."
+		out["429"] = "The key has used up its rate: Retry-After says for how many seconds."
+		out["503"] = "Too many requests are being answered, or what it takes cannot be reached: Retry-After says when to try again."
+	}
+	if rt.operation.RequestBody != nil {
+		out["413"] = "The body is too large."
+		out["415"] = "The body is compressed, or of a form that is not taken."
+	}
+	if rt.operation.RequestBody != nil || len(rt.operation.Parameters) > 0 {
+		out["422"] = "Something in the request cannot be used as it is: errors names every field."
+	}
+	return out
 }
 
 // freeze renders the document once. It panics on a document that cannot be rendered, which is a

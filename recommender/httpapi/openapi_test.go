@@ -149,3 +149,38 @@ func TestEveryRouteIsDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalsAreDocumented: every operation names the problems that its requests may get, as problem+json; those
+// that need a key say so, and the others that they need none.
+func TestRefusalsAreDocumented(t *testing.T) {
+	for _, data := range [][]byte{httpapi.OpenAPI(), []byte(second(adapted(t).do(t, "GET", "/openapi.json", "", nil)))} {
+		doc, err := openapi3.NewLoader().LoadFromData(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(doc.Servers) == 0 || doc.Info.License == nil {
+			t.Error("the document says neither where the API is nor under which licence")
+		}
+		for path, item := range doc.Paths.Map() {
+			for method, op := range item.Operations() {
+				want := []string{"400", "default"}
+				if op.Security == nil {
+					t.Fatalf("%s %s does not say whether it needs a key", method, path)
+				}
+				if len(*op.Security) > 1 {
+					want = append(want, "401", "403", "429", "503")
+				}
+				if op.RequestBody != nil {
+					want = append(want, "413", "415", "422")
+				}
+				for _, status := range want {
+					if r := op.Responses.Value(status); r == nil || r.Value.Content.Get("application/problem+json") == nil {
+						t.Errorf("%s %s does not document %s", method, path, status)
+					}
+				}
+			}
+		}
+	}
+}
+
+func second[A, B any](_ A, b B) B { return b }
