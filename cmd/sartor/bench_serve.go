@@ -74,7 +74,7 @@ answer, which other programs disturb least, stands beside them.`,
 	flags.DurationVar(&opts.overload, "overload", 10*time.Second, "length of the overload")
 	flags.StringSliceVar(&opts.only, "only", nil, "parts to measure: "+strings.Join(benchParts, ", ")+"; none = all but index")
 	flags.StringVar(&opts.data, "data", "", "measure answers to the users of a recording, `FORMAT:PATH`, under the starter rules, and no synthetic shop")
-	flags.StringVar(&opts.profile, "profile", "", "write a CPU profile of the last requests, or the last start, that is measured to this `file`")
+	flags.StringVar(&opts.profile, "profile", "", "write a CPU profile of the last requests, start or overload that is measured to this `file`")
 	flags.BoolVar(&opts.noRedis, "in-process-redis", false, "do not use redis-server although it is on PATH")
 	return cmd
 }

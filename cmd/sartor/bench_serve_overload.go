@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -46,8 +47,12 @@ func (b *benchServeRun) overload(ctx context.Context, p *benchPath) error {
 		return err
 	}
 	p.rec.SetRules(set)
-	r, err := overloaded(ctx, httpapi.New(httpapi.Options{Recommender: p.rec, Logger: b.app.logger}), asks(benchUsers(b.opts.users)), 16, b.opts.duration, b.opts.overload)
+	stop, err := cpuProfile(b.opts.profile)
 	if err != nil {
+		return err
+	}
+	r, err := overloaded(ctx, httpapi.New(httpapi.Options{Recommender: p.rec, Processors: networkThread(), Logger: b.app.logger}), asks(benchUsers(b.opts.users)), 16, b.opts.duration, b.opts.overload)
+	if err = errors.Join(err, stop()); err != nil {
 		return err
 	}
 	b.printf("  %-46s %9s /s, of %s/s asked for; at most %s/s alone\n", fmt.Sprintf("%d times the capacity: answered", overloadTimes),

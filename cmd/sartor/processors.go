@@ -16,12 +16,15 @@ import (
 // Go looks at the network when a thread has nothing else to do. While as many goroutines compute as there
 // are threads, nothing that comes in is read for up to 10 ms: a request that is to be refused, or a reply of
 // Redis, waits that long. A thread that has no request to compute leaves the sharing of processors to the
-// system, which gives them at once to who slept. GOMAXPROCS in the environment is left as it is.
+// system, which gives them at once to who slept. GOMAXPROCS in the environment is left as it is. It may be
+// called again.
 func networkThread() (processors int) {
-	processors = min(runtime.GOMAXPROCS(0), runtime.NumCPU())
-	if os.Getenv("GOMAXPROCS") == "" {
-		runtime.GOMAXPROCS(processors + 1)
+	if os.Getenv("GOMAXPROCS") != "" {
+		return min(runtime.GOMAXPROCS(0), runtime.NumCPU())
 	}
+	runtime.SetDefaultGOMAXPROCS() // takes the thread of an earlier call back
+	processors = runtime.GOMAXPROCS(0)
+	runtime.GOMAXPROCS(processors + 1)
 	return processors
 }
 

@@ -146,14 +146,15 @@ type serving struct {
 }
 
 func newServing(w *wiring, parts servingParts) *serving {
-	s := &serving{config: w.config, logger: w.logger, parts: parts}
+	s, processors := &serving{config: w.config, logger: w.logger, parts: parts}, networkThread()
 	rec := recommender.Options{Schema: w.schema, Budget: w.config.HTTP.Budget, UserTimeout: w.config.Redis.ReadTimeout,
-		Index: w.config.Models.Index, Workers: networkThread(), Logger: w.logger, Registerer: w.metrics}
+		Index: w.config.Models.Index, Workers: processors, Logger: w.logger, Registerer: w.metrics}
 	if parts.store != nil {
 		rec.Users = parts.store
 	}
 	api := httpapi.Options{Version: buildVersion(), Gatherer: w.metrics, Registerer: w.metrics, Logger: w.logger,
-		ReadTimeout: w.config.HTTP.ReadTimeout, Keys: w.keys, Admin: parts.admin != nil, MaxReads: w.config.HTTP.MaxInFlight}
+		ReadTimeout: w.config.HTTP.ReadTimeout, Keys: w.keys, Admin: parts.admin != nil, MaxReads: w.config.HTTP.MaxInFlight,
+		Processors: processors}
 	if parts.producer != nil {
 		s.decisions = decision.NewLog(parts.producer, decision.LogOptions{Spill: w.config.Data.ExposuresFile,
 			Logger: w.logger, Registerer: w.metrics})

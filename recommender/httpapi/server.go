@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -81,6 +82,8 @@ type Options struct {
 	// once; more are refused with 503. 0 = 64 and 256 per processor, negative = no limit. Without a number
 	// fewer recommendations are let in, down to 16 per processor, when they are answered slowly.
 	MaxReads, MaxWrites int
+	// Processors is how many the process may use; 0 = as many as GOMAXPROCS says.
+	Processors int
 	// Concurrency is the most connections served at once; 0 = 16,384. ConnsPerIP is the most of one address;
 	// 0 = no limit, since behind a load balancer all come from one.
 	Concurrency, ConnsPerIP int
@@ -112,6 +115,9 @@ func (o Options) withDefaults() Options {
 	orElse(&o.WriteTimeout, 10*time.Second)
 	orElse(&o.IdleTimeout, time.Minute)
 	orElse(&o.EventTimeout, 5*time.Second)
+	if o.Processors <= 0 {
+		o.Processors = runtime.GOMAXPROCS(0)
+	}
 	if o.Concurrency <= 0 {
 		o.Concurrency = 16 << 10
 	}
@@ -154,7 +160,8 @@ func New(opts Options) *Server {
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.metrics = newMetrics(opts.Registerer)
 	s.keys.Store(newKeyring(opts.Keys, nil, opts.Now))
-	s.reads, s.writes = newReads(opts.MaxReads, opts.Recommender.UserTime), newGateway(opts.MaxWrites, writesPerCPU)
+	s.reads = newReads(opts.MaxReads, opts.Processors, opts.Recommender.UserTime)
+	s.writes = newGateway(opts.MaxWrites, writesPerCPU*opts.Processors)
 	s.app = fiber.New(fiber.Config{
 		DisableStartupMessage: true,
 		// Strings from Fiber's context are otherwise reused after the handler: see DESIGN.md.

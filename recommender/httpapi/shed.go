@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -42,21 +41,21 @@ const (
 	paceWeight = 64
 )
 
-// newReads returns the gateway of recommendations: limit 0 = as many as are answered soon, and as wait
-// meanwhile, for idle.
-func newReads(limit int, idle func() time.Duration) *gateway {
-	g := newGateway(limit, readsPerCPU)
+// newReads returns the gateway of recommendations: limit 0 = as many as are answered soon by these
+// processors, and as wait meanwhile, for idle.
+func newReads(limit, processors int, idle func() time.Duration) *gateway {
+	g := newGateway(limit, readsPerCPU*processors)
 	if limit != 0 { // who names a number has it
 		return g
 	}
 	g.idle = idle
-	return g.following(readsWait, int64(leastReadsPerCPU*runtime.GOMAXPROCS(0)))
+	return g.following(readsWait, int64(leastReadsPerCPU*processors))
 }
 
-// newGateway returns a gateway that lets limit in, 0 = perCPU per processor, negative = all.
-func newGateway(limit, perCPU int) *gateway {
+// newGateway returns a gateway that lets limit in, 0 = otherwise, negative = all.
+func newGateway(limit, otherwise int) *gateway {
 	if limit == 0 {
-		limit = perCPU * runtime.GOMAXPROCS(0)
+		limit = otherwise
 	}
 	g := &gateway{least: int64(limit), most: int64(limit), now: time.Now}
 	g.limit.Store(g.most)

@@ -68,7 +68,7 @@ func TestGatewayFollowsThePace(t *testing.T) {
 func TestGatewayNeverLosesAPlace(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		clock := time.Unix(1, 0)
-		g := newReads(rapid.IntRange(-1, 40).Draw(t, "limit"), nil)
+		g := newReads(rapid.IntRange(-1, 40).Draw(t, "limit"), 2, nil)
 		if rapid.Bool().Draw(t, "following") {
 			g = newGateway(40, 0).following(8*time.Millisecond, rapid.Int64Range(1, 60).Draw(t, "least"))
 		}
@@ -97,4 +97,16 @@ func TestGatewayNeverLosesAPlace(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestReadsFollowTheProcessors: the thread that Go has beside the processors is none of them.
+func TestReadsFollowTheProcessors(t *testing.T) {
+	for _, tc := range []struct {
+		limit, processors int
+		least, most       int64
+	}{{0, 2, 32, 128}, {0, 8, 128, 512}, {7, 2, 7, 7}, {-1, 2, -1, -1}} {
+		if g := newReads(tc.limit, tc.processors, nil); g.least != tc.least || g.most != tc.most || g.limit.Load() != tc.most {
+			t.Errorf("limit %d on %d processors: %d to %d, now %d; want %d to %d", tc.limit, tc.processors, g.least, g.most, g.limit.Load(), tc.least, tc.most)
+		}
+	}
 }
