@@ -245,12 +245,17 @@ func TestOpenChecksLayout(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 	})
-	for _, o := range []Options{{Prefix: "a{b"}, {Shards: -1}, {Shards: 20000}} {
+	for _, o := range []Options{{Prefix: "a{b"}, {Shards: -1}, {Shards: 16385}} {
 		s := New(o, features.Default())
 		if err := s.Open(context.Background()); err == nil {
 			t.Errorf("%+v was accepted", o)
 		}
 		_ = s.Close()
+	}
+	for _, shards := range []int{1, 16384} { // the slots of a Cluster
+		opts := miniOptions(t)
+		opts.Shards = shards
+		open(t, opts)
 	}
 }
 
