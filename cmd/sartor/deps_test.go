@@ -236,9 +236,7 @@ func sourceFiles(t *testing.T) []goFile {
 			}
 			gf.imports = append(gf.imports, name)
 		}
-		if gf.path != "cmd/sartor/zz_deps.go" {
-			files = append(files, gf)
-		}
+		files = append(files, gf)
 		return nil
 	})
 	if err != nil {

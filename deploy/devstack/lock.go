@@ -15,6 +15,7 @@ type InUseError struct {
 	PID string // "" when the holder has not written it yet
 }
 
+// Error names the holder and says what to do.
 func (e *InUseError) Error() string {
 	holder := "another sartor"
 	if e.PID != "" {

@@ -13,6 +13,7 @@ import (
 // FormatError says why a text cannot be formatted: it is not one readable YAML document.
 type FormatError struct{ Problems []rules.Problem }
 
+// Error names the first problem.
 func (e *FormatError) Error() string {
 	if len(e.Problems) == 0 {
 		return "cannot be formatted"
