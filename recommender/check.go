@@ -2,6 +2,7 @@ package recommender
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +30,7 @@ func (r *Recommender) check(q Request) (*checked, error) {
 	}
 	c := &checked{Request: q, now: r.opts.Now().UTC().Truncate(time.Millisecond)}
 	c.subject = decision.Subject(q.UserID, q.AnonymousID)
+	q.facts(&p)
 	values, wrong := r.schema.Context(q.Context)
 	c.context = values
 	for _, w := range wrong {
@@ -51,6 +53,27 @@ func (r *Recommender) check(q Request) (*checked, error) {
 		}
 	}
 	return c, nil
+}
+
+// MaxCountryBytes bounds the country of a visit, as that of an event: answers leave events.
+const MaxCountryBytes = 64
+
+// facts checks the sizes of the texts of the context; the schema judges the rest.
+func (q *Request) facts(p *problems) {
+	for _, name := range slices.Sorted(maps.Keys(q.Context)) {
+		text, ok := q.Context[name].(string)
+		most := MaxTextBytes
+		if name == "country" {
+			most = MaxCountryBytes
+		}
+		switch {
+		case !ok:
+		case len(text) > most:
+			p.add(contextField("context."+name), "longer than %d bytes", most)
+		case hasControl(text):
+			p.add(contextField("context."+name), "contains a control character")
+		}
+	}
 }
 
 // CheckDocument returns what is wrong with the document of an item or user that somebody wants to store: values that would count as

@@ -18,6 +18,8 @@ import (
 	"github.com/sartorhq/sartor/recommender/decision"
 	"github.com/sartorhq/sartor/recommender/httpapi"
 	"github.com/sartorhq/sartor/rules/rulestore"
+	"github.com/sartorhq/sartor/streams"
+	"github.com/sartorhq/sartor/streams/codec"
 	"github.com/sartorhq/sartor/streams/kafka"
 )
 
@@ -157,7 +159,7 @@ func newServing(w *wiring, parts servingParts) *serving {
 		Processors: processors}
 	if parts.producer != nil {
 		s.decisions = decision.NewLog(parts.producer, decision.LogOptions{Spill: w.config.Data.ExposuresFile,
-			Logger: w.logger, Registerer: w.metrics})
+			Accepts: func(e *streams.Event) bool { return len(codec.Validate(e)) == 0 }, Logger: w.logger, Registerer: w.metrics})
 		rec.Decided = s.decisions.Record
 		api.Events = parts.producer
 	}

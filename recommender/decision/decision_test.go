@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -160,6 +163,42 @@ func TestLogDrainsOnClose(t *testing.T) {
 		t.Errorf("written %v in %d batches, want %v in 3", w.ids, w.batches, want)
 	}
 	counts(t, reg, map[string]float64{"closed": 1}, 5)
+}
+
+// TestLogLeavesOutWhatIsNotTaken: an exposure that the log refuses would keep those beside it from being written, in
+// memory and, from an older process, in the file.
+func TestLogLeavesOutWhatIsNotTaken(t *testing.T) {
+	bad := shown("bad")
+	bad.Country = strings.Repeat("x", 65)
+	spill := filepath.Join(t.TempDir(), "exposures")
+	gone := decision.NewLog(&writer{err: errors.New("kafka is gone")}, decision.LogOptions{Spill: spill})
+	for _, d := range []*decision.Decision{shown("1"), bad, shown("2")} {
+		gone.Record(d)
+	}
+	gone.Close()
+	if err := gone.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w, reg := &writer{}, prometheus.NewRegistry()
+		l := decision.NewLog(w, decision.LogOptions{Spill: spill, Registerer: reg,
+			Accepts: func(e *streams.Event) bool { return len(codec.Validate(e)) == 0 }})
+		done := make(chan error, 1)
+		go func() { done <- l.Run(t.Context()) }()
+		for _, d := range []*decision.Decision{shown("3"), bad, shown("4")} {
+			l.Record(d)
+		}
+		time.Sleep(time.Second) // in the bubble's own time
+		synctest.Wait()
+		l.Close()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if slices.Sort(w.ids); strings.Join(w.ids, " ") != "1 2 3 4" {
+			t.Errorf("written %v, want 1 to 4", w.ids)
+		}
+		counts(t, reg, map[string]float64{"invalid": 2}, 4)
+	})
 }
 
 func TestLogDropsAndCountsButNeverBlocks(t *testing.T) {

@@ -3,6 +3,7 @@ package decision
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,6 +32,9 @@ type LogOptions struct {
 	// counted. It holds at most SpillBytes; 0 = 256 MiB.
 	Spill      string
 	SpillBytes int64
+	// Accepts tells whether the log takes an event; nil = all. What it does not take is dropped and counted: it
+	// would keep those that are written with it from being written for ever.
+	Accepts func(*streams.Event) bool
 	// Retry is how long after a failed write the next one is tried; 0 = 1 s. Meanwhile everything goes into
 	// the spill file.
 	Retry time.Duration
@@ -63,6 +67,7 @@ const (
 	dropFull    = "buffer_full"
 	dropWrite   = "write_failed"
 	dropSubject = "no_subject" // nobody or nothing to attribute to
+	dropInvalid = "invalid"    // the log would not take it
 	dropClosed  = "closed"
 	dropSpill   = "spill_full" // or a line of the spill file that cannot be read
 )
@@ -184,8 +189,14 @@ func (l *Log) add(batch []streams.Event, d *Decision) []streams.Event {
 		l.drop(dropSubject, 1)
 		return batch
 	}
+	if !l.accepts(&e) {
+		l.drop(dropInvalid, 1)
+		return batch
+	}
 	return append(batch, e)
 }
+
+func (l *Log) accepts(e *streams.Event) bool { return l.opts.Accepts == nil || l.opts.Accepts(e) }
 
 // flush writes the batch and returns it empty.
 func (l *Log) flush(ctx context.Context, batch []streams.Event) []streams.Event {
@@ -241,9 +252,12 @@ func (l *Log) takeUp(ctx context.Context) {
 		l.down = time.Now().Add(l.opts.Retry)
 		return
 	}
+	read := len(events)
+	events = slices.DeleteFunc(events, func(e streams.Event) bool { return !l.accepts(&e) }) // an older process put it there
 	if len(events) > 0 && !l.write(ctx, events) {
 		return
 	}
+	l.drop(dropInvalid, read-len(events))
 	l.drop(dropSpill, skipped)
 	if err := l.spill.written(bytes); err != nil {
 		l.logger.Error("exposures may be written twice", "error", err)
