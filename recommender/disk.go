@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -44,6 +46,9 @@ func (r *Recommender) SaveCatalogue(path string) (err error) {
 	if s.origin != originLive || s.cat.known == 0 {
 		return nil
 	}
+	if err := removeLeft(path, time.Now().Add(-leftAfter)); err != nil {
+		return fmt.Errorf("save the catalogue: %w", err)
+	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
 	if err != nil {
 		return fmt.Errorf("save the catalogue: %w", err)
@@ -57,6 +62,33 @@ func (r *Recommender) SaveCatalogue(path string) (err error) {
 		return err
 	}
 	return os.Rename(tmp.Name(), path)
+}
+
+// leftAfter is the age at which a file that is being written has no writer any more: processes that are killed
+// leave theirs, and a disk would fill.
+const leftAfter = time.Hour
+
+// removeLeft removes the unfinished files beside path that were last written before a moment.
+func removeLeft(path string, before time.Time) error {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		middle, begins := strings.CutPrefix(e.Name(), filepath.Base(path)+".")
+		number, ends := strings.CutSuffix(middle, ".tmp")
+		if _, err := strconv.ParseUint(number, 10, 64); !begins || !ends || err != nil {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil || !info.Mode().IsRegular() || !info.ModTime().Before(before) {
+			continue // another process may have renamed it
+		}
+		if err := os.Remove(filepath.Join(filepath.Dir(path), e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // writeCatalogue writes the items that a source told about.
@@ -140,15 +172,18 @@ func readCatalogue(f *os.File, schema string) ([]features.ItemState, error) {
 	if err := json.Unmarshal([]byte(first), &head); err != nil || !ok {
 		return nil, broken("it has no header")
 	}
-	if head.Format != diskFormat || head.Schema != schema {
-		return nil, broken("format %q and schema %q, need %q and %q", head.Format, head.Schema, diskFormat, schema)
+	if head.Format != diskFormat {
+		return nil, broken("its format is %q, this server reads %q: the file is written anew once the feature store answers", head.Format, diskFormat)
+	}
+	if head.Schema != schema {
+		return nil, broken("it was written under feature schema %s, this server has %s: the file is written anew once the feature store answers", head.Schema, schema)
 	}
 	if len(rest) < diskFooter || head.Items < 0 || head.Items > len(rest) {
 		return nil, broken("it ends too early")
 	}
 	records, foot := rest[:len(rest)-diskFooter], rest[len(rest)-diskFooter:]
 	if binary.LittleEndian.Uint32([]byte(foot)) != crc32.Checksum(whole[:len(whole)-diskFooter], crc32.MakeTable(crc32.Castagnoli)) {
-		return nil, broken("the checksum does not match")
+		return nil, broken("the checksum does not match: it was cut short or changed")
 	}
 	items, parts := make([]features.ItemState, head.Items), make([]string, head.Items)
 	for i := range items {

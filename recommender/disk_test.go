@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sartorhq/sartor/recommender"
 )
@@ -107,5 +108,39 @@ func TestBrokenFilesAreRefused(t *testing.T) {
 	}
 	if err := recommender.New(s.options()).LoadCatalogue(filepath.Join(dir, "missing")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v, want ErrNotExist", err)
+	}
+}
+
+// TestAFileThatCannotBeWrittenKeepsTheOldOne saves where a folder stands in the way, and removes what killed writers
+// left, but neither what somebody may be writing nor what is not ours.
+func TestAFileThatCannotBeWrittenKeepsTheOldOne(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "catalogue")
+	if err := os.MkdirAll(filepath.Join(path, "full"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	long := time.Now().Add(-48 * time.Hour)
+	for name, at := range map[string]time.Time{"catalogue.123.tmp": long, "catalogue.124.tmp": time.Now(), "catalogue.x.tmp": long, "other.123.tmp": long} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(filepath.Join(dir, name), at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _ := furnished()
+	if err := s.open(t, s.options()).SaveCatalogue(path); err == nil {
+		t.Error("a folder was replaced by a file")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if got := strings.Join(names, " "); got != "catalogue catalogue.124.tmp catalogue.x.tmp other.123.tmp" {
+		t.Errorf("the folder holds %s", got)
 	}
 }
