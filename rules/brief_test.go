@@ -77,9 +77,10 @@ func TestBriefsChangeNoAnswer(t *testing.T) {
 			return
 		}
 		env := past(at(map[string]any{"is_new": true, "top_brands": []string{"x"}, "avg_order_value": 4.0}, nil))
+		env.MaxTicks = rapid.SampledFrom([]int{0, 0, 3, 30, 300}).Draw(t, "ticks")
 		in := rank(one(randomCandidates(t))...)
 		count := rapid.IntRange(0, 12).Draw(t, "count")
-		want := bare(s.Apply(env, s.Plan(env), in, count, false))
+		want := bare(s.Apply(env, s.Plan(env), informed(s, in), count, false))
 		short, items := brief(s, in, rapid.Uint64().Draw(t, "seed"))
 		got := bare(s.ApplyBriefs(env, s.Plan(env), short, items, count))
 		if !reflect.DeepEqual(got, want) {
