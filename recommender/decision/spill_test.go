@@ -56,6 +56,13 @@ func (b *broker) leave(away bool) {
 	b.away = away
 }
 
+// takeOne brings the writer back for one write.
+func (b *broker) takeOne() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.away, b.after = false, 1
+}
+
 func (b *broker) ids() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -175,8 +182,7 @@ func TestStopsHalfWay(t *testing.T) {
 			l.Record(shown(id))
 		}
 		time.Sleep(500 * time.Millisecond)
-		kafka.leave(false)
-		kafka.after = 1
+		kafka.takeOne()
 		time.Sleep(5 * time.Second)
 		stop()
 		if got := kafka.ids(); !slices.Equal(got, want[:2]) {
