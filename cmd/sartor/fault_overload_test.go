@@ -37,8 +37,8 @@ func TestOverload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%.0f/s alone; of %.0f/s asked for, %.0f/s answered (p99 %s); %d refused (p99 %s); memory %s, then %s", got.plateau, got.asked, got.goodput,
-		millis(got.Accepted.P99), got.Refused.Count, millis(got.Refused.P99), bytesText(int64(got.heldBefore)), bytesText(int64(got.heldAt)))
+	t.Logf("%.0f/s alone; of %.0f/s asked for, %.0f/s answered (p99 %s); %d refused (p99 %s, when they arrived %s); memory %s, then %s", got.plateau, got.asked, got.goodput,
+		millis(got.Accepted.P99), got.Refused.Count, millis(got.Refused.P99), millis(got.refusal()), bytesText(int64(got.heldBefore)), bytesText(int64(got.heldAt)))
 	if got.Failed > 0 {
 		t.Errorf("%d requests were neither answered nor refused, the first: %s", got.Failed, got.FirstFailure)
 	}
