@@ -20,6 +20,7 @@ type SimilarRequest struct {
 	Exclude  []string
 	Filter   string
 	Explain  bool
+	Fields   []string // item fields of the schema to return with each item
 }
 
 // DegradedNoVector says that the item of a Similar request has no vector.
@@ -32,7 +33,7 @@ func (r *Recommender) Similar(ctx context.Context, q SimilarRequest) (*Response,
 	start := time.Now()
 	full := Request{
 		Scenario: q.Scenario, SourceItem: q.ItemID, Count: q.Count, Context: q.Context,
-		Exclude: append(slices.Clone(q.Exclude), q.ItemID), Filter: q.Filter, Explain: q.Explain,
+		Exclude: append(slices.Clone(q.Exclude), q.ItemID), Filter: q.Filter, Explain: q.Explain, Fields: q.Fields,
 	}
 	if full.Scenario == "" {
 		full.Scenario = DefaultSimilarScenario

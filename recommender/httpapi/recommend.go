@@ -93,13 +93,26 @@ func (s *Server) similar(c *fiber.Ctx) error {
 	return replyRecommendation(c, resp)
 }
 
+// similarParams lists the names in the query of similar items.
+func similarParams() []string {
+	return []string{"count", "scenario", "filter", "exclude", "include_fields", "country", "explain"}
+}
+
 // similarQuery reads the query string, naming everything that is wrong with it.
 func similarQuery(c *fiber.Ctx) (recommender.SimilarRequest, error) {
 	q := recommender.SimilarRequest{Count: recommender.DefaultCount}
 	var wrong []fieldError
+	seen := map[string]bool{}
 	for key, value := range c.Context().QueryArgs().All() {
-		v := string(value)
-		switch name := string(key); name {
+		name, v := string(key), string(value)
+		if seen[name] && name != "exclude" && name != "include_fields" {
+			if slices.Contains(similarParams(), name) { // what is unknown was said
+				wrong = append(wrong, fieldError{Field: name, Message: "stands twice in the query"})
+			}
+			continue
+		}
+		seen[name] = true
+		switch name {
 		case "count":
 			n, err := strconv.Atoi(v)
 			if err != nil || n < 1 || n > recommender.MaxCount {
@@ -112,6 +125,8 @@ func similarQuery(c *fiber.Ctx) (recommender.SimilarRequest, error) {
 			q.Filter = v
 		case "exclude":
 			q.Exclude = append(q.Exclude, v)
+		case "include_fields":
+			q.Fields = append(q.Fields, v)
 		case "country":
 			q.Context = map[string]any{"country": v}
 		case "explain":
@@ -121,7 +136,7 @@ func similarQuery(c *fiber.Ctx) (recommender.SimilarRequest, error) {
 			}
 			q.Explain = on
 		default:
-			wrong = append(wrong, fieldError{Field: name, Message: unknownName("parameter", name, []string{"count", "scenario", "filter", "exclude", "country", "explain"})})
+			wrong = append(wrong, fieldError{Field: name, Message: unknownName("parameter", name, similarParams())})
 		}
 	}
 	if len(wrong) > 0 {

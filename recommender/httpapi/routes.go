@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sartorhq/sartor/recommender"
 )
 
 // routes lists every operation of the API.
@@ -58,7 +60,8 @@ func (s *Server) recommendRoutes() []route {
 				queryParam("scenario", "Placement whose rules apply; product-page by default.", textSchema(63)),
 				queryParam("filter", "A condition that every item must meet.", textSchema(2000)),
 				queryParam("exclude", "An item that must not be in the list; may be repeated.", &huma.Schema{Type: huma.TypeArray, Items: textSchema(128)}),
-				queryParam("country", "Country of the visit.", textSchema(128)),
+				queryParam("include_fields", "An item field of the feature schema to return with each item; may be repeated.", &huma.Schema{Type: huma.TypeArray, Items: textSchema(128)}),
+				queryParam("country", "Country of the visit.", textSchema(recommender.MaxCountryBytes)),
 				queryParam("explain", "Tell how the list came to be.", &huma.Schema{Type: huma.TypeBoolean}),
 			},
 			Responses: d.answers(http.StatusOK, "The list.", recommendation{}),

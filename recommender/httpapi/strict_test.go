@@ -56,6 +56,21 @@ func TestStrictBodies(t *testing.T) {
 	}
 }
 
+// TestSimilarQuery: similar items bring their fields as other lists do, and a parameter that has one value stands once.
+func TestSimilarQuery(t *testing.T) {
+	s := serve(t, nil)
+	for _, sc := range []scenario{
+		{name: "fields", path: "?count=1&include_fields=price&include_fields=category", status: 200, want: []string{`"fields":{"category":"coats","price":90}`}},
+		{name: "no-such-field", path: "?include_fields=prize", status: 422, want: []string{`{"field":"include_fields[0]","message":"is not an item field of the schema; did you mean price?"}`}},
+		{name: "twice", path: "?count=1&count=2", status: 422, want: []string{`"errors":[{"field":"count","message":"stands twice in the query"}]`}},
+		{name: "unknown-twice", path: "?foo=1&foo=2", status: 422, want: []string{`1 of the request's fields`}},
+		{name: "excluded-twice", path: "?exclude=a&exclude=sku-2", status: 200, not: []string{"sku-2"}},
+	} {
+		sc.method, sc.path = "GET", "/v1/items/sku-1/similar"+sc.path
+		t.Run(sc.name, func(t *testing.T) { sc.run(t, s) })
+	}
+}
+
 // TestPagesOfOtherSites: without keys, a page of another site that somebody on this machine looks at could else have
 // the browser post events, as a form. Servers and one's own pages are not concerned, nor is a server with keys, which
 // no page of another site has.

@@ -763,6 +763,9 @@ type SimilarItemsParams struct {
 	// Exclude An item that must not be in the list; may be repeated.
 	Exclude *[]string `form:"exclude,omitempty" json:"exclude,omitempty"`
 
+	// IncludeFields An item field of the feature schema to return with each item; may be repeated.
+	IncludeFields *[]string `form:"include_fields,omitempty" json:"include_fields,omitempty"`
+
 	// Country Country of the visit.
 	Country *string `form:"country,omitempty" json:"country,omitempty"`
 
@@ -2258,6 +2261,18 @@ func NewSimilarItemsRequest(server string, id string, params *SimilarItemsParams
 		if params.Exclude != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "exclude", *params.Exclude, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.IncludeFields != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "include_fields", *params.IncludeFields, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {

@@ -1640,6 +1640,8 @@ export interface operations {
                 filter?: string;
                 /** @description An item that must not be in the list; may be repeated. */
                 exclude?: string[];
+                /** @description An item field of the feature schema to return with each item; may be repeated. */
+                include_fields?: string[];
                 /** @description Country of the visit. */
                 country?: string;
                 /** @description Tell how the list came to be. */
