@@ -126,7 +126,7 @@ func failsWhole(t *testing.T, w *world) {
 		"bad-filter":     {"ann\n", []string{"--filter", "item.nothing > 1"}, exitUsage, "--filter: unknown field"},
 		"bad-field":      {"ann\n", []string{"--fields", "category,catgory"}, exitUsage, "--fields[1]: is not an item field of the schema; did you mean category?"},
 		"bad-scenario":   {"", []string{"--scenario", "A B"}, exitUsage, "--scenario: must be 1 to 63 of a-z"},
-		"compressed":     {"\x1f\x8b\x08ann\n", nil, exitFailed, "users: the file is compressed: zcat"},
+		"compressed":     {"\x1f\x8b\x08ann\n", nil, exitFailed, "users: the file is compressed: give what zcat "},
 		"a-folder":       {"ann\n", []string{"--out", dir + ".ndjson"}, exitFailed, "is a folder: name a file in it"},
 		"bad-count":      {"ann\n", []string{"--count", "0"}, exitUsage, "--count 0: must be between 1 and 100"},
 		"no-workers":     {"ann\n", []string{"--workers", "0"}, exitUsage, "--workers"},

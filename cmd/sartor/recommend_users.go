@@ -87,7 +87,7 @@ func (u *userFile) next() (mailingUser, error) {
 	where := fmt.Sprintf("%s:%d", u.name, u.line)
 	text := strings.TrimSpace(strings.TrimPrefix(u.lines.Text(), "\ufeff"))
 	if u.line == 1 && strings.HasPrefix(u.lines.Text(), gzipMagic) {
-		return mailingUser{}, fmt.Errorf("%s: the file is compressed: zcat %s | sartor recommend --users - ...", u.name, u.name)
+		return mailingUser{}, fmt.Errorf("%s: the file is compressed: give what zcat %s prints to --users -", u.name, u.name)
 	}
 	if !strings.HasPrefix(text, "{") {
 		return mailingUser{UserID: text, where: where}, nil
