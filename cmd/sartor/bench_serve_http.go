@@ -18,8 +18,8 @@ const (
 	goalPeer       = 385.0 // requests a second of the peer, measured on such a machine
 	goalTimes      = 20.0
 	mostLikeML1M   = 10_000 // items: ML-1M has 3,706
-	goalOfTrip     = 0.5 // of the handler with one round trip to Redis, at 100,000 items and 20 rules
-	goalScan       = 0.9 // of the bandwidth of the memory
+	goalOfTrip     = 0.5    // of the handler with one round trip to Redis, at 100,000 items and 20 rules
+	goalScan       = 0.9    // of the bandwidth of the memory
 	goalP50        = 4 * time.Millisecond
 	goalP99        = 10 * time.Millisecond
 	goalStart      = 5 * time.Second
